@@ -1,0 +1,55 @@
+"""SIAN: paint nucleus masks as H&E images in any organ's style, and measure whether they are real enough.
+
+This file only holds the doors: every name below is imported from its module when it is first used, so that
+``import sian`` stays quick and torch is loaded by those who need it. A new public name is one line in `_DOORS`
+(or in `_MODULES` for a whole submodule) and its twin under ``TYPE_CHECKING``, which type checkers and editors read.
+
+    >>> import sian
+    >>> "__version__" in dir(sian)
+    True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sian.errors import BadInput, Interrupted, MissingResource, SianError, SianWarning
+
+if TYPE_CHECKING:
+    __version__: str
+
+# public name -> the module it comes from
+_DOORS: dict[str, str] = {}
+
+# submodules that are doors themselves: sian.evaluation.fid(...)
+_MODULES: tuple[str, ...] = ()
+
+__all__ = ["BadInput", "Interrupted", "MissingResource", "SianError", "SianWarning", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"sian.{name}")
+    if name in _DOORS:
+        value = getattr(import_module(_DOORS[name]), name)
+    elif name == "__version__":
+        value = _version()
+    else:
+        raise AttributeError(f"module 'sian' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_DOORS, *_MODULES})
+
+
+def _version() -> str:
+    """The installed version; ``"unknown"`` when the source is used without being installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("sian")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,163 @@
+"""The command ``sian``: its table of verbs, and what becomes of an error.
+
+Every error is one line on stderr and an exit code: 0 done, 1 a bug, 2 usage, 3 bad input, 4 something missing on
+this machine, 130 interrupted (DESIGN section 12). A verb's module imports what is heavy inside its functions:
+``sian --help`` must not load torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from sian.cli import console
+from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+app = typer.Typer(
+    name="sian",
+    help="Paint nucleus masks as H&E images in any organ's style, and measure whether they are real enough.",
+    rich_markup_mode=None,  # plain help starts three times as fast
+    pretty_exceptions_enable=False,
+)
+
+# One line a verb: the function that is the command.
+VERBS: dict[str, Callable[..., Any]] = {}
+
+# One line a group of verbs: its typer app.
+GROUPS: dict[str, typer.Typer] = {}
+
+for _name, _function in VERBS.items():
+    app.command(_name)(_function)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import sian
+
+        console.out(f"sian {sian.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+    debug: Annotated[  # noqa: ARG001 - `main` has taken it already
+        bool, typer.Option("--debug", help="Print the traceback of an error; works after a verb as well.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        console.out(context.get_help())
+
+
+def run() -> None:
+    """Run ``sian`` with the process' arguments and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to stop
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``sian`` with `arguments` and return its exit code; prints every error as one line on stderr."""
+    debug, arguments = _take_debug(arguments)
+    with _warnings_as_lines(debug):
+        try:
+            code = app(args=arguments, prog_name="sian", standalone_mode=False)
+        except Exception as error:  # noqa: BLE001 - the one place where every error ends
+            if debug:
+                traceback.print_exception(error, file=sys.stderr)
+            code, sentence = explain(error)
+            _say_error(sentence)
+            return code
+        except KeyboardInterrupt:
+            code = Interrupted.exit_code
+    if code == Interrupted.exit_code:
+        _say_error("interrupted")
+    return code if isinstance(code, int) else 0
+
+
+def _take_debug(arguments: list[str]) -> tuple[bool, list[str]]:
+    """Take ``--debug`` out of the arguments wherever it stands (before a ``--``)."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = [word for word in arguments[:end] if word != "--debug"] + arguments[end:]
+    return len(rest) < len(arguments), rest
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """The exit code and the one sentence that an error becomes."""
+    if isinstance(error, SianError):
+        return error.exit_code, str(error)
+    if isinstance(error, typer.TyperException):
+        return EXIT_USAGE, _usage(error)
+    if isinstance(error, typer.Abort):
+        return Interrupted.exit_code, "interrupted"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        sentence = "memory ran out; try a smaller batch or smaller windows, or close other programs"
+        return MissingResource.exit_code, sentence
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            MissingResource.exit_code,
+            f"{_file_of(error)}the disk is full; free some space or write elsewhere",
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        return BadInput.exit_code, f"{_file_of(error)}{(error.strerror or str(error)).lower()}"
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return EXIT_BUG, f"a bug in SIAN: {what}; please report it with what this command prints with --debug"
+
+
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "sian"
+    return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+
+
+def _file_of(error: OSError) -> str:
+    return f"{error.filename}: " if error.filename is not None else ""
+
+
+def _say_error(sentence: str) -> None:
+    console.say(f"sian: error: {' '.join(sentence.split())}")
+
+
+@contextmanager
+def _warnings_as_lines(debug: bool) -> Iterator[None]:
+    """Print each `SianWarning` once, as one line; keep the warnings of libraries for ``--debug``."""
+    said: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG001 - the signature is Python's
+        line: str | None = None,  # noqa: ARG001
+    ) -> None:
+        sentence = " ".join(str(message).split())
+        if sentence in said:
+            return
+        said.add(sentence)
+        where = "" if issubclass(category, SianWarning) else f"{filename}:{lineno}: {category.__name__}: "
+        console.say(f"sian: warning: {where}{sentence}")
+
+    with warnings.catch_warnings():
+        if not debug and not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("always", SianWarning)
+        warnings.showwarning = show
+        yield
