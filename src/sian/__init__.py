@@ -1,8 +1,9 @@
 """SIAN: paint nucleus masks as H&E images in any organ's style, and measure whether they are real enough.
 
 This file only holds the doors: every name below is imported from its module when it is first used, so that
-``import sian`` stays quick and torch is loaded by those who need it. A new public name is one line in `_DOORS`
-(or in `_MODULES` for a whole submodule) and its twin under ``TYPE_CHECKING``, which type checkers and editors read.
+``import sian`` stays quick and torch is loaded by those who need it. A new public name is one line in
+`_DOORS` (or in `_MODULES` for a whole submodule) and its twin under ``TYPE_CHECKING``, which type checkers
+and editors read.
 
     >>> import sian
     >>> "__version__" in dir(sian)
