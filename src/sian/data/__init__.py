@@ -1,0 +1,1 @@
+"""Data sets on disk, and the windows that training cuts from them."""

@@ -1,0 +1,76 @@
+"""Batches of training windows as torch tensors, the same for any number of worker processes (DESIGN section 14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from sian.data.sampling import WindowSampler
+
+
+def batches(
+    sampler: WindowSampler, batch_size: int, start_batch: int = 0, workers: int = 0
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Endless batches; batch k holds the samples k * batch_size up to (k + 1) * batch_size - 1.
+
+    Args:
+        sampler: where the samples come from.
+        batch_size: samples a batch.
+        start_batch: k of the first batch; a resumed run goes on where it stopped.
+        workers: processes that cut windows ahead of time; 0 cuts them in this one. Where processes are spawned
+            (Windows, macOS) a script must guard its main part with ``if __name__ == "__main__"``.
+
+    Returns:
+        An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P, "distance"
+        float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is ``direction > 0``.
+    """
+    loader = DataLoader(
+        _Windows(sampler),
+        batch_size=batch_size,
+        sampler=_From(start_batch * batch_size),
+        num_workers=workers,
+        generator=torch.Generator(),  # otherwise the loader draws its workers' seed from torch's global state
+    )
+    return iter(loader)
+
+
+class _Windows(Dataset[dict[str, torch.Tensor]]):
+    """The samples by number."""
+
+    def __init__(self, sampler: WindowSampler) -> None:
+        self.sampler = sampler
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        sample = self.sampler.sample(index)
+        return {
+            "image": _channels_first(sample.image),
+            "direction": torch.from_numpy(sample.layout.direction),
+            "distance": torch.from_numpy(sample.layout.distance),
+            "reference": _channels_first(sample.reference),
+            "tile": torch.tensor(sample.tile),
+        }
+
+
+@dataclass(frozen=True)
+class _From:
+    """The numbers from `first` on, for ever."""
+
+    first: int
+
+    def __iter__(self) -> Iterator[int]:
+        return count(self.first)
+
+
+def _channels_first(image: NDArray[np.uint8]) -> torch.Tensor:
+    """(h, w, 3) -> (3, h, w)."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -1,0 +1,16 @@
+"""The layout of an instance mask: what a nucleus mask says about every pixel (paper, section 3.1; DESIGN section 4).
+
+::
+
+    layout.py       Layout: the three masks M, P, Q; windows, quarter turns and flips
+    description.py  describe: instance mask -> Layout
+    pixels.py       the nuclear pixels, grouped by nucleus
+    direction.py    P: towards the centroid, near it or far from it
+    distance.py     Q: from the outline to the skeleton
+    picture.py      P and Q in colour, for people
+"""
+
+from sian.layout.description import describe
+from sian.layout.layout import DIRECTION_CLASSES, Layout, turn_image
+
+__all__ = ["DIRECTION_CLASSES", "Layout", "describe", "turn_image"]

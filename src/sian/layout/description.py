@@ -1,0 +1,64 @@
+"""From an instance mask to its layout: the front door of this folder (paper, section 3.1; DESIGN section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian.errors import BadInput
+from sian.layout.direction import direction_classes
+from sian.layout.distance import skeleton_distance
+from sian.layout.layout import Layout
+from sian.layout.pixels import group
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def describe(mask: NDArray[Any]) -> Layout:
+    """Describe every nucleus of an instance mask: semantic, direction and distance mask.
+
+    Describe the whole image upright, then cut windows and turn them (`Layout.window`, `Layout.turned`): a nucleus at
+    a window's edge then keeps its true centroid and skeleton. Touching nuclei never see each other; a nucleus in
+    several pieces is described as one.
+
+    Args:
+        mask: (H, W), any integer dtype; 0 is background, every other value one nucleus; ids need not be contiguous.
+
+    Returns:
+        The layout, (H, W).
+
+    Raises:
+        BadInput: the mask is not a two-dimensional array of integers of at least 0.
+
+    >>> layout = describe(np.array([[0, 5, 5, 5, 0]]))
+    >>> layout.direction.tolist()
+    [[0, 9, 1, 13, 0]]
+    >>> layout.distance.tolist()
+    [[0.0, 1.0, 1.0, 1.0, 0.0]]
+    """
+    mask = np.asarray(mask)
+    _check(mask)
+    pixels = group(mask)
+    where = (pixels.y, pixels.x)
+    classes, centres = direction_classes(pixels)
+
+    direction = np.zeros(mask.shape, np.uint8)
+    direction[where] = classes
+    distance = np.zeros(mask.shape, np.float32)
+    distance[where] = skeleton_distance(pixels)
+    centre = np.zeros(mask.shape, np.bool_)
+    centre[where] = centres
+    return Layout(mask != 0, direction, distance, centre)
+
+
+def _check(mask: NDArray[Any]) -> None:
+    """Refuse what is not an instance mask."""
+    if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
+        raise BadInput(
+            f"mask: expected one integer id a pixel, (H, W), found {mask.dtype} of shape {mask.shape}; "
+            "give the instance mask, not an image, a probability map or a yes/no mask"
+        )
+    if mask.size and mask.min() < 0:
+        raise BadInput(f"mask: expected ids of at least 0, found {mask.min()}; write 0 for the background")
