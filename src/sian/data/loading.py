@@ -1,4 +1,4 @@
-"""Batches of training windows as torch tensors, the same for any number of worker processes (DESIGN section 14)."""
+"""Batches of training windows as tensors, the same for any number of worker processes (DESIGN section 14)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def batches(
         sampler: where the samples come from.
         batch_size: samples a batch.
         start_batch: k of the first batch; a resumed run goes on where it stopped.
-        workers: processes that cut windows ahead of time; 0 cuts them in this one. Where processes are spawned
-            (Windows, macOS) a script must guard its main part with ``if __name__ == "__main__"``.
+        workers: processes that cut windows ahead of time; 0 cuts them in this one. Where processes are
+            spawned (Windows, macOS) a script guards its main part with ``if __name__ == "__main__"``.
 
     Returns:
-        An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P, "distance"
-        float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is ``direction > 0``.
+        An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
+        "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0.
     """
     loader = DataLoader(
         _Windows(sampler),

@@ -1,7 +1,7 @@
 """Which window the n-th training sample is: a pure function of the seed and n (DESIGN sections 4, 9 and 14).
 
-A sample is a window of a tile with its layout, and a reference: the image that the style encoder sees. No torch
-here; `sian.data.loading` makes batches of tensors of it.
+A sample is a window of a tile with its layout, and a reference: the image that the style encoder sees. No
+torch here; `sian.data.loading` makes batches of tensors of it.
 """
 
 from __future__ import annotations
@@ -80,8 +80,9 @@ class WindowSampler:
             "random" draws the tile, then the position, uniformly.
         seed: the run's seed.
         turn: draw one of the eight flips and quarter turns for each sample.
-        sibling: probability in [0, 1] that the reference is another window of the same tile, anywhere, with a turn
-            of its own. Otherwise it is the window around the sample: it contains it when it is at least as large.
+        sibling: probability in [0, 1] that the reference is another window of the same tile, anywhere, with a
+            turn of its own. Otherwise it is the window around the sample, turned alike, which contains the
+            sample if it is at least as large.
 
     Raises:
         BadInput: no tiles, a tile smaller than a window, or an argument out of its range.
@@ -116,7 +117,7 @@ class WindowSampler:
 
     @property
     def epoch_length(self) -> int:
-        """Windows of the training grid over all tiles: 100 a tile of 1000 px at 256 px; "random" counts alike."""
+        """Windows of the training grid, 100 a tile of 1000 px at 256 px; "random" counts alike."""
         return len(self._grid)
 
     def sample(self, index: int) -> Sample:
@@ -179,8 +180,8 @@ class WindowSampler:
             if min(tile.layout.shape) < needed:
                 height, width = tile.layout.shape
                 raise BadInput(
-                    f"{tile.id}: expected a tile of at least {needed} x {needed} px, found {height} x {width}; "
-                    "leave it out or train on smaller windows"
+                    f"{tile.id}: expected a tile of at least {needed} x {needed} px, found {height} x "
+                    f"{width}; leave it out or train on smaller windows"
                 )
 
 
@@ -196,5 +197,5 @@ def _anywhere(random: np.random.Generator, shape: tuple[int, int], size: int) ->
 
 
 def _around(start: int, size: int, outer: int, side: int) -> int:
-    """Where a window of `outer` px starts that lies around one of `size` px, moved into the tile where it must be."""
+    """Where a window of `outer` px around one of `size` px starts, moved into the tile if it must."""
     return min(max(start + size // 2 - outer // 2, 0), side - outer)

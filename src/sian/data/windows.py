@@ -1,7 +1,7 @@
 """Where the windows of a tile lie: the protocol that training and evaluation share (DESIGN section 9).
 
-Windows are squares cut from the tile as it is, never resized or padded. Both grids are evenly spaced from edge to
-edge, the same in both directions.
+Windows are squares cut from the tile as it is, never resized or padded. Both grids are evenly spaced from
+edge to edge, the same in both directions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sian.errors import BadInput
 WINDOW = 256  # the paper's, section 4.1
 
 
-def test_offsets(side: int = 1000, size: int = WINDOW) -> list[int]:
+def test_offsets(side: int = 1000, size: int = WINDOW) -> list[int]:  # noqa: PT028  (not a test)
     """First pixels of the evaluation windows along one side: as few as cover it.
 
     Windows of 256 px don't divide 1000 px, so neighbours overlap by 8 px; no pixel is left out.

@@ -1,4 +1,4 @@
-"""From an instance mask to its layout: the front door of this folder (paper, section 3.1; DESIGN section 4)."""
+"""From an instance mask to its layout: the front door of this folder (paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def describe(mask: NDArray[Any]) -> Layout:
     """Describe every nucleus of an instance mask: semantic, direction and distance mask.
 
-    Describe the whole image upright, then cut windows and turn them (`Layout.window`, `Layout.turned`): a nucleus at
-    a window's edge then keeps its true centroid and skeleton. Touching nuclei never see each other; a nucleus in
-    several pieces is described as one.
+    Describe the whole image upright, then cut windows and turn them (`Layout.window`, `Layout.turned`): a
+    nucleus at a window's edge then keeps its true centroid and skeleton. Touching nuclei never see each
+    other; a nucleus in several pieces is described as one.
 
     Args:
-        mask: (H, W), any integer dtype; 0 is background, every other value one nucleus; ids need not be contiguous.
+        mask: (H, W), any integer dtype; 0 is background, every other value a nucleus, contiguous or not.
 
     Returns:
         The layout, (H, W).

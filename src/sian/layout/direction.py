@@ -1,6 +1,6 @@
-"""P, the direction mask: where a pixel's nucleus has its centroid, and whether that is near (paper, section 3.1).
+"""P, the direction mask: where the centroid of a pixel's nucleus lies, near or far (paper, section 3.1).
 
-All comparisons are made in integers (n y - sum of y instead of y - mean y), so that no rounding decides a class.
+All comparisons are made in integers (n y - sum of y, not y - mean y), so that no rounding decides a class.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sian.layout.pixels import NuclearPixels
 
-# The sector of a direction whose (vertical, horizontal) parts have these signs, -1 up or left to +1 down or right;
-# a part is 0 where the other rules. No direction at all is sector 0.
+# The sector of a direction whose (vertical, horizontal) parts have these signs, -1 for up and left, +1 for
+# down and right; a part is 0 where the other one rules. No direction at all is sector 0.
 _SECTOR_OF_SIGNS = np.array([[5, 6, 7], [4, 0, 0], [3, 2, 1]], np.uint8)
 
 # 4 d^2 stays below 2^63 as long as the parts of n d stay within this.
@@ -42,7 +42,7 @@ def direction_classes(pixels: NuclearPixels) -> tuple[NDArray[np.uint8], NDArray
 
 
 def _towards_centroid(pixels: NuclearPixels) -> tuple[NDArray[Any], NDArray[Any]]:
-    """n times the vector from each pixel to its nucleus' centroid, in integers of any size that is needed."""
+    """N times the vector from each pixel to its nucleus' centroid, N its pixels, in exact integers."""
     down = pixels.spread(pixels.reduce(np.add, pixels.y)) - pixels.spread(pixels.count) * pixels.y
     right = pixels.spread(pixels.reduce(np.add, pixels.x)) - pixels.spread(pixels.count) * pixels.x
     if len(down) and max(np.abs(down).max(), np.abs(right).max()) > _EXACT_IN_INT64:
@@ -51,10 +51,11 @@ def _towards_centroid(pixels: NuclearPixels) -> tuple[NDArray[Any], NDArray[Any]
 
 
 def _sector(down: NDArray[Any], right: NDArray[Any]) -> NDArray[np.uint8]:
-    """The eighth of the circle that a direction points into, floor(8 t / 2 pi + 1/2) mod 8 without the arc tangent.
+    """The eighth of the circle that a direction points into: floor(8 t / 2 pi + 1/2) mod 8 without rounding.
 
-    Sectors part at 22.5 degrees, where tan is sqrt(2) - 1: a direction is horizontal when |down| < (sqrt(2) - 1)
-    |right|, that is (|down| + |right|)^2 < 2 right^2. Equality can't happen: sqrt(2) is irrational.
+    Sectors part at 22.5 degrees, whose tangent is sqrt(2) - 1: a direction is horizontal when
+    |down| < (sqrt(2) - 1) |right|, that is (|down| + |right|)^2 < 2 right^2. Equality can't happen, since
+    sqrt(2) is irrational.
     """
     both = (np.abs(down) + np.abs(right)) ** 2
     horizontal = both < 2 * right * right

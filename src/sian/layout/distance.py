@@ -2,9 +2,9 @@
 
     Q = dB / (dB + dS)
 
-dB is the distance to the nearest pixel that is not of this nucleus, dS to the nearest pixel of its skeleton. Nuclei
-are set apart in an *atlas*, so that one pass over it serves them all and none sees another; the few whose bounding
-box is large are done one by one.
+dB is the distance to the nearest pixel that is not of this nucleus, dS to the nearest pixel of its skeleton.
+Nuclei are set apart in an *atlas*, so that one pass over it serves them all and none sees another; the few
+whose bounding box is large are done one by one.
 """
 
 from __future__ import annotations
@@ -57,28 +57,32 @@ def _box_area(pixels: NuclearPixels) -> NDArray[np.int64]:
 def _one_large(pixels: NuclearPixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Squared dB and dS of a single nucleus, by SciPy's distance transform of its bounding box."""
     from scipy.ndimage import distance_transform_edt
-    from skimage.morphology import skeletonize
 
     y, x = pixels.y - pixels.y.min() + 1, pixels.x - pixels.x.min() + 1
     own = np.zeros((y.max() + 2, x.max() + 2), np.bool_)
     own[y, x] = True
     to_outline = distance_transform_edt(own)
-    skeleton = skeletonize(own, method="zhang")
+    skeleton = _skeleton(own)
     if not skeleton.any():
         skeleton = to_outline == to_outline.max()
     to_skeleton = distance_transform_edt(~skeleton)
     return to_outline[y, x].astype(np.float32) ** 2, to_skeleton[y, x].astype(np.float32) ** 2
 
 
-def _many_small(pixels: NuclearPixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Squared dB and dS of many nuclei at once."""
+def _skeleton(nuclei: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Zhang and Suen's thinning of everything that is true; (H, W) -> (H, W)."""
     from skimage.morphology import skeletonize
 
+    return np.asarray(skeletonize(nuclei, method="zhang"), np.bool_)  # type: ignore[no-untyped-call]
+
+
+def _many_small(pixels: NuclearPixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Squared dB and dS of many nuclei at once."""
     place, shape = _atlas(pixels)
     atlas = np.zeros(shape, np.bool_)
     atlas.ravel()[place] = True
     to_outline = _squared_distance_to_background(atlas).ravel()[place]
-    on_skeleton = skeletonize(atlas, method="zhang").ravel()[place]
+    on_skeleton = _skeleton(atlas).ravel()[place]
 
     bare = pixels.reduce(np.add, on_skeleton.astype(np.int64)) == 0  # thinned away altogether
     if bare.any():
@@ -90,8 +94,8 @@ def _many_small(pixels: NuclearPixels) -> tuple[NDArray[np.float32], NDArray[np.
 def _atlas(pixels: NuclearPixels) -> tuple[NDArray[np.int64], tuple[int, int]]:
     """Place the nuclei's bounding boxes on shelves, with a background pixel around each.
 
-    One pixel is enough: thinning looks one pixel far, and the background pixel nearest to a nucleus' pixel is never
-    outside the ring around its box.
+    One pixel is enough: thinning looks one pixel far, and the background pixel nearest to a nucleus' pixel is
+    never outside the ring around its box.
 
     Returns:
         (N,) flat position of each pixel in the atlas, and the atlas' shape.
@@ -116,8 +120,8 @@ def _atlas(pixels: NuclearPixels) -> tuple[NDArray[np.int64], tuple[int, int]]:
 def _squared_distance_to_background(atlas: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Exact squared Euclidean distance of every pixel to the nearest false pixel.
 
-    Along the columns by counting, then along the rows by trying every step that can still win. The rows are one long
-    line here: a step beyond a row's end has crossed background, which is nearer.
+    Along the columns by counting, then along the rows by trying every step that can still win. The rows are
+    one long line here: a step beyond a row's end has crossed background, which is nearer.
 
     Args:
         atlas: (H, W); the first and last row and the first column are false.
@@ -146,7 +150,7 @@ def _squared_distance_to_background(atlas: NDArray[np.bool_]) -> NDArray[np.floa
 def _squared_distance_to_own(pixels: NuclearPixels, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Exact squared distance of every pixel to the nearest chosen pixel of the same nucleus.
 
-    Every nucleus has few chosen pixels, so all pairs are tried: the j-th chosen pixel of all nuclei at a time.
+    A nucleus has few chosen pixels, so all pairs are tried: the j-th chosen pixel of all nuclei at a time.
 
     Args:
         pixels: N nuclear pixels.

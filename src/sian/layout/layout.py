@@ -27,11 +27,13 @@ class Layout:
 
     Attributes:
         semantic: (H, W) bool; M, true on nuclei.
-        direction: (H, W) uint8; P as class numbers. 0 background; 1 + k where the centroid of the pixel's nucleus
-            lies in direction k and near, 9 + k where it is far. Direction 0 is to the right, 2 down, 4 left, 6 up.
-        distance: (H, W) float32 in [0, 1]; Q, 1 on a nucleus' skeleton, towards 0 at its outline, 0 in the background.
-        centre: (H, W) bool or None; pixels that *are* their nucleus' centroid. They have no direction and stay in
-            class 1 however the layout is turned. None stands for no such pixel.
+        direction: (H, W) uint8; P as class numbers. 0 background; 1 + k where the centroid of the pixel's
+            nucleus lies in direction k and near, 9 + k where it is far. Direction 0 is to the right, 2 down,
+            4 left, 6 up.
+        distance: (H, W) float32 in [0, 1]; Q, 1 on a nucleus' skeleton, towards 0 at its outline, 0 in the
+            background.
+        centre: (H, W) bool or None; pixels that *are* their nucleus' centroid. They have no direction and
+            stay in class 1 however the layout is turned. None stands for no such pixel.
     """
 
     semantic: NDArray[np.bool_]
@@ -46,7 +48,7 @@ class Layout:
         return height, width
 
     def window(self, y: int, x: int, height: int, width: int) -> Layout:
-        """Cut a window; nuclei at its edge keep the centroid and the skeleton that they have on the whole image.
+        """Cut a window; nuclei at its edge keep the centroid and skeleton that they have on the whole.
 
         Args:
             y: first row of the window.
@@ -63,15 +65,15 @@ class Layout:
         rows, columns = self.shape
         if min(y, x) < 0 or min(height, width) < 1 or y + height > rows or x + width > columns:
             raise BadInput(
-                f"window of {height} x {width} px at row {y}, column {x}: expected it to lie inside the layout of "
-                f"{rows} x {columns} px; choose a smaller window or another position"
+                f"window of {height} x {width} px at row {y}, column {x}: expected it inside the layout "
+                f"of {rows} x {columns} px; choose a smaller window or another position"
             )
         return self._each(lambda mask: mask[y : y + height, x : x + width])
 
     def turned(self, quarter_turns: int, flip: bool = False) -> Layout:
         """Flip left to right (if asked), then turn counter-clockwise, with the directions turned along.
 
-        The geometry is that of `turn_image`. Class numbers are permuted and the distance is carried along; the
+        The geometry is that of `turn_image`. Class numbers are permuted, the distance is carried along; the
         turned mask is not described anew, because skeletons do not commute with flips.
 
         Args:
@@ -90,7 +92,7 @@ class Layout:
 
 
 def turn_image(image: NDArray[Pixels], quarter_turns: int, flip: bool = False) -> NDArray[Pixels]:
-    """Flip an image or mask left to right (if asked), then turn it counter-clockwise: ``rot90(fliplr(image), k)``.
+    """Flip left to right (if asked), then turn counter-clockwise: ``rot90(fliplr(image), k)``.
 
     Args:
         image: (H, W) or (H, W, C), any dtype.
@@ -109,7 +111,7 @@ def turn_image(image: NDArray[Pixels], quarter_turns: int, flip: bool = False) -
 
 
 def _turned_classes(quarter_turns: int, flip: bool) -> NDArray[np.uint8]:
-    """Which class each of the 17 becomes: a mirror takes angle t to pi - t, a turn to t - pi/2 (y points down)."""
+    """Which class each one becomes: a mirror takes angle t to pi - t, a turn to t - pi/2 (y points down)."""
     sectors = np.arange(SECTORS)
     mirrored = SECTORS // 2 - sectors if flip else sectors
     turned = (mirrored - 2 * quarter_turns) % SECTORS

@@ -1,4 +1,4 @@
-"""The pixels of all nuclei as one list, grouped by nucleus, so that what concerns one nucleus is a run of the list."""
+"""The pixels of all nuclei as one list, grouped so that what concerns one nucleus is a run of the list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class NuclearPixels:
-    """N nuclear pixels of n nuclei; nucleus i owns pixels ``start[i] : start[i] + count[i]``, in row-major order.
+    """N pixels of n nuclei; nucleus i owns the pixels ``start[i] : start[i] + count[i]``, in row-major order.
 
     Attributes:
         y: (N,) int64 row of each pixel.
