@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console
+from sian.cli import console, doctor, weights
 from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
@@ -30,10 +30,14 @@ app = typer.Typer(
 )
 
 # One line a verb: the function that is the command.
-VERBS: dict[str, Callable[..., Any]] = {}
+VERBS: dict[str, Callable[..., Any]] = {
+    "doctor": doctor.doctor,
+}
 
 # One line a group of verbs: its typer app.
-GROUPS: dict[str, typer.Typer] = {}
+GROUPS: dict[str, typer.Typer] = {
+    "weights": weights.app,
+}
 
 for _name, _function in VERBS.items():
     app.command(_name)(_function)
@@ -124,7 +128,9 @@ def explain(error: Exception) -> tuple[int, str]:
 def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "sian"
-    return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+    bare = type(error).__name__ == "NoArgsIsHelpError"  # its message is the whole help
+    message = "Missing command" if bare else error.format_message().rstrip(".")
+    return f"{message}; see `{command} --help`"
 
 
 def _file_of(error: OSError) -> str:

@@ -1,0 +1,73 @@
+# Two commands do everything on a machine that has Python 3.11 or newer:
+#
+#   make demo    set up .venv, paint what comes with SIAN, say where the pictures are
+#   make test    set up .venv, then format check, lint, strict types and tests
+#
+# Both install only when pyproject.toml or constraints.txt has changed, and need no network otherwise.
+# On Linux the default torch brings CUDA. For the smaller CPU build give PyTorch's CPU index (the address stands on its
+# "Get started" page): make demo TORCH_INDEX=https://...
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test format clean wheel-check
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 demo` names another.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+TORCH_INDEX ?=
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOG := $(VENV)/install.log
+INSTALLED := $(VENV)/.installed
+
+# One thread a test worker: two workers with all cores each would be slower than one.
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+
+fail = { echo "make: $(1)" >&2; exit 1; }
+
+help:
+	@echo "make demo         paint what comes with SIAN, in every organ's style, into demo/"
+	@echo "make test         format check, lint, strict types, architecture test, tests"
+	@echo "make format       put the code into its format and mend what the linter can mend"
+	@echo "make wheel-check  build the wheel and try it outside the checkout"
+	@echo "make clean        remove what these commands made, .venv too"
+
+demo: export OMP_NUM_THREADS :=
+demo: export MKL_NUM_THREADS :=
+demo: $(INSTALLED)
+	@$(BIN)/sian demo -o demo || $(call fail,the demo failed; see the line above)
+	@echo "The pictures are in $(CURDIR)/demo"
+
+test: $(INSTALLED)
+	@$(BIN)/ruff format --check . || $(call fail,some files are not in format; try make format)
+	@$(BIN)/ruff check . || $(call fail,the linter found something; see above)
+	@$(BIN)/mypy || $(call fail,the types do not fit; see above)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared" || $(call fail,a test failed; see above)
+
+format: $(INSTALLED)
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+wheel-check: $(INSTALLED)
+	@$(BIN)/python .ci/wheel_check.py || $(call fail,the wheel does not work outside the checkout; see above)
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || $(call fail,no Python 3.11 or newer found; install one or name it: make PYTHON=/path/to/python3.12)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| $(call fail,$(PYTHON) is not Python 3.11 or newer; name another: make PYTHON=/path/to/python3.12)
+	@"$(PYTHON)" -m venv $(VENV) || $(call fail,$(PYTHON) could not make $(VENV); it may lack the venv package)
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV); the first time this takes a few minutes."
+	@if [ -n "$(TORCH_INDEX)" ]; then \
+		$(BIN)/python -m pip install -c constraints.txt --index-url "$(TORCH_INDEX)" torch > $(LOG) 2>&1 \
+			|| $(call fail,torch could not be installed from TORCH_INDEX; see $(LOG)); fi
+	@$(BIN)/python -m pip install -c constraints.txt -e ".[dev]" hatchling > $(LOG) 2>&1 \
+		|| { grep -i '^error' $(LOG) | tail -n 3 >&2; $(call fail,the packages could not be installed; see $(LOG)); }
+	@touch $@
