@@ -1,0 +1,66 @@
+"""`sian train`: a recipe and a data set to a run, and the run to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sian.cli import console
+
+
+def train(
+    data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk (see `sian data import`).")],
+    run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
+    recipe: Annotated[str, typer.Argument(help="A bundled recipe's name, or the path of a .yaml file.")] = "small",
+    split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. stages.0.images=2000.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many devices (DDP above 1).")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
+    weights: Annotated[Path | None, typer.Option(help="Folder that holds vgg19.safetensors.")] = None,
+    trust_weights: Annotated[bool, typer.Option(help="Accept weights of an unknown SHA-256.")] = False,
+    export: Annotated[bool, typer.Option(help="Write RUN/model.safetensors when the run is complete.")] = True,
+) -> None:
+    """Train SIAN on annotated tiles. Ctrl-C saves and stops; --resume goes on."""
+    import torch
+
+    from sian.data import open_dataset
+    from sian.data.tiles import read_tiles
+    from sian.errors import BadInput
+    from sian.training import Hardware, Recipe
+    from sian.training import train as run_training
+
+    if threads:
+        torch.set_num_threads(threads)
+    pairs = dict(change.partition("=")[::2] for change in changes or [])
+    if "" in pairs.values():
+        raise BadInput(f"--set: expected KEY=VALUE, found {changes}; write e.g. --set stages.0.images=2000")
+    chosen = Recipe.load(recipe, pairs)
+    source = open_dataset(data).split(split)
+    with console.progress("describing tiles", "tiles") as report:
+        tiles = read_tiles(source, chosen.data.organ_aliases, report)
+    hardware = Hardware(device, devices, None, workers)
+    with console.progress("training") as report:
+        last = run_training(
+            chosen,
+            tiles,
+            run,
+            resume=resume,
+            hardware=hardware,
+            weights=weights,
+            trust_weights=trust_weights,
+            report=report,
+        )
+    console.say(f"last checkpoint: {last}")
+    if export:
+        from sian.synthesis.export import export_run
+
+        with console.progress("style bank and batch norm", "windows") as report:
+            path = export_run(run, tiles, source.info, report=report)
+        console.out(str(path))

@@ -1,0 +1,40 @@
+"""Tiles of a data set with their layouts in memory, for training and for the style bank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sian.data.sampling import Tile
+from sian.errors import BadInput
+from sian.layout import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sian.data.dataset import Dataset
+
+
+def read_tiles(
+    data: Dataset,
+    organ_aliases: Mapping[str, str] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> list[Tile]:
+    """All tiles of a data set (or of one of its splits), described upright and whole.
+
+    Args:
+        data: e.g. ``sian.open_dataset(folder).split("train")``.
+        organ_aliases: organs to be called otherwise, e.g. {"liver": "lung"}.
+        report: called with (tiles read, tiles in all).
+
+    Raises:
+        BadInput: the data set holds no tile, or a tile cannot be read.
+    """
+    if not len(data):
+        raise BadInput("expected tiles to train on, found none; check --data and --split with `sian data inspect`")
+    tiles = []
+    for number, item in enumerate(data, 1):
+        organ = (organ_aliases or {}).get(item.organ, item.organ)
+        tiles.append(Tile(item.id, organ, item.preparation, data.image(item), describe(data.mask(item))))
+        if report:
+            report(number, len(data))
+    return tiles

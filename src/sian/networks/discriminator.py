@@ -1,0 +1,67 @@
+"""The multi-scale patch discriminator that sees image and layout (SPADE's; paper, section 3.1)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from sian.networks.layouts import LAYOUT_CHANNELS
+
+SLOPE = 0.2
+
+
+class PatchDiscriminator(nn.Module):
+    """One scale: 4x4 convolutions to a map of scores, each score seeing 70 px for four layers."""
+
+    def __init__(self, inputs: int, width: int = 64, layers: int = 4) -> None:
+        super().__init__()
+        channels = [inputs, *(width * min(2**i, 8) for i in range(layers))]
+        self.layers = nn.ModuleList()
+        for index, (before, after) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+            stride = 1 if index == layers - 1 else 2
+            if index == 0:
+                self.layers.append(nn.Conv2d(before, after, 4, stride, padding=2))
+            else:
+                plain = nn.Conv2d(before, after, 4, stride, padding=2, bias=False)
+                self.layers.append(nn.Sequential(spectral_norm(plain), nn.InstanceNorm2d(after)))
+        self.score = nn.Conv2d(channels[-1], 1, 4, 1, padding=2)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features of each layer, then the scores (n, 1, h', w')."""
+        outputs = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), SLOPE)
+            outputs.append(x)
+        return [*outputs, self.score(x)]
+
+
+class Discriminator(nn.Module):
+    """Patch discriminators on the image and on its halves.
+
+    Args:
+        width: channels of the first layer (SPADE: 64).
+        scales: how many sizes look at the image.
+        layers: convolutions before the scores.
+        condition: channels of the layout that it sees beside the image: 19, or 1 for M alone (ablation's baseline).
+    """
+
+    def __init__(
+        self, width: int = 64, scales: int = 2, layers: int = 4, condition: int = LAYOUT_CHANNELS
+    ) -> None:
+        super().__init__()
+        self.condition = condition
+        self.scales = nn.ModuleList(PatchDiscriminator(3 + condition, width, layers) for _ in range(scales))
+
+    def forward(self, pair: Tensor) -> list[list[Tensor]]:
+        """For each scale the features of its layers and, last, its scores.
+
+        Args:
+            pair: (n, 3 + condition, h, w): image in [-1, 1], then layout.
+        """
+        outputs = []
+        for index, scale in enumerate(self.scales):
+            if index:
+                pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
+            outputs.append(scale(pair))
+        return outputs

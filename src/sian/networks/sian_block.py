@@ -1,0 +1,92 @@
+"""The SIAN block: style-guided instance-adaptive normalisation (paper, section 3.2, Figure 4 and Eq. 3).
+
+The two branches, direction with P and distance with Q, have the same architecture. They are written here as one
+grouped convolution with two groups, and the sum of the two branches' gamma and beta convolutions as one convolution
+over the concatenated features: the same function, fewer and larger calls.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sian.networks.convolution import Padding, conv
+from sian.networks.layouts import DIRECTION_CLASSES
+
+
+class SianBlock(nn.Module):
+    """Modulate normalised features by semantics, style and instance layout.
+
+    For branch b in {direction with P, distance with Q}::
+
+        a = ReLU(conv3x3_b(M))                      semantization
+        a = a * linear_b(S)                         stylization
+        a = a * conv1x1_b(P or Q)                   instantiation
+        a = ReLU(conv3x3_b(a))                      compensation
+        gamma_b, beta_b = conv3x3_b(a)              modulation
+        out = (1 + sum_b gamma_b) * normalised + sum_b beta_b
+
+    "1 +" as in SPADE's code (the paper's Eq. 3 has it inside gamma). The style factor and the 1x1 factor start near
+    1, so that the product of three passes signal at the first step.
+
+    Args:
+        channels: channels C of the features that are modulated.
+        hidden: channels h of each branch.
+        style_dim: length D of the style vector.
+        padding: what the 3x3 convolutions see beyond the border.
+        direction: whether the direction branch exists (ablation).
+        distance: whether the distance branch exists (ablation).
+        style: whether the style factor exists (ablation).
+
+    Without either branch, one branch without instantiation is left: SPADE's normalisation with an extra convolution.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        style_dim: int,
+        *,
+        padding: Padding = "zeros",
+        direction: bool = True,
+        distance: bool = True,
+        style: bool = True,
+    ) -> None:
+        super().__init__()
+        self.branches = max(1, int(direction) + int(distance))
+        features = self.branches * hidden
+        self.semantics = conv(1, features, padding=padding)
+        self.style = nn.Linear(style_dim, features) if style else None
+        self.direction = conv(DIRECTION_CLASSES, hidden, 1) if direction else None
+        self.distance = conv(1, hidden, 1) if distance else None
+        self.compensation = conv(features, features, padding=padding, groups=self.branches)
+        self.modulation = conv(features, 2 * channels, padding=padding)
+        for factor in (self.style, self.direction, self.distance):
+            if factor is not None:
+                nn.init.normal_(factor.weight, std=0.1 / factor.weight[0].numel() ** 0.5)
+                nn.init.ones_(factor.bias)  # type: ignore[arg-type]  # both layers are built with a bias
+        nn.init.normal_(self.modulation.weight, std=0.02)
+        nn.init.zeros_(self.modulation.bias)  # type: ignore[arg-type]
+
+    def forward(self, normalised: Tensor, layout: Tensor, style: Tensor) -> Tensor:
+        """Modulated features.
+
+        Args:
+            normalised: (n, C, h, w), batch-normalised without affine.
+            layout: (n, 19, h, w) of the same size: M, P, Q.
+            style: (n, D).
+        """
+        a = F.relu(self.semantics(layout[:, :1]))  # (n, branches * hidden, h, w)
+        if self.style is not None:
+            a = a * self.style(style)[:, :, None, None]
+        instances = [
+            factor(maps)
+            for factor, maps in ((self.direction, layout[:, 1:-1]), (self.distance, layout[:, -1:]))
+            if factor is not None
+        ]
+        if instances:
+            a = a * torch.cat(instances, 1)
+        a = F.relu(self.compensation(a))
+        gamma, beta = self.modulation(a).chunk(2, 1)  # each (n, C, h, w)
+        return torch.addcmul(normalised + beta, normalised, gamma)

@@ -1,0 +1,6 @@
+"""Training: recipes, losses, the loop, checkpoints. Needs VGG19's weights; knows no metrics."""
+
+from sian.training.loop import Hardware, train
+from sian.training.recipe import Recipe, bundled_recipes
+
+__all__ = ["Hardware", "Recipe", "bundled_recipes", "train"]

@@ -1,0 +1,68 @@
+"""What a run writes while it works: `stats.jsonl`, TensorBoard events, and a log of plain lines.
+
+`stats.jsonl` is the record (one object a line, by images seen); TensorBoard shows the same. On resume, lines that are
+newer than the checkpoint are cut off, so that the file reads as if the run had never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Journal:
+    """The run's record.
+
+    Args:
+        folder: the run's folder; files are made as needed.
+        images: images seen so far; what the files hold beyond is removed.
+    """
+
+    def __init__(self, folder: Path, images: int = 0) -> None:
+        from tensorboardX import SummaryWriter
+
+        self.path = folder / "stats.jsonl"
+        _cut(self.path, images)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
+
+    def write(self, images: int, values: Mapping[str, float]) -> None:
+        """Add one line and the same scalars to TensorBoard."""
+        line: dict[str, Any] = {"images": images, **{key: _short(value) for key, value in values.items()}}
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        for key, value in values.items():
+            self.board.add_scalar(key, value, images)
+
+    def picture(self, images: int, name: str, picture: NDArray[np.uint8]) -> None:
+        """Show a (H, W, 3) uint8 picture in TensorBoard."""
+        self.board.add_image(name, picture, images, dataformats="HWC")
+
+    def close(self) -> None:
+        """Flush TensorBoard's events."""
+        self.board.close()
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `stats.jsonl`; a half-written last line of a killed run is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def _cut(path: Path, images: int) -> None:
+    lines = [line for line in read_journal(path) if line.get("images", 0) <= images]
+    if path.is_file():
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,394 @@
+"""The training loop (paper, section 3.3): one linear function, progress counted in images seen.
+
+A run is a folder: `recipe.yaml`, `stats.jsonl`, `tensorboard/`, `samples/`, `checkpoints/`. The loop knows no metrics and
+makes no model file; `sian.synthesis.export` does.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from torch import Tensor, nn
+
+import sian
+from sian import seeds
+from sian.data.loading import batches
+from sian.data.sampling import Sample, Tile, WindowSampler
+from sian.errors import BadInput, Interrupted
+from sian.files import write_png, write_text
+from sian.files.weights import find_weights
+from sian.networks import (
+    REFERENCE_SIZE,
+    Discriminator,
+    Painter,
+    VggFeatures,
+    build_discriminator,
+    build_painter,
+    stack,
+    training_noise,
+)
+from sian.networks.vgg import ActivationScale
+from sian.training import augmentation, average, checkpoint
+from sian.training.journal import Journal
+from sian.training.losses import kld_per_dimension
+from sian.training.recipe import Recipe, Stage
+from sian.training.samples import choose_windows, paint_grid
+from sian.training.step import Batch, ScoreAverages, discriminator_loss, generator_loss
+
+LAST_RATE = 0.02  # of the full learning rate; where the linear decay ends
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how a run computes; not part of the recipe, since it should not change what is learned.
+
+    Attributes:
+        accelerator: Fabric's name: "auto", "cpu", "cuda", "mps".
+        devices: how many.
+        precision: Fabric's name, e.g. "bf16-mixed"; None takes bf16 on CUDA and full precision elsewhere.
+        workers: processes that cut windows ahead of time.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str | None = None
+    workers: int = 0
+
+
+def train(
+    recipe: Recipe,
+    tiles: Sequence[Tile],
+    run: str | Path,
+    *,
+    resume: bool = False,
+    hardware: Hardware | None = None,
+    weights: Path | None = None,
+    trust_weights: bool = False,
+    report: Report | None = None,
+) -> Path:
+    """Train a painter; returns the last checkpoint.
+
+    Args:
+        recipe: what to do.
+        tiles: the training tiles, with their layouts.
+        run: the run's folder; new, unless `resume`.
+        resume: go on from the newest checkpoint (from the start when there is none yet).
+        hardware: where to compute.
+        weights: a folder that holds `vgg19.safetensors`, searched first.
+        trust_weights: accept weights of an unknown SHA-256.
+        report: called with (images seen, images in all).
+
+    Raises:
+        BadInput: the run exists already, belongs to another recipe, or a loss is no longer finite.
+        MissingResource: VGG19's weights are not on this machine.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
+    """
+    run, hardware = Path(run), hardware or Hardware()
+    _check_run(run, recipe, resume)
+    vgg = _perceptual_network(recipe, weights, trust_weights)
+
+    # Devices and precision.
+    fabric = _fabric(hardware)
+    torch.set_flush_denormal(True)
+    write_text(run / "recipe.yaml", recipe.dump())
+
+    # Networks, their average, optimisers.
+    generator_arguments = recipe.generator.model_dump()
+    encoder_arguments = recipe.encoder.model_dump()
+    painter = build_painter(generator_arguments, encoder_arguments, seed=recipe.seed)
+    averaged = build_painter(generator_arguments, encoder_arguments, seed=recipe.seed, spectral=False)
+    averaged.load_state_dict(average.folded(painter))
+    averaged.requires_grad_(False)
+    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), seed=recipe.seed)
+    for network in (painter, averaged, bare_discriminator):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        painter = nn.SyncBatchNorm.convert_sync_batchnorm(painter)
+    painter_adam, discriminator_adam = (
+        torch.optim.Adam(network.parameters(), lr=rate, betas=recipe.optimiser.betas)
+        for network, rate in (
+            (painter, recipe.optimiser.generator_rate),
+            (bare_discriminator, recipe.optimiser.discriminator_rate),
+        )
+    )
+
+    # Where the last run of this folder stopped.
+    schedule = _schedule(recipe, tiles, fabric.world_size)
+    networks = {"painter": painter, "discriminator": bare_discriminator}
+    optimisers = {"painter": painter_adam, "discriminator": discriminator_adam}
+    state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
+    if saved := checkpoint.found(run / "checkpoints"):
+        state = checkpoint.load(saved[-1], networks, averaged, optimisers)
+    scores = ScoreAverages(**state.scalars)
+    wrapped_painter, painter_optimiser = fabric.setup(painter, painter_adam)
+    discriminator, discriminator_optimiser = fabric.setup(bare_discriminator, discriminator_adam)
+    averaged.to(fabric.device)
+    vgg = vgg.to(fabric.device, memory_format=torch.channels_last) if vgg is not None else None  # type: ignore[call-overload]
+    journal = Journal(run, state.images) if fabric.is_global_zero else None
+    windows = choose_windows(tiles, recipe.seed)
+    total = schedule[-1].end if schedule else 0
+
+    def save() -> None:
+        state.scalars = {"real": scores.real, "fake": scores.fake}
+        if fabric.is_global_zero:
+            checkpoint.save(run / "checkpoints", state, networks, averaged, optimisers, recipe.every.keep)
+        fabric.barrier()
+
+    def draw_samples() -> dict[str, float]:
+        if journal is None:
+            return {}
+        grid, facts = paint_grid(averaged, windows, recipe.seed)
+        write_png(run / "samples" / f"{state.images:09d}.png", grid, {"Description": "synthetic H&E (SIAN samples)"})
+        journal.picture(state.images, "samples", grid)
+        return facts
+
+    stats, clock = _Means(), time.perf_counter()
+    with _stop_signals() as stopped:
+        for stretch in schedule:
+            if state.images >= stretch.end:
+                continue
+            painter.train()
+            if stretch.stage.frozen_batch_norm:
+                _freeze_batch_norm(painter)
+            size, batch_size = stretch.stage.size, stretch.stage.batch
+            local = batch_size // fabric.world_size
+            first = (state.images - stretch.begin) // batch_size
+            view = _RankView(stretch.sampler, local, fabric.global_rank, fabric.world_size)
+            for raw in batches(view, local, first, hardware.workers):  # type: ignore[arg-type]  # has .sample as well
+                # The batch, and this step's random numbers.
+                random = torch.Generator(fabric.device).manual_seed(
+                    seeds.derive(recipe.seed, "step", state.step, fabric.global_rank)
+                )
+                batch = _batch(raw, painter, recipe, size, random, fabric.device)
+                _set_rates(recipe, state.images / total, painter_optimiser, discriminator_optimiser)
+
+                # Generator and encoder.
+                fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
+                bare_discriminator.requires_grad_(False)
+                with fabric.autocast():
+                    of_generator = generator_loss(
+                        batch, fake, (mean, log_variance), bare_discriminator, vgg, recipe.losses, state.step
+                    )
+                _check_finite(of_generator.terms, of_generator.total, run, state.images)
+                painter_optimiser.zero_grad(set_to_none=True)
+                fabric.backward(of_generator.total)
+                painter_optimiser.step()
+                bare_discriminator.requires_grad_(True)
+
+                # Discriminator, on the fakes that are there already.
+                of_discriminator = discriminator_loss(
+                    batch, fake.detach(), discriminator, bare_discriminator, recipe.losses.lecam, scores
+                )
+                _check_finite(of_discriminator.terms, of_discriminator.total, run, state.images)
+                discriminator_optimiser.zero_grad(set_to_none=True)
+                fabric.backward(of_discriminator.total)
+                discriminator_optimiser.step()
+
+                # Average, books.
+                before, state.images, state.step = state.images, state.images + batch_size, state.step + 1
+                factor = average.decay(state.images, batch_size, recipe.average.half_life, recipe.average.ramp)
+                average.update(averaged, painter, factor)
+                nats = kld_per_dimension(mean.detach().float(), log_variance.detach().float()).mean(0)
+                stats.add({**of_generator.terms, **of_discriminator.terms, "kld_nats": nats.sum()})
+                stats.add({"kld_active": (nats > 0.1).float().sum(), "style_batch_spread": mean.detach().std(0).mean()})
+                facts: dict[str, float] = {}
+                if _due(before, state.images, recipe.every.samples) or state.images >= total:
+                    facts = draw_samples()
+                if journal and (facts or _due(before, state.images, recipe.every.journal)):
+                    now = time.perf_counter()
+                    facts["images_per_second"] = stats.count * batch_size / (now - clock)
+                    facts["rate"] = painter_optimiser.param_groups[0]["lr"]
+                    journal.write(state.images, {**stats.means(), **facts})
+                    stats, clock = _Means(), now
+                if report:
+                    report(state.images, total)
+                if _due(before, state.images, recipe.every.checkpoint) or state.images >= total or stopped.is_set():
+                    save()
+                if stopped.is_set() and state.images < total:
+                    raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
+                if state.images >= stretch.end:
+                    break
+    if journal:
+        journal.close()
+    return checkpoint.found(run / "checkpoints")[-1]
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A stage with its place in the run: images `begin` to `end`, in whole batches."""
+
+    stage: Stage
+    sampler: WindowSampler
+    begin: int
+    end: int
+
+
+def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_Stretch]:
+    stretches: list[_Stretch] = []
+    begin = 0
+    for index, stage in enumerate(recipe.stages):
+        if stage.batch % processes or stage.batch // processes < 2:
+            raise BadInput(
+                f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes with at least "
+                f"2 each; set stages.{index}.batch to a multiple of {processes}"
+            )
+        sampler = WindowSampler(
+            tiles,
+            stage.size,
+            REFERENCE_SIZE,
+            recipe.data.positions,
+            seeds.derive(recipe.seed, "stage", index),
+            recipe.data.turn,
+            recipe.data.sibling,
+        )
+        images = stage.images if stage.images is not None else (stage.epochs or 0) * sampler.epoch_length
+        end = begin + max(1, images // stage.batch) * stage.batch
+        stretches.append(_Stretch(stage, sampler, begin, end))
+        begin = end
+    return stretches
+
+
+class _RankView:
+    """This process' share of each batch: the whole run sees the same samples for any number of processes."""
+
+    def __init__(self, sampler: WindowSampler, local: int, rank: int, processes: int) -> None:
+        self.sampler, self.local, self.rank, self.processes = sampler, local, rank, processes
+
+    def sample(self, index: int) -> Sample:
+        batch, place = divmod(index, self.local)
+        return self.sampler.sample((batch * self.processes + self.rank) * self.local + place)
+
+
+class _Means:
+    """Running sums of scalars; they stay on the device until the journal asks."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        return max(self.counts.values(), default=0)
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, torch.zeros((), device=value.device)) + value.detach().float()
+            self.counts[key] = self.counts.get(key, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        return {key: float(total) / self.counts[key] for key, total in self.sums.items()}
+
+
+def _batch(
+    raw: Mapping[str, Tensor],
+    painter: Painter,
+    recipe: Recipe,
+    size: int,
+    random: torch.Generator,
+    device: torch.device,
+) -> Batch:
+    image, reference, direction, distance = (
+        raw[key].to(device, non_blocking=True) for key in ("image", "reference", "direction", "distance")
+    )
+    n, generator = len(image), painter.generator
+    cpu = torch.Generator().manual_seed(random.initial_seed())
+    last = torch.channels_last
+    return Batch(
+        image=(image.float() / 127.5 - 1).contiguous(memory_format=last),
+        layout=stack(direction, distance).contiguous(memory_format=last),
+        reference=(reference.float() / 127.5 - 1).contiguous(memory_format=last),
+        epsilon=torch.randn((n, generator.style_dim), generator=random, device=device),
+        noise=training_noise(generator.noise_blocks, n, size, size, random),
+        augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
+    )
+
+
+def _set_rates(recipe: Recipe, done: float, *optimisers: Any) -> None:
+    start = recipe.optimiser.decay_from
+    factor = 1.0 if done < start else 1 - (1 - LAST_RATE) * (done - start) / max(1e-9, 1 - start)
+    rates = (recipe.optimiser.generator_rate, recipe.optimiser.discriminator_rate)
+    for optimiser, rate in zip(optimisers, rates, strict=True):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * factor
+
+
+def _freeze_batch_norm(painter: Painter) -> None:
+    for part in painter.modules():
+        if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm):
+            part.eval()
+
+
+def _check_finite(terms: Mapping[str, Tensor], total: Tensor, run: Path, images: int) -> None:
+    if not bool(torch.isfinite(total)):
+        name = next((name for name, term in terms.items() if not bool(torch.isfinite(term))), "total")
+        raise BadInput(
+            f"{run}: the loss '{name}' is {float(terms.get(name, total))} after {images} images; the last good checkpoint is "
+            "kept; lower the learning rates (optimiser.generator_rate, optimiser.discriminator_rate) or that loss' weight"
+        )
+
+
+def _due(before: int, after: int, every: int) -> bool:
+    return before // every != after // every
+
+
+def _check_run(run: Path, recipe: Recipe, resume: bool) -> None:
+    path = run / "recipe.yaml"
+    if not path.exists():
+        return
+    if not resume:
+        raise BadInput(f"{run}: holds a run already; go on with --resume, or name another folder")
+    if (before := Recipe.load(path)) != recipe:
+        key = next(key for key in type(recipe).model_fields if getattr(before, key) != getattr(recipe, key))
+        raise BadInput(
+            f"{path}: the run was started with another recipe ({key!r} differs); resume with the same recipe and settings, "
+            "or start a new run"
+        )
+
+
+def _perceptual_network(recipe: Recipe, folder: Path | None, trust: bool) -> VggFeatures | None:
+    if not recipe.losses.perceptual:
+        return None
+    path = find_weights("vgg19", folder, trust)
+    with safe_open(path, "pt") as file:
+        words = (file.metadata() or {}).get("activation_scale", "").lower()
+    scale: ActivationScale = "torchvision" if words.startswith("torchvision") else "normalised"
+    return VggFeatures(checkpoint.read_tensors(path), scale, recipe.losses.perceptual_layers)
+
+
+def _fabric(hardware: Hardware) -> Fabric:
+    cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
+    precision: Any = hardware.precision or ("bf16-mixed" if cuda else "32-true")
+    strategy = "ddp" if hardware.devices > 1 else "auto"
+    fabric = Fabric(
+        accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, strategy=strategy
+    )
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM end the run after the step in work, so that a checkpoint is never of half a step."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stopped.set()) for number in numbers]
+    try:
+        yield stopped
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

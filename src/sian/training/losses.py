@@ -1,0 +1,70 @@
+"""The losses of Eq. 1 and the few that the plus recipes add, each a plain function of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Reduction = Literal["sum", "mean"]
+Scales = Sequence[Sequence[Tensor]]  # the discriminator's outputs: for each scale its features and, last, its scores
+
+
+def generator_hinge(fake: Scales) -> Tensor:
+    """-mean of the fake's scores, averaged over the scales (L_GAN, generator's side)."""
+    return torch.stack([-outputs[-1].float().mean() for outputs in fake]).mean()
+
+
+def discriminator_hinge(real: Scales, fake: Scales) -> Tensor:
+    """mean max(0, 1 - real) + mean max(0, 1 + fake), averaged over the scales (L_GAN, discriminator's side)."""
+    terms = [
+        F.relu(1 - r[-1].float()).mean() + F.relu(1 + f[-1].float()).mean() for r, f in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def feature_matching(real: Scales, fake: Scales) -> Tensor:
+    """L1 between the discriminator's features, summed over its layers, averaged over the scales (L_F)."""
+    terms = [
+        F.l1_loss(f, r.detach())
+        for reals, fakes in zip(real, fake, strict=True)
+        for r, f in zip(reals[:-1], fakes[:-1], strict=True)
+    ]
+    return torch.stack(terms).sum() / len(fake)
+
+
+def perceptual(real: Mapping[str, Tensor], fake: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Weighted L1 between VGG19's features (L_P)."""
+    return torch.stack([weights[name] * F.l1_loss(fake[name], real[name].detach()) for name in weights]).sum()
+
+
+def kld_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of N(mean, exp(log_variance)) from N(0, 1): (n, D) nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def kld(mean: Tensor, log_variance: Tensor, reduction: Reduction, free: float = 0.0) -> Tensor:
+    """L_KLD: summed over D; over the batch summed (as SPADE's code does) or averaged; `free` nats a dimension cost 0."""
+    nats = kld_per_dimension(mean.float(), log_variance.float())
+    if free:
+        nats = F.relu(nats.mean(0, keepdim=True) - free).expand_as(nats)
+    return nats.sum() if reduction == "sum" else nats.sum(1).mean()
+
+
+def style_regularisation(mean: Tensor, reduction: Reduction) -> Tensor:
+    """L_reg, Eq. 2: |mu_i - batch mean of mu_i|, summed (or averaged) over D, averaged over the batch."""
+    difference = (mean.float() - mean.float().mean(0)).abs()  # (n, D); the mean is not detached
+    return difference.sum(1).mean() if reduction == "sum" else difference.mean()
+
+
+def colour(real: Tensor, fake: Tensor) -> Tensor:
+    """L1 of 16-fold averaged images: the tissue's colour, not its texture."""
+    return F.l1_loss(F.avg_pool2d(fake, 16), F.avg_pool2d(real, 16))
+
+
+def lecam(real_score: Tensor, fake_score: Tensor, average_real: float, average_fake: float) -> Tensor:
+    """LeCam regularisation (Tseng et al. 2021, Eq. 3): keeps scores near the other side's running mean."""
+    return F.relu(real_score - average_fake).square().mean() + F.relu(average_real - fake_score).square().mean()

@@ -1,0 +1,237 @@
+"""Recipes: everything that decides what a training run does, frozen and typed, one YAML file an experiment.
+
+The resolved recipe is saved with the run and inside the model file. Unknown keys are refused with the nearest name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sian.errors import BadInput, nearest
+
+Fraction = Field(ge=0.0, le=1.0)
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GeneratorSection(Section):
+    """Arguments of `sian.networks.Generator`; the defaults are the paper's (SPADE's sizes)."""
+
+    channels: tuple[int, int, int, int, int, int, int] = (1024, 1024, 1024, 512, 256, 128, 64)
+    hidden: tuple[int, int, int, int, int, int, int] = (128, 128, 128, 128, 128, 128, 128)
+    style_dim: int = Field(default=256, ge=1)
+    padding: Literal["zeros", "reflect"] = "zeros"
+    downsampling: Literal["area", "nearest"] = "nearest"
+    noise_blocks: tuple[int, ...] = ()
+    plain_skips: int = Field(default=0, ge=0, le=7)
+    direction: bool = True
+    distance: bool = True
+    style: bool = True
+
+
+class EncoderSection(Section):
+    """Arguments of `sian.networks.StyleEncoder`."""
+
+    width: int = Field(default=64, ge=1)
+    statistics: bool = False
+
+
+class DiscriminatorSection(Section):
+    """Arguments of `sian.networks.Discriminator`; `condition` is "layout" (M, P, Q) or "semantic" (M alone)."""
+
+    width: int = Field(default=64, ge=1)
+    scales: int = Field(default=2, ge=1, le=4)
+    layers: int = Field(default=4, ge=2, le=6)
+    condition: Literal["layout", "semantic"] = "layout"
+
+
+class DataSection(Section):
+    """Which windows are seen: `grid` is the paper's fixed 100 a tile, `random` any position.
+
+    `sibling` is the probability that the style comes from another window of the same tile. `organ_aliases` renames
+    organs in the style bank, e.g. {"liver": "lung"}.
+    """
+
+    positions: Literal["grid", "random"] = "grid"
+    sibling: float = Field(default=0.0, ge=0.0, le=1.0)
+    turn: bool = True
+    organ_aliases: dict[str, str] = {}
+
+
+class LossSection(Section):
+    """Weights of Eq. 1 and how each term is reduced; terms that the paper does not have default to 0.
+
+    `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
+    `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
+    `perceptual_every`: apply every so many steps, times as much. `colour`: L1 of 16-fold averaged images.
+    `lecam`: regularisation of the discriminator (Tseng et al. 2021).
+    """
+
+    feature_matching: float = Field(default=10.0, ge=0)
+    perceptual: float = Field(default=10.0, ge=0)
+    perceptual_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    perceptual_every: int = Field(default=1, ge=1)
+    kld: float = Field(default=0.05, ge=0)
+    kld_reduction: Literal["sum", "mean"] = "sum"
+    kld_free: float = Field(default=0.0, ge=0)
+    regularisation: float = Field(default=0.5, ge=0)
+    regularisation_reduction: Literal["sum", "mean"] = "sum"
+    colour: float = Field(default=0.0, ge=0)
+    lecam: float = Field(default=0.0, ge=0)
+
+
+class AugmentSection(Section):
+    """Differentiable augmentation of what the discriminator sees, image and layout together (fractions of the side)."""
+
+    translation: float = Field(default=0.0, ge=0.0, le=0.5)
+    cutout: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+class OptimiserSection(Section):
+    """Adam for generator with encoder, and discriminator; from `decay_from` (of all images) linearly to 0."""
+
+    generator_rate: float = Field(default=1e-4, gt=0)
+    discriminator_rate: float = Field(default=4e-4, gt=0)
+    betas: tuple[float, float] = (0.0, 0.999)
+    decay_from: float = Field(default=1.0, ge=0.0, le=1.0)
+
+
+class Stage(Section):
+    """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows."""
+
+    images: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    size: int = Field(default=256, ge=64, multiple_of=32)
+    batch: int = Field(default=8, ge=2)
+    frozen_batch_norm: bool = False
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Stage:
+        if (self.images is None) == (self.epochs is None):
+            raise ValueError("a stage has either images or epochs")
+        return self
+
+
+class AverageSection(Section):
+    """EMA of the weights: half-life in images, at most `ramp` of the images seen so far."""
+
+    half_life: float = Field(default=1000.0, gt=0)
+    ramp: float = Field(default=0.1, gt=0)
+
+
+class EverySection(Section):
+    """How often, in images, something is written."""
+
+    journal: int = Field(default=400, ge=1)
+    samples: int = Field(default=3000, ge=1)
+    checkpoint: int = Field(default=3000, ge=1)
+    keep: int = Field(default=2, ge=1)
+
+
+class Recipe(Section):
+    """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other."""
+
+    name: str
+    description: str = ""
+    seed: int = Field(default=0, ge=0)
+    generator: GeneratorSection = GeneratorSection()
+    encoder: EncoderSection = EncoderSection()
+    discriminator: DiscriminatorSection = DiscriminatorSection()
+    data: DataSection = DataSection()
+    losses: LossSection = LossSection()
+    augment: AugmentSection = AugmentSection()
+    optimiser: OptimiserSection = OptimiserSection()
+    stages: tuple[Stage, ...] = (Stage(epochs=50),)
+    average: AverageSection = AverageSection()
+    every: EverySection = EverySection()
+
+    @classmethod
+    def load(cls, source: str | Path, changes: Mapping[str, str] | None = None) -> Recipe:
+        """A recipe by bundled name or by path, with single values changed.
+
+        Args:
+            source: e.g. "monuseg", or the path of a .yaml file.
+            changes: dotted keys to YAML values, e.g. {"stages.0.images": "2000"}.
+
+        Raises:
+            BadInput: no such recipe, not YAML, an unknown key, a value out of range.
+        """
+        path, text = _recipe_text(source)
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise BadInput(f"{path}: expected a recipe in YAML, found {_first_line(error)}") from None
+        if not isinstance(values, dict):
+            raise BadInput(f"{path}: expected a mapping of recipe keys, found {type(values).__name__}")
+        for key, value in (changes or {}).items():
+            _change(values, key, yaml.safe_load(value))
+        return cls.parse(values, str(path))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:
+        """A recipe from plain values; `name` is what errors call it."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadInput(f"{name}: {'; '.join(_explain(problem) for problem in error.errors())}") from None
+
+    def dump(self) -> str:
+        """The resolved recipe as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def bundled_recipes() -> list[str]:
+    """Names of the recipes in the package."""
+    folder = resources.files("sian") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _recipe_text(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            return str(path), path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: expected a recipe file, found {error}") from None
+    if str(source) not in bundled_recipes():
+        raise BadInput(f"no recipe is called {str(source)!r}{nearest(str(source), bundled_recipes())}")
+    return str(source), (resources.files("sian") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
+
+
+def _change(values: dict[str, Any], dotted: str, value: object) -> None:
+    *parents, last = dotted.split(".")
+    place: Any = values
+    for key in parents:
+        place = place[int(key)] if isinstance(place, list) and key.isdigit() else place.setdefault(key, {})
+    if isinstance(place, list):
+        place[int(last)] = value
+    else:
+        place[last] = value
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    """One problem of pydantic's as half a sentence, an unknown key with the nearest known one."""
+    *parents, last = problem["loc"] or ("",)
+    dotted = ".".join(map(str, problem["loc"]))
+    if problem["type"] != "extra_forbidden":
+        return f"{dotted}: {problem['msg'].lower()}, found {problem['input']!r}"
+    section: type[BaseModel] = Recipe
+    for key in parents:
+        if isinstance(key, str):
+            found = Stage if key == "stages" else section.model_fields[key].annotation
+            section = found if isinstance(found, type) and issubclass(found, BaseModel) else section
+    return f"unknown key {dotted!r}{nearest(str(last), section.model_fields)}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

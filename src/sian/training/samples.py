@@ -1,0 +1,100 @@
+"""The sample grid: the same few windows painted again and again while a run goes on.
+
+Each row is one window: its mask's outlines of P, the real image, the painting in its own style, and the same mask in
+the style of the next rows' images: a style that is ignored shows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sian import seeds
+from sian.data.sampling import Tile
+from sian.networks import Painter, noise_at, stack
+from sian.networks.generator import LEVELS
+
+OTHER_STYLES = 2
+
+
+@dataclass(frozen=True)
+class SampleWindows:
+    """The windows of the grid, one for each organ and preparation at most `rows`."""
+
+    real: Tensor  # (n, 3, 256, 256) in [-1, 1]
+    layout: Tensor  # (n, 19, 256, 256)
+    direction: NDArray[np.uint8]  # (n, 256, 256)
+
+
+def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 256) -> SampleWindows:
+    """One random window of the first tile of each organ and preparation."""
+    first = {(tile.organ, tile.preparation): tile for tile in reversed(tiles)}
+    images, directions, distances = [], [], []
+    for index, key in enumerate(sorted(first)[:rows]):
+        tile, random = first[key], seeds.generator(seed, "sample grid", index)
+        y, x = (int(random.integers(0, side - size + 1)) for side in tile.layout.shape)
+        images.append(tile.image[y : y + size, x : x + size])
+        window = tile.layout.window(y, x, size, size)
+        directions.append(window.direction)
+        distances.append(window.distance)
+    direction = np.stack(directions)
+    real = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return SampleWindows(
+        real, stack(torch.from_numpy(direction), torch.from_numpy(np.stack(distances)).float()), direction
+    )
+
+
+@torch.no_grad()
+def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDArray[np.uint8], dict[str, float]]:
+    """The grid as one picture, and what it says in numbers.
+
+    Args:
+        painter: EMA network; it is run in eval mode.
+        windows: see `choose_windows`.
+        seed: of the noise, the same every time.
+
+    Returns:
+        (rows * 256, 5 * 256, 3) uint8; and `style_change`, the mean absolute difference in grey levels (0 to 255)
+        between a mask painted in its own and in another image's style, and `style_spread`, the standard deviation of
+        the style vectors' entries over the windows.
+    """
+    was_training = painter.training
+    painter.eval()
+    style, _ = painter.encoder(windows.real)
+    own = _paint(painter, windows.layout, style, seed)
+    others = [_paint(painter, windows.layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
+    painter.train(was_training)
+    columns = [_mask_picture(windows.direction), _bytes(windows.real), _bytes(own), *map(_bytes, others)]
+    grid = np.concatenate([np.concatenate(list(column), 0) for column in columns], 1)
+    change = float((others[0] - own).abs().mean()) * 127.5
+    return grid, {"style_change": change, "style_spread": float(style.std(0).mean()) if len(style) > 1 else 0.0}
+
+
+def _paint(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor:
+    """One image at a time: memory stays small beside a training step."""
+    height, width = layout.shape[-2:]
+    generator = painter.generator
+    noise = [
+        noise_at(seed, level, 0, 0, height >> level, width >> level) if index in generator.noise_blocks else None
+        for index, level in enumerate(LEVELS)
+    ]
+    return torch.cat(
+        [generator(maps[None], vector[None], noise) for maps, vector in zip(layout, style, strict=True)]
+    )
+
+
+def _bytes(images: Tensor) -> NDArray[np.uint8]:
+    """(n, 3, h, w) in [-1, 1] to (n, h, w, 3) uint8."""
+    pixels: NDArray[np.uint8] = ((images + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    return pixels
+
+
+def _mask_picture(direction: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The outer ring of P dark, the inner one white: nuclei that touch stay apart to the eye."""
+    grey = np.where(direction == 0, 0, np.where(direction > 8, 150, 255)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, -1)
