@@ -1,1 +1,15 @@
-"""Data sets on disk, and the windows that training cuts from them."""
+"""Annotated tiles: the data set on disk, its import and its inspection."""
+
+from sian.data.dataset import Dataset, DatasetInfo, Item, open_dataset
+from sian.data.importing import ImportReport, import_dataset
+from sian.data.writing import DatasetWriter
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "DatasetWriter",
+    "ImportReport",
+    "Item",
+    "import_dataset",
+    "open_dataset",
+]

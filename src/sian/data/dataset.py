@@ -1,0 +1,331 @@
+"""The data set on disk, format "sian.dataset/1" (DESIGN section 3): read it, and trust nothing that it says.
+
+    DATASET/dataset.json   what the whole set is
+    DATASET/items.jsonl    one line an item; the line is what makes the item exist
+    DATASET/images/ID.png  (H, W, 3) uint8
+    DATASET/masks/ID.png   instance mask, 16-bit grey (ID.tif, 32-bit, beyond 65,535 ids)
+
+`sian.data.writing` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from sian.errors import BadInput, nearest
+from sian.files import read_image
+from sian.masks import read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+FORMAT = "sian.dataset/1"
+MANIFEST = "dataset.json"
+ITEMS = "items.jsonl"
+ID_PATTERN = re.compile(r"[\w(][\w .,()+=@#-]{0,199}")  # no slash, no colon, no leading dot
+TCGA_BARCODE = re.compile(r"(TCGA-\w{2}-\w{4})(?:-\d{2}[A-Z](?:-\d{2}(?:-([A-Z]{2})\w?)?)?)?")
+
+Preparation = Literal["ffpe", "frozen", "unknown"]
+PREPARATIONS: tuple[Preparation, ...] = ("ffpe", "frozen", "unknown")
+SLIDE_CODES: dict[str, Preparation] = {"DX": "ffpe", "TS": "frozen", "BS": "frozen", "MS": "frozen"}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Item(BaseModel):
+    """One image with its instance mask.
+
+    Attributes:
+        id: unique in the data set; a legal file name.
+        image: path inside the data set, e.g. ``images/ID.png``.
+        mask: path inside the data set, e.g. ``masks/ID.png``.
+        organ: lower-case English, as the data set names it; "unknown" if nobody said.
+        split: "train", "test" or another name.
+        preparation: "ffpe", "frozen" or "unknown".
+        patient: who the tissue is from; for TCGA the first three fields of the barcode.
+        mpp: micrometres per pixel, None if unknown.
+        width: of the image in pixels.
+        height: of the image in pixels.
+        nuclei: how many ids the mask holds.
+        overlaps: outlines that lost pixels to outlines drawn before; 0 where the source was a mask.
+        lost_pixels: how many pixels these lost.
+        dropped_regions: outlines with fewer than 3 vertices.
+        source: where the item came from, in words.
+        sha256_image: of the image's raw R G B bytes (`sian.files.sha256_pixels`).
+        sha256_mask: of the mask's ids as little-endian int32, row by row.
+        sha256_source: of the files that were imported, so that a rerun sees what is done.
+        model: for synthetic items, the SHA-256 of the model file.
+        style: for synthetic items, the style that was asked for.
+        seed: for synthetic items.
+        plan: for synthetic items, the item's number in its plan.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str
+    image: str
+    mask: str
+    organ: str = "unknown"
+    split: str = "train"
+    preparation: Preparation = "unknown"
+    patient: str | None = None
+    mpp: float | None = Field(default=None, gt=0, le=100)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    nuclei: int = Field(ge=0)
+    overlaps: int = Field(default=0, ge=0)
+    lost_pixels: int = Field(default=0, ge=0)
+    dropped_regions: int = Field(default=0, ge=0)
+    source: str = ""
+    sha256_image: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256_mask: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256_source: str | None = None
+    model: str | None = None
+    style: str | list[float] | dict[str, float] | None = None
+    seed: int | None = None
+    plan: int | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _legal_id(cls, value: str) -> str:
+        if not ID_PATTERN.fullmatch(value):
+            raise ValueError(f"id {value!r} is not a plain file name")
+        return value
+
+    @field_validator("image", "mask")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value or len(path.parts) < 1:
+            raise ValueError(f"path {value!r} leaves the data set")
+        return value
+
+
+class DatasetInfo(BaseModel):
+    """What ``dataset.json`` says about the whole set.
+
+    Attributes:
+        format: always "sian.dataset/1".
+        name: a short name.
+        mpp: micrometres per pixel that hold for the set as a whole, None if unknown or mixed.
+        licence: of images and masks.
+        source: where they come from, in words.
+        synthetic: True when the images were painted.
+        classes: names of the nuclear classes, if there are any.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal["sian.dataset/1"] = "sian.dataset/1"
+    name: str
+    mpp: float | None = Field(default=None, gt=0, le=100)
+    licence: str = "unknown"
+    source: str = ""
+    synthetic: bool = False
+    classes: list[str] = Field(default_factory=list)
+
+
+class Dataset:
+    """An opened data set, or the part of one that `split` chose; iterating it gives items.
+
+    Attributes:
+        folder: where it is.
+        info: what ``dataset.json`` says.
+        items: what it holds, in the order of writing.
+    """
+
+    def __init__(self, folder: Path, info: DatasetInfo, items: Iterable[Item]) -> None:
+        self.folder = folder
+        self.info = info
+        self.items = tuple(items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def __getitem__(self, item_id: str) -> Item:
+        for item in self.items:
+            if item.id == item_id:
+                return item
+        raise BadInput(
+            f"{self.folder}: no item {item_id!r}{nearest(item_id, [i.id for i in self.items][:20])}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.folder)!r}, {len(self)} items)"
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """The organs of its items, in alphabetical order."""
+        return tuple(sorted({item.organ for item in self.items}))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of its items, in the order in which they appear."""
+        return tuple(dict.fromkeys(item.split for item in self.items))
+
+    def split(self, name: str) -> Dataset:
+        """The items of one split, as a data set.
+
+        Raises:
+            BadInput: there is no such split; the ones that exist are named.
+        """
+        if name not in self.splits:
+            raise BadInput(f"{self.folder}: no items of split {name!r}{nearest(name, self.splits)}")
+        return Dataset(self.folder, self.info, (item for item in self.items if item.split == name))
+
+    def image(self, item: Item) -> npt.NDArray[np.uint8]:
+        """An item's image: (H, W, 3) uint8; its size is checked against the manifest."""
+        path = self.path(item.image)
+        image = read_image(path)
+        _check_size(path, image.shape, item)
+        return image
+
+    def mask(self, item: Item) -> npt.NDArray[np.int32]:
+        """An item's instance mask: (H, W) int32; its size is checked against the manifest."""
+        path = self.path(item.mask)
+        mask = read_mask(path)
+        _check_size(path, mask.shape, item)
+        return mask
+
+    def path(self, name: str) -> Path:
+        """Where a file of the data set lies; links that lead out of the data set are refused."""
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise BadInput(
+                f"{path}: leads out of the data set, expected a file inside it; copy the file there"
+            )
+        return path
+
+
+def open_dataset(folder: str | Path) -> Dataset:
+    """Open a data set on disk.
+
+    Only the manifest is read here; images and masks are read, and checked, when they are asked for.
+    `sian.data .inspect_dataset` checks all of it.
+
+    Raises:
+        BadInput: no such folder, no data set in it, or a manifest that is wrong; all problems are named.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder, expected a data set; make one with `sian data import`")
+    return Dataset(folder, read_info(folder), read_items(folder))
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read and check ``dataset.json``."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadInput(
+            f"{folder}: holds no {MANIFEST}, expected a data set of format {FORMAT}; "
+            "make one with `sian data import SOURCE -o DATASET`"
+        )
+    content = _parse_json(str(path), _read_text(path))
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise BadInput(f"{path}: found format {found!r}, expected {FORMAT!r}; import the data again")
+    return _validated(DatasetInfo, content, str(path))
+
+
+def read_items(folder: Path) -> list[Item]:
+    """Read and check ``items.jsonl``; a last line that was cut off by a killed writer does not exist."""
+    path = folder / ITEMS
+    if not path.is_file():
+        return []
+    lines = complete_lines(_read_text(path))
+    items, problems = [], []
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        try:
+            items.append(_validated(Item, _parse_json(where, line), where))
+        except BadInput as problem:
+            problems.append(str(problem))
+    problems += _duplicates(path, items)
+    if problems:
+        raise BadInput("; ".join(problems))
+    return items
+
+
+def complete_lines(text: str) -> list[str]:
+    """The lines of a journal that end in a newline; a killed writer may have left more, which is none."""
+    return [line for line in text[: text.rfind("\n") + 1].split("\n") if line.strip()]
+
+
+def tcga_patient(name: str) -> str | None:
+    """The patient in a name that starts with a TCGA barcode, else None.
+
+    >>> tcga_patient("TCGA-A7-A13E-01Z-00-DX1")
+    'TCGA-A7-A13E'
+    """
+    found = TCGA_BARCODE.match(name)
+    return found[1] if found else None
+
+
+def tcga_preparation(name: str) -> Preparation:
+    """How the slide of a TCGA barcode was prepared: DX is ffpe; TS, BS and MS are frozen.
+
+    >>> tcga_preparation("TCGA-A7-A13E-01Z-00-DX1"), tcga_preparation("TCGA-ZF-A9R5-01A-01-TS1")
+    ('ffpe', 'frozen')
+    """
+    found = TCGA_BARCODE.match(name)
+    return SLIDE_CODES.get(found[2] or "", "unknown") if found else "unknown"
+
+
+def _check_size(path: Path, shape: tuple[int, ...], item: Item) -> None:
+    if shape[:2] != (item.height, item.width):
+        raise BadInput(
+            f"{path}: found {shape[1]} x {shape[0]} pixels, expected {item.width} x {item.height} "
+            f"as {ITEMS} says; import the item again"
+        )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path}: cannot be read as UTF-8 text; expected a manifest; import the data again"
+        ) from error
+
+
+def _parse_json(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: is not JSON ({error}); import the data again") from error
+
+
+def _validated(model: type[_Model], content: Any, where: str) -> _Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = [_problem(detail, model) for detail in error.errors()]
+        raise BadInput(f"{where}: {', '.join(problems)}") from error
+
+
+def _problem(detail: Any, model: type[BaseModel]) -> str:
+    key = ".".join(str(part) for part in detail["loc"]) or "the line"
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{nearest(key, model.model_fields)}"
+    return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _duplicates(path: Path, items: list[Item]) -> list[str]:
+    seen: set[str] = set()
+    problems = []
+    for item in items:
+        if item.id.casefold() in seen:  # file systems of macOS and Windows do not tell cases apart
+            problems.append(f"{path}: found the id {item.id!r} twice, expected each once")
+        seen.add(item.id.casefold())
+    return problems

@@ -1,0 +1,20 @@
+"""Instance masks: (H, W) int32, 0 background, 1..n one id a nucleus. Knows no organs, styles or networks."""
+
+from sian.masks.checking import check_mask, nucleus_ids
+from sian.masks.files import decode_mask_png, encode_mask_png, read_mask, write_mask
+from sian.masks.outlines import Rasterized, rasterize
+from sian.masks.statistics import median_area, nucleus_areas, nucleus_pieces
+
+__all__ = [
+    "Rasterized",
+    "check_mask",
+    "decode_mask_png",
+    "encode_mask_png",
+    "median_area",
+    "nucleus_areas",
+    "nucleus_ids",
+    "nucleus_pieces",
+    "rasterize",
+    "read_mask",
+    "write_mask",
+]

@@ -1,0 +1,146 @@
+"""Instance masks on disk: 16-bit grey PNG, 32-bit deflate TIFF when ids go beyond 65,535 (DESIGN section 3).
+
+Read besides: 8-bit grey PNG, integer TIFF of any depth, and `.npy` (never with pickle).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from sian.errors import BadInput
+from sian.files import atomic_file, write_bytes
+from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, first_line, open_picture
+from sian.masks.checking import check_mask
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+MAX_PNG_ID = 65_535
+
+
+def read_mask(path: str | Path) -> npt.NDArray[np.int32]:
+    """Read an instance mask from .png, .tif, .tiff or .npy.
+
+    Args:
+        path: the file; here its name decides the format.
+
+    Returns:
+        (H, W) int32, 0 background, one id a nucleus; ids as they are in the file.
+
+    Raises:
+        BadInput: no such file, broken, too large, or not an instance mask (see `check_mask`).
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in MASK_SUFFIXES:
+        raise BadInput(
+            f"{path}: found {suffix or 'no suffix'}, expected a mask as {', '.join(MASK_SUFFIXES)}; "
+            "export it as 16-bit grey PNG"
+        )
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; check the path")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path}: found an empty file (0 bytes), expected a mask; copy or export it again")
+    readers = {".png": _read_png, ".npy": _read_npy}
+    return check_mask(readers.get(suffix, _read_tiff)(path), str(path))
+
+
+def write_mask(path: str | Path, mask: npt.ArrayLike) -> Path:
+    """Write an instance mask atomically and return where it went.
+
+    Args:
+        path: a name that ends in .png; ids above 65,535 do not fit and go to the same name with .tif instead.
+        mask: (H, W) integer ids.
+
+    Returns:
+        The path that was written.
+    """
+    path = Path(path)
+    array = check_mask(mask, str(path))
+    if path.suffix.lower() == ".png" and int(array.max()) <= MAX_PNG_ID:
+        write_bytes(path, encode_mask_png(array))
+        return path
+    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise BadInput(f"{path}: masks are written as .png or .tif; choose one of these")
+    path = path if path.suffix.lower() in (".tif", ".tiff") else path.with_suffix(".tif")
+    _write_tiff(path, array)
+    return path
+
+
+def encode_mask_png(mask: npt.NDArray[np.int32]) -> bytes:
+    """A checked mask with ids up to 65,535 as the bytes of a 16-bit grey PNG, its settings pinned."""
+    if int(mask.max(initial=0)) > MAX_PNG_ID:
+        raise BadInput(
+            f"found id {int(mask.max())}, expected at most {MAX_PNG_ID} in a 16-bit PNG; write a .tif"
+        )
+    stream = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint16)).save(stream, "PNG", compress_level=PNG_COMPRESSION)
+    return stream.getvalue()
+
+
+def decode_mask_png(content: bytes) -> npt.NDArray[np.int32]:
+    """What `encode_mask_png` wrote: (H, W) int32."""
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+        return check_mask(np.asarray(picture))
+
+
+def _read_png(path: Path) -> npt.NDArray[Any]:
+    with open_picture(path, ("PNG",)) as picture:
+        if picture.mode == "P":
+            raise BadInput(
+                f"{path}: found a palette picture, expected one id a nucleus; export it as 16-bit grey"
+            )
+        return np.array(picture)
+
+
+def _read_npy(path: Path) -> npt.NDArray[Any]:
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")  # maps, never unpickles
+    except DECODE_ERRORS as error:
+        raise BadInput(
+            f"{path}: cannot be read as a NumPy array; expected integers saved with numpy.save; save it again"
+        ) from error
+    _check_pixels(path, array.shape)
+    return np.array(array)
+
+
+def _read_tiff(path: Path) -> npt.NDArray[Any]:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            if len(file.pages) != 1:
+                raise BadInput(
+                    f"{path}: found {len(file.pages)} pages, expected one mask; export one page alone"
+                )
+            page = file.pages[0]
+            _check_pixels(path, page.shape)
+            return np.asarray(page.asarray())
+    except BadInput:
+        raise
+    except (*DECODE_ERRORS, RuntimeError, MemoryError) as error:
+        raise BadInput(
+            f"{path}: cannot be read as a TIFF mask ({first_line(error)}); "
+            "expected integer ids in one page; export it as 16-bit grey PNG"
+        ) from error
+
+
+def _write_tiff(path: Path, mask: npt.NDArray[np.int32]) -> None:
+    import tifffile
+
+    with atomic_file(path) as temporary, temporary.open("wb") as stream:
+        tifffile.imwrite(stream, mask.astype(np.uint32), compression="zlib", metadata=None, software="sian")
+
+
+def _check_pixels(path: Path, shape: tuple[int, ...]) -> None:
+    pixels = int(np.prod(shape, dtype=np.float64))
+    if pixels > MAX_PIXELS:
+        raise BadInput(
+            f"{path}: found shape {shape}, expected at most {MAX_PIXELS:,} pixels; cut it into tiles first"
+        )

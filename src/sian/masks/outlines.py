@@ -1,0 +1,131 @@
+"""Outlines to an instance mask, by the rule of DESIGN section 3.
+
+Coordinates are continuous: pixel j covers [j, j + 1) and its centre is j + 0.5. A pixel belongs to an
+outline when its centre is inside by the even-odd rule. Where outlines overlap the first drawn keeps the
+pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sian.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+MIN_VERTICES = 3
+
+
+@dataclass(frozen=True)
+class Rasterized:
+    """A mask drawn from outlines, and what drawing it cost.
+
+    Attributes:
+        mask: (H, W) int32; ids 1..n follow the order of drawing, without gaps.
+        overlaps: outlines that lost at least one pixel to an outline drawn before.
+        lost_pixels: how many pixels these lost, all together.
+        dropped_regions: outlines with fewer than 3 vertices.
+        vanished_regions: outlines with 3 or more vertices that own no pixel in the end: outside the tile,
+            thinner than a pixel, or covered by earlier ones.
+    """
+
+    mask: npt.NDArray[np.int32]
+    overlaps: int
+    lost_pixels: int
+    dropped_regions: int
+    vanished_regions: int
+
+    @property
+    def nuclei(self) -> int:
+        """How many ids the mask holds."""
+        return int(self.mask.max(initial=0))
+
+
+def rasterize(outlines: Sequence[npt.ArrayLike], height: int, width: int) -> Rasterized:
+    """Draw closed outlines into an instance mask.
+
+    Args:
+        outlines: one array (n, 2) of x, y a nucleus, in drawing order; fractional, and outside the tile if
+            need be.
+        height: rows of the mask.
+        width: columns of the mask.
+
+    Raises:
+        BadInput: an outline is not (n, 2) or not finite.
+
+    >>> rasterize([[(0, 0), (2, 0), (2, 1), (0, 1)]], 2, 3).mask.tolist()
+    [[1, 1, 0], [0, 0, 0]]
+    """
+    mask = np.zeros((height, width), np.int32)
+    nuclei = overlaps = lost_pixels = dropped = vanished = 0
+    for outline in outlines:
+        vertices = _check_outline(outline)
+        if len(vertices) < MIN_VERTICES:
+            dropped += 1
+            continue
+        top, left, inside = _fill(vertices, height, width)
+        below = mask[top : top + inside.shape[0], left : left + inside.shape[1]]
+        free = inside & (below == 0)
+        drawn = int(free.sum())
+        lost = int(inside.sum()) - drawn
+        overlaps += lost > 0
+        lost_pixels += lost
+        vanished += drawn == 0
+        if drawn:
+            nuclei += 1
+            below[free] = nuclei
+    return Rasterized(mask, overlaps, lost_pixels, dropped, vanished)
+
+
+def _check_outline(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    vertices = np.asarray(outline, np.float64)
+    if vertices.size == 0:
+        return np.empty((0, 2))
+    if vertices.ndim != 2 or vertices.shape[1] != 2:
+        raise BadInput(f"expected an outline as (n, 2) x, y, found shape {vertices.shape}")
+    if not np.isfinite(vertices).all():
+        raise BadInput("expected finite outline coordinates, found nan or infinity")
+    return vertices
+
+
+def _fill(
+    vertices: npt.NDArray[np.float64], height: int, width: int
+) -> tuple[int, int, npt.NDArray[np.bool_]]:
+    """Fill one outline: top, left, and what is inside of the part of the tile that its box covers."""
+    rows, columns = _crossings(vertices, height)
+    if len(rows) == 0:
+        return 0, 0, np.zeros((0, 0), np.bool_)
+    top, bottom = int(rows.min()), int(rows.max()) + 1
+    columns = np.clip(columns, 0, width).astype(np.int64)
+    left, right = int(columns.min()), int(columns.max())
+    box_width = right - left + 1  # one more column takes the crossings to the right of every pixel
+    flat = (rows - top) * box_width + columns - left
+    crossed = np.bincount(flat, minlength=(bottom - top) * box_width).reshape(bottom - top, box_width)
+    inside = np.cumsum(crossed, axis=1) % 2 == 1
+    return top, left, inside[:, :-1]
+
+
+def _crossings(
+    vertices: npt.NDArray[np.float64], height: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Where the outline crosses each row of centres: the row, and the first column not left of it.
+
+    An edge crosses the rows with y_low <= centre < y_high, so that a vertex on a row of centres counts
+    once, and two outlines that share an edge share no pixel and leave none between them.
+    """
+    x0, y0 = vertices.T
+    x1, y1 = np.roll(vertices, -1, axis=0).T
+    first = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, height).astype(np.int64)
+    stop = np.clip(np.ceil(np.maximum(y0, y1) - 0.5), 0, height).astype(np.int64)
+    count = stop - first
+    edge = np.repeat(np.arange(len(vertices)), count)
+    rows = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
+    slope = (x1 - x0)[edge] / (y1 - y0)[edge]
+    x = x0[edge] + (rows + 0.5 - y0[edge]) * slope
+    return rows, np.ceil(x - 0.5)
