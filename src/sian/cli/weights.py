@@ -81,7 +81,9 @@ def _check_names(names: list[str] | None) -> list[WeightsName]:
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="The original (.pth), or a converted .safetensors.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The original (.pth), or a converted .safetensors.")
+    ],
     output: Target = None,
     trust: Annotated[
         bool, typer.Option("--trust-weights", help="Take a file whose SHA-256 is unknown.")
