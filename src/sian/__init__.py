@@ -6,7 +6,7 @@ This file only holds the doors: every name below is imported from its module whe
 and editors read.
 
     >>> import sian
-    >>> "__version__" in dir(sian)
+    >>> "describe" in dir(sian)
     True
 """
 
@@ -18,15 +18,46 @@ from typing import TYPE_CHECKING, Any
 from sian.errors import BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
+    from sian import evaluation, nuclei
+    from sian.data import open_dataset
+    from sian.files import read_image
+    from sian.layout import Layout, describe
+    from sian.masks import read_mask, write_mask
+    from sian.training import train
+
     __version__: str
 
 # public name -> the module it comes from
-_DOORS: dict[str, str] = {}
+_DOORS: dict[str, str] = {
+    "Layout": "sian.layout",
+    "describe": "sian.layout",
+    "open_dataset": "sian.data",
+    "read_image": "sian.files",
+    "read_mask": "sian.masks",
+    "train": "sian.training",
+    "write_mask": "sian.masks",
+}
 
 # submodules that are doors themselves: sian.evaluation.fid(...)
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("evaluation", "nuclei")
 
-__all__ = ["BadInput", "Interrupted", "MissingResource", "SianError", "SianWarning", "__version__"]
+__all__ = [
+    "BadInput",
+    "Interrupted",
+    "Layout",
+    "MissingResource",
+    "SianError",
+    "SianWarning",
+    "__version__",
+    "describe",
+    "evaluation",
+    "nuclei",
+    "open_dataset",
+    "read_image",
+    "read_mask",
+    "train",
+    "write_mask",
+]
 
 
 def __getattr__(name: str) -> Any:

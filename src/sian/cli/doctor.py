@@ -28,7 +28,7 @@ Facts = dict[str, Any]
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Check this machine: Python, torch, memory, disk, packages, weights, the bundled model."""
+    """Say what this machine has and lacks."""
     facts = examine()
     if as_json:
         console.print_json(facts)

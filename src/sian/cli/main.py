@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console, doctor, weights
+from sian.cli import console, doctor, train, weights
 from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
 
 # One line a verb: the function that is the command.
 VERBS: dict[str, Callable[..., Any]] = {
+    "train": train.train,
     "doctor": doctor.doctor,
 }
 

@@ -12,7 +12,7 @@ from sian.cli import console
 if TYPE_CHECKING:
     from sian.files.weights import WeightsName
 
-app = typer.Typer(help="Get the weights that training (VGG19) and FID/KID (Inception) need.")
+app = typer.Typer(help="Find or get VGG19 and the FID Inception.")
 
 Folder = Annotated[Path | None, typer.Option("--weights", metavar="DIR", help="Look here first.")]
 Target = Annotated[
