@@ -13,6 +13,7 @@ from sian.errors import BadInput
 from sian.layout import DIRECTION_CLASSES, Layout, describe, turn_image
 from sian.layout import direction as direction_module
 from sian.layout import distance as distance_module
+from sian.layout.picture import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -313,3 +314,19 @@ def test_layout_without_centres_can_be_cut_and_turned() -> None:
     turned = bare.window(0, 0, 3, 2).turned(1)
     assert turned.centre is None
     assert turned.shape == (2, 3)
+
+
+# In colour
+
+
+def test_picture_has_a_colour_a_class_and_a_black_background() -> None:
+    mask = np.zeros((21, 21), np.int32)
+    mask[1:20, 1:20] = 1
+    layout = describe(mask)
+    painted = picture(layout)
+    assert list(painted) == ["semantic", "direction", "distance"]
+    assert {(image.shape, image.dtype) for image in painted.values()} == {((21, 21, 3), np.dtype(np.uint8))}
+    assert all(not image[mask == 0].any() for image in painted.values())
+    assert len(np.unique(painted["direction"].reshape(-1, 3), axis=0)) == DIRECTION_CLASSES
+    brightness = painted["distance"].sum(-1)
+    assert brightness[layout.distance == 1].min() > brightness[mask == 1].mean()
