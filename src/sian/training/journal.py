@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 class Journal:
@@ -56,6 +58,34 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
+
+
+class Means:
+    """Running sums of scalars; they stay on the device until the journal asks."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Steps so far."""
+        return max(self.counts.values(), default=0)
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add one step's values."""
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, torch.zeros((), device=value.device)) + value.detach().float()
+            self.counts[key] = self.counts.get(key, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of each value over the steps that had it."""
+        return {key: float(total) / self.counts[key] for key, total in self.sums.items()}
+
+
+def due(before: int, after: int, every: int) -> bool:
+    """Whether the images seen passed a multiple of `every`."""
+    return before // every != after // every
 
 
 def _cut(path: Path, images: int) -> None:

@@ -6,17 +6,13 @@ makes no model file; `sian.synthesis.export` does.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -25,11 +21,11 @@ from sian import seeds
 from sian.data.loading import batches
 from sian.data.sampling import Sample, Tile, WindowSampler
 from sian.errors import BadInput, Interrupted
-from sian.files import write_png, write_text
+from sian.files import write_json, write_png, write_text
+from sian.files.provenance import commit, machine
 from sian.files.weights import find_weights
 from sian.networks import (
     REFERENCE_SIZE,
-    Discriminator,
     Painter,
     VggFeatures,
     build_discriminator,
@@ -39,32 +35,18 @@ from sian.networks import (
 )
 from sian.networks.vgg import ActivationScale
 from sian.training import augmentation, average, checkpoint
-from sian.training.journal import Journal
+from sian.training.checks import check_finite, check_run
+from sian.training.device import Hardware, launch, stop_signals
+from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
 from sian.training.samples import choose_windows, paint_grid
 from sian.training.step import Batch, ScoreAverages, discriminator_loss, generator_loss
 
+RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
 LAST_RATE = 0.02  # of the full learning rate; where the linear decay ends
 
 Report = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where and how a run computes; not part of the recipe, since it should not change what is learned.
-
-    Attributes:
-        accelerator: Fabric's name: "auto", "cpu", "cuda", "mps".
-        devices: how many.
-        precision: Fabric's name, e.g. "bf16-mixed"; None takes bf16 on CUDA and full precision elsewhere.
-        workers: processes that cut windows ahead of time.
-    """
-
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: str | None = None
-    workers: int = 0
 
 
 def train(
@@ -96,13 +78,15 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
     """
     run, hardware = Path(run), hardware or Hardware()
-    _check_run(run, recipe, resume)
+    check_run(run, recipe, resume)
     vgg = _perceptual_network(recipe, weights, trust_weights)
 
     # Devices and precision.
-    fabric = _fabric(hardware)
+    fabric = launch(hardware)
     torch.set_flush_denormal(True)
     write_text(run / "recipe.yaml", recipe.dump())
+    device = machine(torch.get_num_threads(), str(fabric.device))
+    write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
 
     # Networks, their average, optimisers.
     generator_arguments = recipe.generator.model_dump()
@@ -154,8 +138,8 @@ def train(
         journal.picture(state.images, "samples", grid)
         return facts
 
-    stats, clock = _Means(), time.perf_counter()
-    with _stop_signals() as stopped:
+    stats, clock = Means(), time.perf_counter()
+    with stop_signals() as stopped:
         for stretch in schedule:
             if state.images >= stretch.end:
                 continue
@@ -181,7 +165,7 @@ def train(
                     of_generator = generator_loss(
                         batch, fake, (mean, log_variance), bare_discriminator, vgg, recipe.losses, state.step
                     )
-                _check_finite(of_generator.terms, of_generator.total, run, state.images)
+                check_finite(of_generator.terms, of_generator.total, run, state.images, RATES)
                 painter_optimiser.zero_grad(set_to_none=True)
                 fabric.backward(of_generator.total)
                 painter_optimiser.step()
@@ -191,7 +175,7 @@ def train(
                 of_discriminator = discriminator_loss(
                     batch, fake.detach(), discriminator, bare_discriminator, recipe.losses.lecam, scores
                 )
-                _check_finite(of_discriminator.terms, of_discriminator.total, run, state.images)
+                check_finite(of_discriminator.terms, of_discriminator.total, run, state.images, RATES)
                 discriminator_optimiser.zero_grad(set_to_none=True)
                 fabric.backward(of_discriminator.total)
                 discriminator_optimiser.step()
@@ -202,19 +186,24 @@ def train(
                 average.update(averaged, painter, factor)
                 nats = kld_per_dimension(mean.detach().float(), log_variance.detach().float()).mean(0)
                 stats.add({**of_generator.terms, **of_discriminator.terms, "kld_nats": nats.sum()})
-                stats.add({"kld_active": (nats > 0.1).float().sum(), "style_batch_spread": mean.detach().std(0).mean()})
+                stats.add(
+                    {
+                        "kld_active": (nats > 0.1).float().sum(),
+                        "style_batch_spread": mean.detach().std(0).mean(),
+                    }
+                )
                 facts: dict[str, float] = {}
-                if _due(before, state.images, recipe.every.samples) or state.images >= total:
+                if due(before, state.images, recipe.every.samples) or state.images >= total:
                     facts = draw_samples()
-                if journal and (facts or _due(before, state.images, recipe.every.journal)):
+                if journal and (facts or due(before, state.images, recipe.every.journal)):
                     now = time.perf_counter()
                     facts["images_per_second"] = stats.count * batch_size / (now - clock)
                     facts["rate"] = painter_optimiser.param_groups[0]["lr"]
                     journal.write(state.images, {**stats.means(), **facts})
-                    stats, clock = _Means(), now
+                    stats, clock = Means(), now
                 if report:
                     report(state.images, total)
-                if _due(before, state.images, recipe.every.checkpoint) or state.images >= total or stopped.is_set():
+                if due(before, state.images, recipe.every.checkpoint) or state.images >= total or stopped.is_set():
                     save()
                 if stopped.is_set() and state.images < total:
                     raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
@@ -271,26 +260,6 @@ class _RankView:
         return self.sampler.sample((batch * self.processes + self.rank) * self.local + place)
 
 
-class _Means:
-    """Running sums of scalars; they stay on the device until the journal asks."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-
-    @property
-    def count(self) -> int:
-        return max(self.counts.values(), default=0)
-
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        for key, value in values.items():
-            self.sums[key] = self.sums.get(key, torch.zeros((), device=value.device)) + value.detach().float()
-            self.counts[key] = self.counts.get(key, 0) + 1
-
-    def means(self) -> dict[str, float]:
-        return {key: float(total) / self.counts[key] for key, total in self.sums.items()}
-
-
 def _batch(
     raw: Mapping[str, Tensor],
     painter: Painter,
@@ -330,33 +299,6 @@ def _freeze_batch_norm(painter: Painter) -> None:
             part.eval()
 
 
-def _check_finite(terms: Mapping[str, Tensor], total: Tensor, run: Path, images: int) -> None:
-    if not bool(torch.isfinite(total)):
-        name = next((name for name, term in terms.items() if not bool(torch.isfinite(term))), "total")
-        raise BadInput(
-            f"{run}: the loss '{name}' is {float(terms.get(name, total))} after {images} images; the last good checkpoint is "
-            "kept; lower the learning rates (optimiser.generator_rate, optimiser.discriminator_rate) or that loss' weight"
-        )
-
-
-def _due(before: int, after: int, every: int) -> bool:
-    return before // every != after // every
-
-
-def _check_run(run: Path, recipe: Recipe, resume: bool) -> None:
-    path = run / "recipe.yaml"
-    if not path.exists():
-        return
-    if not resume:
-        raise BadInput(f"{run}: holds a run already; go on with --resume, or name another folder")
-    if (before := Recipe.load(path)) != recipe:
-        key = next(key for key in type(recipe).model_fields if getattr(before, key) != getattr(recipe, key))
-        raise BadInput(
-            f"{path}: the run was started with another recipe ({key!r} differs); resume with the same recipe and settings, "
-            "or start a new run"
-        )
-
-
 def _perceptual_network(recipe: Recipe, folder: Path | None, trust: bool) -> VggFeatures | None:
     if not recipe.losses.perceptual:
         return None
@@ -365,30 +307,3 @@ def _perceptual_network(recipe: Recipe, folder: Path | None, trust: bool) -> Vgg
         words = (file.metadata() or {}).get("activation_scale", "").lower()
     scale: ActivationScale = "torchvision" if words.startswith("torchvision") else "normalised"
     return VggFeatures(checkpoint.read_tensors(path), scale, recipe.losses.perceptual_layers)
-
-
-def _fabric(hardware: Hardware) -> Fabric:
-    cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
-    precision: Any = hardware.precision or ("bf16-mixed" if cuda else "32-true")
-    strategy = "ddp" if hardware.devices > 1 else "auto"
-    fabric = Fabric(
-        accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, strategy=strategy
-    )
-    fabric.launch()
-    return fabric
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the run after the step in work, so that a checkpoint is never of half a step."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stopped.set()) for number in numbers]
-    try:
-        yield stopped
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

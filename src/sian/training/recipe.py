@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -138,25 +138,17 @@ class EverySection(Section):
     keep: int = Field(default=2, ge=1)
 
 
-class Recipe(Section):
-    """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other."""
+class BaseRecipe(Section):
+    """What all recipes have in common: reading, changes, writing; `folder` holds the bundled ones."""
+
+    folder: ClassVar[str] = "recipes"
 
     name: str
     description: str = ""
     seed: int = Field(default=0, ge=0)
-    generator: GeneratorSection = GeneratorSection()
-    encoder: EncoderSection = EncoderSection()
-    discriminator: DiscriminatorSection = DiscriminatorSection()
-    data: DataSection = DataSection()
-    losses: LossSection = LossSection()
-    augment: AugmentSection = AugmentSection()
-    optimiser: OptimiserSection = OptimiserSection()
-    stages: tuple[Stage, ...] = (Stage(epochs=50),)
-    average: AverageSection = AverageSection()
-    every: EverySection = EverySection()
 
     @classmethod
-    def load(cls, source: str | Path, changes: Mapping[str, str] | None = None) -> Recipe:
+    def load(cls, source: str | Path, changes: Mapping[str, str] | None = None) -> Self:
         """A recipe by bundled name or by path, with single values changed.
 
         Args:
@@ -166,7 +158,7 @@ class Recipe(Section):
         Raises:
             BadInput: no such recipe, not YAML, an unknown key, a value out of range.
         """
-        path, text = _recipe_text(source)
+        path, text = _recipe_text(source, cls.folder)
         try:
             values = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -178,34 +170,49 @@ class Recipe(Section):
         return cls.parse(values, str(path))
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:
+    def parse(cls, values: Mapping[str, Any], name: str) -> Self:
         """A recipe from plain values; `name` is what errors call it."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BadInput(f"{name}: {'; '.join(_explain(problem) for problem in error.errors())}") from None
+            raise BadInput(f"{name}: {'; '.join(_explain(problem, cls) for problem in error.errors())}") from None
 
     def dump(self) -> str:
         """The resolved recipe as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
-def bundled_recipes() -> list[str]:
-    """Names of the recipes in the package."""
-    folder = resources.files("sian") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+class Recipe(BaseRecipe):
+    """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other."""
+
+    generator: GeneratorSection = GeneratorSection()
+    encoder: EncoderSection = EncoderSection()
+    discriminator: DiscriminatorSection = DiscriminatorSection()
+    data: DataSection = DataSection()
+    losses: LossSection = LossSection()
+    augment: AugmentSection = AugmentSection()
+    optimiser: OptimiserSection = OptimiserSection()
+    stages: tuple[Stage, ...] = (Stage(epochs=50),)
+    average: AverageSection = AverageSection()
+    every: EverySection = EverySection()
 
 
-def _recipe_text(source: str | Path) -> tuple[str, str]:
+def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:
+    """Names of the recipes in a folder of the package."""
+    entries = resources.files("sian").joinpath(folder).iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+def _recipe_text(source: str | Path, folder: str) -> tuple[str, str]:
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         try:
             return str(path), path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: expected a recipe file, found {error}") from None
-    if str(source) not in bundled_recipes():
-        raise BadInput(f"no recipe is called {str(source)!r}{nearest(str(source), bundled_recipes())}")
-    return str(source), (resources.files("sian") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
+    if str(source) not in (known := bundled_recipes(folder)):
+        raise BadInput(f"no recipe is called {str(source)!r}{nearest(str(source), known)}")
+    return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
 
 
 def _change(values: dict[str, Any], dotted: str, value: object) -> None:
@@ -219,13 +226,13 @@ def _change(values: dict[str, Any], dotted: str, value: object) -> None:
         place[last] = value
 
 
-def _explain(problem: Mapping[str, Any]) -> str:
+def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
     """One problem of pydantic's as half a sentence, an unknown key with the nearest known one."""
     *parents, last = problem["loc"] or ("",)
     dotted = ".".join(map(str, problem["loc"]))
     if problem["type"] != "extra_forbidden":
         return f"{dotted}: {problem['msg'].lower()}, found {problem['input']!r}"
-    section: type[BaseModel] = Recipe
+    section = recipe
     for key in parents:
         if isinstance(key, str):
             found = Stage if key == "stages" else section.model_fields[key].annotation

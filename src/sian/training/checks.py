@@ -1,0 +1,57 @@
+"""What every training loop checks: that a run's folder is its own, and that its losses are numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from sian.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from sian.training.recipe import BaseRecipe
+
+
+def check_run(run: Path, recipe: BaseRecipe, resume: bool) -> None:
+    """Refuse to start where a run is already, or to go on with another recipe.
+
+    Raises:
+        BadInput: either.
+    """
+    path = run / "recipe.yaml"
+    if not path.exists():
+        return
+    if not resume:
+        raise BadInput(f"{run}: holds a run already; go on with --resume, or name another folder")
+    if (before := type(recipe).load(path)) != recipe:
+        key = next(key for key in type(recipe).model_fields if getattr(before, key) != getattr(recipe, key))
+        raise BadInput(
+            f"{path}: the run was started with another recipe ({key!r} differs); resume with the same recipe "
+            "and settings, or start a new run"
+        )
+
+
+def check_finite(terms: Mapping[str, Tensor], total: Tensor, run: Path, images: int, rates: str) -> None:
+    """Stop before a loss that is not a number reaches the weights.
+
+    Args:
+        terms: what `total` is the sum of.
+        total: the loss.
+        run: the run's folder, for the sentence.
+        images: images seen.
+        rates: the recipe's keys of the learning rates, for the sentence.
+
+    Raises:
+        BadInput: the loss is nan or infinite.
+    """
+    if not bool(torch.isfinite(total)):
+        name = next((name for name, term in terms.items() if not bool(torch.isfinite(term))), "total")
+        raise BadInput(
+            f"{run}: the loss '{name}' is {float(terms.get(name, total))} after {images} images; the last "
+            f"good checkpoint is kept; lower the learning rates ({rates}) or that loss' weight"
+        )
