@@ -1,0 +1,56 @@
+"""pyproject.toml, constraints.txt and the Makefile agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REQUIREMENTS = [
+    *PROJECT["dependencies"],
+    *(text for texts in PROJECT["optional-dependencies"].values() for text in texts),
+]
+
+
+def pins():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+@pytest.mark.parametrize("text", REQUIREMENTS)
+def test_every_dependency_is_pinned_within_its_bounds(text):
+    requirement = Requirement(text)
+    pin = pins()[canonicalize_name(requirement.name)]
+    (version,) = (specifier.version for specifier in pin.specifier)
+    assert requirement.specifier.contains(version)
+
+
+def test_pins_are_exact_and_have_no_local_build():
+    for pin in pins().values():
+        (specifier,) = pin.specifier
+        assert specifier.operator == "=="
+        assert "+" not in specifier.version
+
+
+def test_torchvision_is_nowhere():
+    assert "torchvision" not in pins()
+    assert not [text for text in REQUIREMENTS if "torchvision" in text]
+
+
+def test_every_target_is_explained_by_help():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
+    for target in set(targets) - {"help"}:
+        assert f'@echo "make {target} ' in makefile
+
+
+def test_the_licence_is_apache_2():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert PROJECT["license"] == "Apache-2.0"
