@@ -13,7 +13,7 @@ virtual environment for them (torch from wherever yours came from) and run this 
     pip install --no-deps cellpose stardist csbdeep
 
 cellpose 4 has no `masks_to_flows` any more: its `masks_to_flows_gpu` runs on the CPU here. `pip install
---no-deps "cellpose<4"` gives the compiled loop of cellpose 3. cellpose 4 imports torchvision, not needed here;
+--no-deps "cellpose<4"` gives the compiled loop of cellpose 3. cellpose 4 imports torchvision, needlessly;
 where it is missing, an empty stand-in takes its place.
 """
 
@@ -64,9 +64,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--mask", type=Path, help="an instance mask as grey PNG instead of scattered ellipses"
-    )
+    parser.add_argument("--mask", type=Path, help="an instance mask as grey PNG instead of scattered ellipses")
     parser.add_argument("--rounds", type=int, default=7, help="how often each is timed")
     return parser.parse_args()
 
