@@ -34,7 +34,7 @@ def main() -> None:
 def build(folder: Path) -> Path:
     """Build the wheel into `folder`."""
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    result = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode:
         sys.exit(f"building the wheel failed:\n{result.stdout}{result.stderr}")
     (wheel,) = folder.glob("*.whl")
@@ -81,7 +81,7 @@ def capture(command: list[str | Path], folder: Path, allowed: tuple[int, ...] = 
     """What `command` prints when it runs in `folder`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(  # noqa: S603
-        [str(word) for word in command], cwd=folder, env=environment, capture_output=True, text=True
+        [str(word) for word in command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if result.returncode not in allowed:
         sys.exit(f"{' '.join(map(str, command))} left with {result.returncode}:\n{result.stdout}{result.stderr}")

@@ -139,11 +139,7 @@ def test_networks_know_no_files():
 
 
 def test_pickle_is_nowhere():
-    wrong = [
-        str(found)
-        for found in IMPORTS
-        if found.module.split(".")[0] in {"pickle", "dill", "joblib", "shelve"}
-    ]
+    wrong = [str(found) for found in IMPORTS if found.module.split(".")[0] in {"pickle", "dill", "joblib", "shelve"}]
     assert not wrong
 
 
@@ -182,11 +178,7 @@ def test_every_door_opens():
 
 def test_type_checkers_see_every_door():
     source = tree_of(PACKAGE / "__init__.py")
-    guards = [
-        node
-        for node in ast.walk(source)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-    ]
+    guards = [node for node in ast.walk(source) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     seen = {
         alias.asname or alias.name
         for guard in guards

@@ -202,9 +202,7 @@ def test_ctrl_c_leaves_with_130_and_one_line():
 
 
 def test_json_says_null_for_nan_and_takes_arrays_and_paths(capfd):
-    console.print_json(
-        {"a": float("nan"), 2: np.float32(0.5), "p": Path("x"), "l": (np.arange(2), {1}), "s": "µ"}
-    )
+    console.print_json({"a": float("nan"), 2: np.float32(0.5), "p": Path("x"), "l": (np.arange(2), {1}), "s": "µ"})
     out = capfd.readouterr().out
     assert json.loads(out) == {"a": None, "2": 0.5, "p": "x", "l": [[0, 1], [1]], "s": "µ"}
     with pytest.raises(TypeError, match="object"):

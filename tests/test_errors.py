@@ -19,11 +19,7 @@ def test_bad_input_is_also_a_value_error():
 
 
 def test_every_error_stands_in_the_module_docstring():
-    kinds = [
-        kind
-        for kind in vars(errors).values()
-        if isinstance(kind, type) and issubclass(kind, errors.SianError)
-    ]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.SianError)]
     assert len(kinds) >= 4
     assert all(kind.__name__ in (errors.__doc__ or "") for kind in kinds)
 

@@ -264,9 +264,7 @@ def test_download_verifies_converts_and_keeps_no_original(tmp_path, cache, monke
     buffer = io.BytesIO()
     torch.save(small_vgg19(monkeypatch), buffer)
     content = buffer.getvalue()
-    original = originals.Original(
-        "https://example.org/a/vgg19.pth", hashlib.sha256(content).hexdigest()[:8], 1
-    )
+    original = originals.Original("https://example.org/a/vgg19.pth", hashlib.sha256(content).hexdigest()[:8], 1)
     monkeypatch.setitem(originals.ORIGINALS, "vgg19", original)
     asked, reports = [], []
 
@@ -293,9 +291,7 @@ def test_what_cannot_be_reached_is_said_plainly(cache):
     def opener(url, timeout):
         raise urllib.error.URLError("no route to host")
 
-    with pytest.raises(
-        MissingResource, match=r"could not be downloaded .*no route to host.*sian weights import FILE"
-    ):
+    with pytest.raises(MissingResource, match=r"could not be downloaded .*no route to host.*sian weights import FILE"):
         originals.download("inception_fid", opener=opener)
     assert list(cache.iterdir()) == []
 

@@ -196,15 +196,10 @@ def _print(facts: Facts) -> None:
         ("python", f"{facts['python']} ({sys.executable})"),
         ("platform", facts["platform"]),
         ("memory", f"{facts['memory_gb']} GB" if facts["memory_gb"] else "unknown"),
-        *(
-            ("disk", f"{gigabytes} GB free at {folder}")
-            for folder, gigabytes in facts["disk_free_gb"].items()
-        ),
+        *(("disk", f"{gigabytes} GB free at {folder}") for folder, gigabytes in facts["disk_free_gb"].items()),
         (
             "torch",
-            f"{torch['version']}, {torch['threads']} threads, {', '.join(torch['devices'])}"
-            if torch
-            else "-",
+            f"{torch['version']}, {torch['threads']} threads, {', '.join(torch['devices'])}" if torch else "-",
         ),
         *((name, _weights_line(entry)) for name, entry in facts["weights"].items()),
         ("model", _model_line(facts["model"])),
@@ -216,9 +211,7 @@ def _print(facts: Facts) -> None:
         weight = "synthesis does not work" if problem["stops_synthesis"] else "note"
         console.out(f"\n{weight}: {problem['what']}\n  try: {problem['advice']}")
     works = not any(problem["stops_synthesis"] for problem in facts["problems"])
-    console.out(
-        "\nEverything that synthesis needs works." if works else "\nSynthesis does not work yet; see above."
-    )
+    console.out("\nEverything that synthesis needs works." if works else "\nSynthesis does not work yet; see above.")
 
 
 def _weights_line(entry: Facts) -> str:
@@ -230,11 +223,7 @@ def _weights_line(entry: Facts) -> str:
 def _model_line(entry: Facts | None) -> str:
     if entry is None:
         return "none"
-    took = (
-        f"{entry['seconds']} s for {entry['size']} x {entry['size']}"
-        if entry["seconds"]
-        else "does not paint"
-    )
+    took = f"{entry['seconds']} s for {entry['size']} x {entry['size']}" if entry["seconds"] else "does not paint"
     return f"{entry['path']} (SHA-256 {entry['sha256'][:12]}..., {took})"
 
 

@@ -55,9 +55,7 @@ def describe_weights(folder: Path | None = None) -> dict[str, dict[str, str | bo
 
 @app.command()
 def get(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="vgg19, inception_fid; both.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="vgg19, inception_fid; both.")] = None,
     output: Target = None,
 ) -> None:
     """Download the public originals, verify them and convert them."""
@@ -81,13 +79,9 @@ def _check_names(names: list[str] | None) -> list[WeightsName]:
 
 @app.command("import")
 def import_file(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The original (.pth), or a converted .safetensors.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The original (.pth), or a converted .safetensors.")],
     output: Target = None,
-    trust: Annotated[
-        bool, typer.Option("--trust-weights", help="Take a file whose SHA-256 is unknown.")
-    ] = False,
+    trust: Annotated[bool, typer.Option("--trust-weights", help="Take a file whose SHA-256 is unknown.")] = False,
 ) -> None:
     """Convert torchvision's VGG19 or pytorch-fid's Inception, without running code in it."""
     from sian.files.originals import import_weights

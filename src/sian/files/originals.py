@@ -47,8 +47,7 @@ class Original:
 ORIGINALS: dict[WeightsName, Original] = {
     "vgg19": Original("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d", 548),
     "inception_fid": Original(
-        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-        "pt_inception-2015-12-05-6726825d.pth",
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         "6726825d",
         91,
     ),
@@ -179,13 +178,9 @@ def _load(file: Path) -> dict[str, Tensor]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = type(error).__name__
-        raise BadInput(
-            f"{file}: {_EXPECTED}, found a file that is no plain PyTorch state dict ({reason})"
-        ) from error
+        raise BadInput(f"{file}: {_EXPECTED}, found a file that is no plain PyTorch state dict ({reason})") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise BadInput(
-            f"{file}: {_EXPECTED}, found no dictionary of tensors; save the network's state_dict()"
-        )
+        raise BadInput(f"{file}: {_EXPECTED}, found no dictionary of tensors; save the network's state_dict()")
     return {str(key): value for key, value in state.items()}
 
 

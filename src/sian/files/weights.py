@@ -126,9 +126,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise BadInput(
-            f"{path}: expected a safetensors file, found one that cannot be read ({error})"
-        ) from error
+        raise BadInput(f"{path}: expected a safetensors file, found one that cannot be read ({error})") from error
 
 
 def _check_hash(name: WeightsName, path: Path) -> None:

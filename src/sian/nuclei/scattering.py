@@ -89,9 +89,7 @@ def scatter(
     nuclei = _shapes(random, wanted, mean_area)
     places = _places(random, wanted, height, width, mean_area)
     for number, nucleus in enumerate(nuclei):
-        tries = np.concatenate(
-            [places[number : number + 1], random.uniform((0, 0), (height, width), (ATTEMPTS, 2))]
-        )
+        tries = np.concatenate([places[number : number + 1], random.uniform((0, 0), (height, width), (ATTEMPTS, 2))])
         any(_place(mask, nucleus, y, x) for y, x in tries)
     return mask
 
