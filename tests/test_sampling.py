@@ -20,9 +20,7 @@ def make_tile(number: int, shape: tuple[int, int]) -> Tile:
     """A tile whose image tells where each pixel comes from: row, column, tile."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     image = np.stack([y, x, np.full(shape, number)], axis=-1).astype(np.uint8)
-    mask = (
-        np.random.default_rng(number).integers(0, 9, (shape[0] // 4, shape[1] // 4)).repeat(4, 0).repeat(4, 1)
-    )
+    mask = np.random.default_rng(number).integers(0, 9, (shape[0] // 4, shape[1] // 4)).repeat(4, 0).repeat(4, 1)
     return Tile(f"tile-{number}", "kidney", "ffpe", image, describe(mask))
 
 

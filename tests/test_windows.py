@@ -18,9 +18,7 @@ def test_train_windows_of_the_protocol() -> None:
 
 
 @pytest.mark.parametrize("offsets", [offsets_of_test, train_offsets])
-@pytest.mark.parametrize(
-    ("side", "size"), [(256, 256), (257, 256), (512, 256), (513, 256), (1000, 128), (40, 7)]
-)
+@pytest.mark.parametrize(("side", "size"), [(256, 256), (257, 256), (512, 256), (513, 256), (1000, 128), (40, 7)])
 def test_any_size_is_covered_from_edge_to_edge(offsets, side: int, size: int) -> None:
     starts = offsets(side, size)
     assert starts == sorted(set(starts))

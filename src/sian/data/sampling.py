@@ -165,16 +165,12 @@ class WindowSampler:
     def _check(self) -> None:
         """Refuse arguments that cannot be served."""
         if not self.tiles:
-            raise BadInput(
-                "training windows: expected at least one tile, found none; check the data set's split"
-            )
+            raise BadInput("training windows: expected at least one tile, found none; check the data set's split")
         if self.positions not in get_args(Positions):
             known = nearest(self.positions, get_args(Positions))
             raise BadInput(f"positions: found {self.positions!r}{known}")
         if not 0 <= self.sibling <= 1:
-            raise BadInput(
-                f"sibling: expected a probability from 0 to 1, found {self.sibling}; 0.5 is half the time"
-            )
+            raise BadInput(f"sibling: expected a probability from 0 to 1, found {self.sibling}; 0.5 is half the time")
         needed = max(self.size, self.reference_size)
         for tile in self.tiles:
             if min(tile.layout.shape) < needed:

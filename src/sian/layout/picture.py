@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 _NEAR, _FAR = (0.35, 1.0), (0.85, 0.85)  # saturation and value
 
 # Five colours from dark to light whose lightness grows evenly, so that a print without colour reads the same.
-_DISTANCE_COLOURS = np.array(
-    [[60, 15, 90], [55, 85, 140], [30, 145, 140], [110, 200, 90], [255, 230, 40]], np.float64
-)
+_DISTANCE_COLOURS = np.array([[60, 15, 90], [55, 85, 140], [30, 145, 140], [110, 200, 90], [255, 230, 40]], np.float64)
 
 
 def picture(layout: Layout) -> dict[str, NDArray[np.uint8]]:
