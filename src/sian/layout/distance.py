@@ -31,10 +31,8 @@ def skeleton_distance(pixels: NuclearPixels) -> NDArray[np.float32]:
     Returns:
         (N,) float32.
     """
-    to_outline, to_skeleton = (
-        np.ones(len(pixels.y), np.float32),
-        np.zeros(len(pixels.y), np.float32),
-    )  # squared
+    to_outline = np.empty(len(pixels.y), np.float32)  # (N,) squared
+    to_skeleton = np.empty(len(pixels.y), np.float32)  # (N,) squared
     alone = _box_area(pixels) > _ALONE_FROM_AREA
     for nucleus in np.flatnonzero(alone):
         one, where = pixels.select(np.array([nucleus]))
