@@ -16,7 +16,8 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A bundled recipe's name, or the path of a .yaml file.")] = "small",
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. stages.0.images=2000.")
+        list[str] | None,
+        typer.Option("--set", help="Change one value: KEY=VALUE, e.g. stages.0.images=2000."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -62,5 +63,5 @@ def train(
         from sian.synthesis.export import export_run
 
         with console.progress("style bank and batch norm", "windows") as report:
-            path = export_run(run, tiles, source.info, report=report)
+            path = export_run(run, source, run / "model.safetensors", tiles=tiles, report=report)
         console.out(str(path))

@@ -44,4 +44,6 @@ def conv(
         groups=groups,
         bias=bias,
     )
-    return spectral_norm(layer) if spectral else layer
+    if spectral:
+        spectral_norm(layer)  # changes the layer in place
+    return layer

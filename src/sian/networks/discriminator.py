@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -18,7 +20,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         channels = [inputs, *(width * min(2**i, 8) for i in range(layers))]
         self.layers = nn.ModuleList()
-        for index, (before, after) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for index, (before, after) in enumerate(pairwise(channels)):
             stride = 1 if index == layers - 1 else 2
             if index == 0:
                 self.layers.append(nn.Conv2d(before, after, 4, stride, padding=2))
@@ -46,9 +48,7 @@ class Discriminator(nn.Module):
         condition: channels of the layout that it sees beside the image: 19, or 1 for M alone (ablation's baseline).
     """
 
-    def __init__(
-        self, width: int = 64, scales: int = 2, layers: int = 4, condition: int = LAYOUT_CHANNELS
-    ) -> None:
+    def __init__(self, width: int = 64, scales: int = 2, layers: int = 4, condition: int = LAYOUT_CHANNELS) -> None:
         super().__init__()
         self.condition = condition
         self.scales = nn.ModuleList(PatchDiscriminator(3 + condition, width, layers) for _ in range(scales))

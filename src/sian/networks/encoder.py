@@ -6,6 +6,8 @@ also given mean, deviation and covariance of the image's optical density, which 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,7 +32,8 @@ def stain_statistics(image: Tensor) -> Tensor:
     centred = density - mean[:, :, None]
     deviation = centred.square().mean(2).add(1e-6).sqrt()
     pairs = [
-        (centred[:, i] * centred[:, j]).mean(1) / (deviation[:, i] * deviation[:, j]) for i, j in ((0, 1), (0, 2), (1, 2))
+        (centred[:, i] * centred[:, j]).mean(1) / (deviation[:, i] * deviation[:, j])
+        for i, j in ((0, 1), (0, 2), (1, 2))
     ]
     return torch.cat([mean, deviation, torch.stack(pairs, 1)], 1)
 
@@ -51,7 +54,7 @@ class StyleEncoder(nn.Module):
         super().__init__()
         channels = [3, width, 2 * width, 4 * width, 8 * width, 8 * width, 8 * width]
         self.convs = nn.ModuleList()
-        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+        for inputs, outputs in pairwise(channels):
             layer = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
             self.convs.append(spectral_norm(layer) if spectral else layer)
         self.statistics = statistics

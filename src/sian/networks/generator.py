@@ -49,7 +49,13 @@ class SianResidualBlock(nn.Module):
 
         def sian(channels: int) -> SianBlock:
             return SianBlock(
-                channels, hidden, style_dim, padding=padding, direction=direction, distance=distance, style=style
+                channels,
+                hidden,
+                style_dim,
+                padding=padding,
+                direction=direction,
+                distance=distance,
+                style=style,
             )
 
         self.norm_0, self.norm_1 = nn.BatchNorm2d(inputs, affine=False), nn.BatchNorm2d(middle, affine=False)
@@ -58,7 +64,14 @@ class SianResidualBlock(nn.Module):
         self.conv_1 = conv(middle, outputs, padding=padding, spectral=spectral)
         self.sian_skip = sian(inputs) if inputs != outputs and not plain_skip else None
         self.conv_skip = (
-            conv(inputs, outputs, 1 if plain_skip else 3, padding=padding, spectral=spectral, bias=not plain_skip)
+            conv(
+                inputs,
+                outputs,
+                1 if plain_skip else 3,
+                padding=padding,
+                spectral=spectral,
+                bias=not plain_skip,
+            )
             if inputs != outputs
             else None
         )
@@ -78,7 +91,8 @@ class SianResidualBlock(nn.Module):
         if self.noise_strength is not None and noise is not None:
             y = y + self.noise_strength[:, None, None] * noise
         y = self.conv_1(F.leaky_relu(self.sian_1(self.norm_1(y), layout, style), SLOPE))
-        return skip + y
+        result: Tensor = skip + y
+        return result
 
 
 class Generator(nn.Module):
@@ -148,7 +162,8 @@ class Generator(nn.Module):
 
     def begin(self, coarsest: Tensor, style: Tensor) -> Tensor:
         """The features that enter block 0: a convolution of the coarsest layout plus a linear map of the style."""
-        return self.start(coarsest) + self.start_style(style)[:, :, None, None]
+        features: Tensor = self.start(coarsest) + self.start_style(style)[:, :, None, None]
+        return features
 
     def block(self, index: int, x: Tensor, layout: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         """One residual block, after doubling `x` where the block's level is finer than the one before."""

@@ -28,7 +28,8 @@ def stack(direction: Tensor, distance: Tensor) -> Tensor:
     Returns:
         (n, 19, h, w) in the dtype of `distance`: channel 0 is M, 1 to 17 are P, 18 is Q.
     """
-    one_hot = F.one_hot(direction.long(), DIRECTION_CLASSES).movedim(-1, 1).to(distance.dtype)  # (n, 17, h, w)
+    classes = torch.arange(DIRECTION_CLASSES, dtype=direction.dtype, device=direction.device)[:, None, None]
+    one_hot = (direction[:, None] == classes).to(distance.dtype)  # (n, 17, h, w)
     semantic = 1 - one_hot[:, :1]  # every nuclear pixel has a direction class above 0
     return torch.cat([semantic, one_hot, distance[:, None]], 1)
 

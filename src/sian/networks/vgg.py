@@ -16,7 +16,6 @@ CONVOLUTIONS = (
     *("conv4_1", "conv4_2", "conv4_3", "conv4_4", "pool", "conv5_1"),
 )
 MEAN = (0.48502, 0.457957, 0.407604)  # of ImageNet in RGB, range 0 to 1
-DEVIATION = (0.229, 0.224, 0.225)
 
 # SPADE's layer weights 1/32 ... 1, and what they become for weights whose filters are normalised to a mean activation
 # of 1: times the measured ratio of the two networks' distances on H&E windows.
@@ -38,9 +37,7 @@ class VggFeatures(nn.Module):
         layers: which of `LAYERS` to return; nothing deeper is computed.
     """
 
-    def __init__(
-        self, state: Mapping[str, Tensor], scale: ActivationScale, layers: Sequence[str] = LAYERS
-    ) -> None:
+    def __init__(self, state: Mapping[str, Tensor], scale: ActivationScale, layers: Sequence[str] = LAYERS) -> None:
         super().__init__()
         self.wanted, self.scale = tuple(layers), scale
         deepest = max(CONVOLUTIONS.index(name.replace("relu", "conv")) for name in layers)
@@ -53,6 +50,7 @@ class VggFeatures(nn.Module):
                 layer.weight.data.copy_(weight)
                 layer.bias.data.copy_(state[f"{name}.bias"].float())  # type: ignore[union-attr]
                 self.convs[name] = layer
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.requires_grad_(False)
         self.eval()

@@ -57,4 +57,5 @@ def _outside(pair: Tensor, cut_at: Tensor, size: int) -> Tensor:
     y, x = cut_at.to(pair.device).T[..., None]  # each (n, 1)
     rows, columns = torch.arange(height, device=pair.device), torch.arange(width, device=pair.device)
     inside = ((rows >= y) & (rows < y + size))[:, :, None] & ((columns >= x) & (columns < x + size))[:, None]
-    return (~inside)[:, None].to(pair.dtype)
+    outside: Tensor = (~inside)[:, None].to(pair.dtype)
+    return outside

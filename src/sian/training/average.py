@@ -37,12 +37,12 @@ def folded(module: nn.Module) -> dict[str, Tensor]:
 
 def decay(images: int, batch: int, half_life: float, ramp: float) -> float:
     """The factor that keeps half of the old average after `half_life` images, or `ramp` of the images seen so far."""
-    return 0.5 ** (batch / max(1e-8, min(half_life, ramp * images)))
+    return float(0.5 ** (batch / max(1e-8, min(half_life, ramp * images))))
 
 
 @torch.no_grad()
 def update(average: nn.Module, source: nn.Module, factor: float) -> None:
-    """average = factor * average + (1 - factor) * source; buffers (batch norm's statistics) are copied."""
+    """Set average = factor * average + (1 - factor) * source; buffers (batch norm's statistics) are copied."""
     state = folded(source)
     for name, parameter in average.named_parameters():
         parameter.lerp_(state[name].to(parameter.dtype), 1 - factor)

@@ -71,8 +71,8 @@ def save(
         save_file({key: t.detach().cpu().contiguous() for key, t in content.items()}, part / f"{file}.safetensors")
     record = {"format": FORMAT, **state.__dict__, "optimisers": settings}
     (part / "state.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    for file in part.iterdir():
-        _flush(file)
+    for written in part.iterdir():
+        _flush(written)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
     for old in found(folder)[:-keep]:

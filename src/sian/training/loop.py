@@ -1,7 +1,7 @@
 """The training loop (paper, section 3.3): one linear function, progress counted in images seen.
 
-A run is a folder: `recipe.yaml`, `stats.jsonl`, `tensorboard/`, `samples/`, `checkpoints/`. The loop knows no metrics and
-makes no model file; `sian.synthesis.export` does.
+A run is a folder: `recipe.yaml`, `stats.jsonl`, `tensorboard/`, `samples/`, `checkpoints/`. The loop knows no
+metrics and makes no model file; `sian.synthesis.export` does.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def train(
     for network in (painter, averaged, bare_discriminator):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.world_size > 1 and fabric.device.type == "cuda":
-        painter = nn.SyncBatchNorm.convert_sync_batchnorm(painter)
+        painter = nn.SyncBatchNorm.convert_sync_batchnorm(painter)  # type: ignore[no-untyped-call]
     painter_adam, discriminator_adam = (
         torch.optim.Adam(network.parameters(), lr=rate, betas=recipe.optimiser.betas)
         for network, rate in (
@@ -230,8 +230,8 @@ def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_St
     for index, stage in enumerate(recipe.stages):
         if stage.batch % processes or stage.batch // processes < 2:
             raise BadInput(
-                f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes with at least "
-                f"2 each; set stages.{index}.batch to a multiple of {processes}"
+                f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes "
+                f"with at least 2 each; set stages.{index}.batch to a multiple of {processes}"
             )
         sampler = WindowSampler(
             tiles,

@@ -19,7 +19,7 @@ def generator_hinge(fake: Scales) -> Tensor:
 
 
 def discriminator_hinge(real: Scales, fake: Scales) -> Tensor:
-    """mean max(0, 1 - real) + mean max(0, 1 + fake), averaged over the scales (L_GAN, discriminator's side)."""
+    """The hinge: mean max(0, 1 - real) + mean max(0, 1 + fake), averaged over the scales (L_GAN)."""
     terms = [
         F.relu(1 - r[-1].float()).mean() + F.relu(1 + f[-1].float()).mean() for r, f in zip(real, fake, strict=True)
     ]
@@ -47,7 +47,7 @@ def kld_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def kld(mean: Tensor, log_variance: Tensor, reduction: Reduction, free: float = 0.0) -> Tensor:
-    """L_KLD: summed over D; over the batch summed (as SPADE's code does) or averaged; `free` nats a dimension cost 0."""
+    """L_KLD: summed over D; over the batch summed (as SPADE does) or averaged; `free` nats a dimension cost 0."""
     nats = kld_per_dimension(mean.float(), log_variance.float())
     if free:
         nats = F.relu(nats.mean(0, keepdim=True) - free).expand_as(nats)

@@ -83,9 +83,7 @@ def _paint(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor
         noise_at(seed, level, 0, 0, height >> level, width >> level) if index in generator.noise_blocks else None
         for index, level in enumerate(LEVELS)
     ]
-    return torch.cat(
-        [generator(maps[None], vector[None], noise) for maps, vector in zip(layout, style, strict=True)]
-    )
+    return torch.cat([generator(maps[None], vector[None], noise) for maps, vector in zip(layout, style, strict=True)])
 
 
 def _bytes(images: Tensor) -> NDArray[np.uint8]:

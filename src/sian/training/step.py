@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sian.networks import Discriminator, Painter, VggFeatures
+from sian.networks import Discriminator, VggFeatures
 from sian.training import losses
 from sian.training.augmentation import Augmentation
 from sian.training.recipe import LossSection

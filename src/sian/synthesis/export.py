@@ -1,0 +1,199 @@
+"""From a run to a model file: EMA weights, batch norm estimated anew, style bank, facts (DESIGN sections 6 to 8)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sian.data import Dataset
+from sian.data.loading import batches
+from sian.data.sampling import Tile, WindowSampler
+from sian.data.tiles import read_tiles
+from sian.data.windows import test_offsets
+from sian.errors import BadInput
+from sian.masks import median_area
+from sian.networks import REFERENCE_SIZE, Painter, build_painter, stack, training_noise
+from sian.seeds import torch_generator
+from sian.synthesis.modelfile import ModelInfo, ReferenceDistances, TrainingFacts, write_model
+from sian.synthesis.styles import OrganStyles, Styles, make_part
+from sian.training import Hardware, Recipe, checkpoint
+from sian.training import train as run_training
+from sian.training.average import estimate_batch_norm
+from sian.training.journal import read_journal
+
+NORM_BATCHES, NORM_BATCH = 16, 8  # windows that batch norm is estimated from: 128
+
+Report = Callable[[int, int], None]
+
+
+def train(
+    recipe: str | Path | Recipe,
+    data: Dataset,
+    run: str | Path,
+    *,
+    resume: bool = False,
+    hardware: Hardware | None = None,
+    weights: Path | None = None,
+    trust_weights: bool = False,
+    aliases: Mapping[str, str] | None = None,
+    report: Report | None = None,
+) -> Path:
+    """Train on annotated tiles and export the model; returns the model file, RUN/model.safetensors.
+
+    Args:
+        recipe: a bundled recipe's name, a path, or a recipe.
+        data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``.
+        run: the run's folder.
+        resume: go on from the newest checkpoint.
+        hardware: where to compute.
+        weights: folder that holds vgg19.safetensors, searched first.
+        trust_weights: accept weights of an unknown SHA-256.
+        aliases: other names of organs in the style bank, e.g. {"lung": "liver"}.
+        report: called with (images seen, images in all).
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    tiles = read_tiles(data, chosen.data.organ_aliases)
+    run_training(
+        chosen,
+        tiles,
+        run,
+        resume=resume,
+        hardware=hardware,
+        weights=weights,
+        trust_weights=trust_weights,
+        report=report,
+    )
+    return export_run(run, data, Path(run) / "model.safetensors", tiles=tiles, aliases=aliases)
+
+
+def export_run(
+    run: str | Path,
+    data: Dataset,
+    target: str | Path,
+    *,
+    tiles: Sequence[Tile] | None = None,
+    aliases: Mapping[str, str] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    report: Report | None = None,
+) -> Path:
+    """Make a model file of a run's newest checkpoint.
+
+    Args:
+        run: the run's folder.
+        data: the tiles that it learned from.
+        target: the file to write.
+        tiles: the same tiles, if they are in memory already.
+        aliases: other names of organs in the style bank.
+        metrics: numbers, with their floors, to be kept in the file.
+        report: called with (steps done, steps in all).
+
+    Raises:
+        BadInput: no checkpoint in the run, or a damaged one.
+    """
+    run, target = Path(run), Path(target)
+    saved = checkpoint.found(run / "checkpoints")
+    if not saved:
+        raise BadInput(f"{run}: found no checkpoint, expected a run of `sian train`; check the folder")
+    state, _ = checkpoint.read_state(saved[-1])
+    recipe = Recipe.load(run / "recipe.yaml")
+    tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases)
+    painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump(), spectral=False)
+    painter.load_state_dict(checkpoint.read_tensors(saved[-1] / "average.safetensors"))
+    painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    steps = NORM_BATCHES + len(tiles)
+    _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
+    painter.eval()
+    bank, distances = _style_bank(
+        painter, tiles, aliases or {}, lambda done: report(NORM_BATCHES + done, steps) if report else None
+    )
+    info = ModelInfo(
+        name=recipe.name,
+        recipe=recipe.model_dump(mode="json"),
+        organs=list(bank),
+        aliases=dict(aliases or {}),
+        mpp=data.info.mpp,
+        median_nucleus_area=median_area(data.mask(item) for item in data),
+        reference_distances=distances,
+        training=_facts(run, data, tiles, state),
+        metrics=dict(metrics or {}),
+        licence=data.info.licence,
+    )
+    write_model(target, info, painter.state_dict(), bank.tensors())
+    return target
+
+
+@torch.no_grad()
+def _estimate_norms(painter: Painter, tiles: Sequence[Tile], seed: int, report: Callable[[int], None]) -> None:
+    sampler = WindowSampler(tiles, REFERENCE_SIZE, REFERENCE_SIZE, "random", seed)
+    stream = batches(sampler, NORM_BATCH)
+
+    def run(index: int) -> Callable[[], object]:
+        def once() -> None:
+            raw = next(stream)
+            random = torch_generator(seed, "batch norm", index)
+            style, _ = painter.encoder(raw["reference"].float() / 127.5 - 1)
+            noise = training_noise(painter.generator.noise_blocks, NORM_BATCH, REFERENCE_SIZE, REFERENCE_SIZE, random)
+            painter.generator(stack(raw["direction"], raw["distance"]), style, noise)
+            report(index + 1)
+
+        return once
+
+    estimate_batch_norm(painter, [run(index) for index in range(NORM_BATCHES)])
+
+
+@torch.inference_mode()
+def _style_bank(
+    painter: Painter, tiles: Sequence[Tile], aliases: Mapping[str, str], report: Callable[[int], None]
+) -> tuple[Styles, ReferenceDistances]:
+    windows: dict[str, list[NDArray[np.float32]]] = {}
+    for number, tile in enumerate(tiles, 1):
+        vectors = _tile_styles(painter, tile)
+        windows.setdefault(f"{tile.organ}/{tile.preparation}", []).append(vectors)
+        report(number)
+    parts: dict[str, OrganStyles] = {name: make_part(name, vectors) for name, vectors in windows.items()}
+    bank = Styles(parts, aliases)
+    distances = [
+        bank.distance(vector, without_tile=(name, number))
+        for name, several in windows.items()
+        for number, vectors in enumerate(several)
+        for vector in vectors
+    ]
+    finite = np.array([d for d in distances if np.isfinite(d)] or [1e9])
+    return bank, ReferenceDistances(median=float(np.median(finite)), high=float(np.quantile(finite, 0.99)))
+
+
+def _tile_styles(painter: Painter, tile: Tile) -> NDArray[np.float32]:
+    """Style means of a tile's windows at the test offsets, (n, D)."""
+    height, width = tile.layout.shape
+    vectors = []
+    for y in test_offsets(height):
+        for x in test_offsets(width):
+            window = tile.image[y : y + REFERENCE_SIZE, x : x + REFERENCE_SIZE]
+            pixels = torch.from_numpy(window.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
+            vectors.append(painter.encoder(pixels)[0][0].numpy())
+    return np.stack(vectors).astype(np.float32)
+
+
+def _facts(run: Path, data: Dataset, tiles: Sequence[Tile], state: checkpoint.State) -> TrainingFacts:
+    lines = read_journal(run / "stats.jsonl")
+    before, seconds = 0, 0.0
+    for line in lines:
+        seconds += (line["images"] - before) / max(1e-9, line["images_per_second"])
+        before = line["images"]
+    path = run / "environment.json"
+    environment = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return TrainingFacts(
+        data=f"{data.info.name}: {data.info.source}",
+        tiles=[tile.id for tile in tiles],
+        images=state.images,
+        hours=round(seconds / 3600, 3),
+        device=environment.get("device", "unknown"),
+        commit=environment.get("commit", "unknown"),
+        version=state.version,
+    )

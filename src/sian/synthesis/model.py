@@ -1,0 +1,274 @@
+"""A loaded model: masks in, H&E images out, in any style (paper, section 3.3, "During inference")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sian.errors import BadInput, MissingResource, warn
+from sian.files import read_image
+from sian.layout import Layout, describe
+from sian.masks import check_mask, median_area
+from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter
+from sian.synthesis.modelfile import ModelInfo, read_model
+from sian.synthesis.painting import Noise, encode_windows, paint
+from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
+
+BUNDLED = "model.safetensors"
+SMALLEST_REFERENCE = 32  # px
+MOST_WINDOWS = 64  # of a reference image that its style is averaged over
+AREA_RATIO = 2.5  # median nucleus areas that differ by more are usually of another magnification
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+
+Image: TypeAlias = NDArray[np.uint8]
+Mask: TypeAlias = NDArray[Any]
+StyleLike: TypeAlias = "str | Path | Image | NDArray[np.floating[Any]] | Mapping[str, float] | Style | OrganStyles"
+
+
+class Model:
+    """A painter with its style bank.
+
+    Attributes:
+        info: what the model file says of itself: organs, recipe, training, metrics, licence.
+        styles: the style bank; ``model.styles["kidney"].sample(seed=3)``, and iterating gives organ names.
+        sha256: the file's, which is the model's name in plans and reports.
+        painter: generator and encoder, in eval mode.
+    """
+
+    def __init__(self, info: ModelInfo, painter: Painter, styles: Styles, sha256: str) -> None:
+        self.info, self.painter, self.styles, self.sha256 = info, painter.eval(), styles, sha256
+        self.painter.requires_grad_(False)
+
+    def __repr__(self) -> str:
+        return f"Model({self.info.name!r}, styles: {', '.join(self.styles)})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.painter.generator.start.weight.device
+
+    def to(self, device: str) -> Model:
+        """Move to a device, e.g. "cuda"; returns the same model."""
+        try:
+            self.painter.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise MissingResource(
+                f"device {device!r} cannot be used ({str(error).splitlines()[0]}); try device='cpu'"
+            ) from None
+        return self
+
+    @overload
+    def synthesize(
+        self,
+        masks: Mask | Layout,
+        style: StyleLike,
+        *,
+        seed: int = 0,
+        noise: float = 1.0,
+        origin: tuple[int, int] = (0, 0),
+    ) -> Image: ...
+
+    @overload
+    def synthesize(
+        self,
+        masks: Sequence[Mask | Layout],
+        style: StyleLike,
+        *,
+        seed: int = 0,
+        noise: float = 1.0,
+        origin: tuple[int, int] = (0, 0),
+    ) -> list[Image]: ...
+
+    def synthesize(
+        self,
+        masks: Mask | Layout | Sequence[Mask | Layout],
+        style: StyleLike,
+        *,
+        seed: int = 0,
+        noise: float = 1.0,
+        origin: tuple[int, int] = (0, 0),
+    ) -> Image | list[Image]:
+        """Paint instance masks.
+
+        The same model, layout, style vector and seed give the same image. Images of a list are painted one by one;
+        image i gets the noise of seed + i.
+
+        Args:
+            masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size.
+            style: see `style`.
+            seed: of the per-pixel noise, at least 0.
+            noise: its strength; 0 paints the same texture everywhere it is not told otherwise.
+            origin: absolute (y, x) of the first pixel, multiples of 32: windows of one image get the same noise.
+
+        Returns:
+            (H, W, 3) uint8, or a list of these.
+
+        Raises:
+            BadInput: not an instance mask, an unknown style, an origin off the grid of 32 px.
+
+        Warns:
+            SianWarning: the nuclei's median area is off by more than 2.5 times from what the model saw, or the
+                reference image is unlike all that it saw.
+        """
+        if seed < 0 or any(side % STRIDE for side in origin):
+            raise BadInput(
+                f"expected a seed of at least 0 and an origin of multiples of {STRIDE}, found {seed} and {origin}"
+            )
+        several = masks if isinstance(masks, Sequence) else [masks]
+        self._check_magnification([mask for mask in several if not isinstance(mask, Layout)])
+        vector = torch.from_numpy(self.style(style).vector).to(self.device)
+        images = [
+            paint(
+                self.painter.generator,
+                mask if isinstance(mask, Layout) else describe(check_mask(mask, "mask")),
+                vector,
+                Noise(seed + number, noise, origin),
+            )
+            for number, mask in enumerate(several)
+        ]
+        return images if isinstance(masks, Sequence) else images[0]
+
+    def style(self, wanted: StyleLike) -> Style:
+        """Any way to ask for a style, as one vector.
+
+        Args:
+            wanted: an organ ("kidney"), with its preparation ("colon/frozen"), a draw from the bank ("kidney#3"), a
+                mixture ("kidney=0.7+breast=0.3" or {"kidney": 0.7, "breast": 0.3}), the path of an image, an image
+                (H, W, 3) uint8 of at least 32 px, a vector (D,), or what the bank and `encode` return.
+
+        Raises:
+            BadInput: an unknown name (the nearest one is offered), an image that is too small, a wrong vector.
+        """
+        if isinstance(wanted, Style):
+            return self._checked(wanted)
+        if isinstance(wanted, OrganStyles):
+            return Style(wanted.vector, wanted.name)
+        if isinstance(wanted, Mapping):
+            return mixture(wanted, self.styles)
+        if isinstance(wanted, np.ndarray):
+            if wanted.ndim == 1:
+                return self._checked(Style(wanted.astype(np.float32), "vector"))
+            return self._encode(np.asarray(wanted), "the style image")
+        text = str(wanted)
+        if isinstance(wanted, Path) or text.lower().endswith(PICTURE_SUFFIXES):
+            return self._encode(read_image(text), text)
+        return self._named(text)
+
+    def encode(self, image: Image | str | Path) -> Style:
+        """The style of a reference image: the encoder's mean, averaged over the image's 256 px windows.
+
+        Args:
+            image: (H, W, 3) uint8, at least 32 x 32 px (smaller than 256 px is mirrored), or a path.
+        """
+        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        name = "the style image" if isinstance(image, np.ndarray) else str(image)
+        return self._encode(pixels, name)
+
+    def _named(self, text: str) -> Style:
+        if "=" in text:
+            return mixture(_parse_mixture(text), self.styles)
+        name, hash_sign, number = text.partition("#")
+        if not hash_sign:
+            return Style(self.styles[name].vector, name)
+        if not number.isdigit():
+            raise BadInput(f"style {text!r}: expected ORGAN#NUMBER, e.g. 'kidney#3'")
+        return self.styles[name].sample(int(number))
+
+    @torch.inference_mode()
+    def _encode(self, image: Image, name: str) -> Style:
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise BadInput(f"{name}: expected an image (H, W, 3) uint8, found {image.shape} {image.dtype}")
+        if min(image.shape[:2]) < SMALLEST_REFERENCE:
+            height, width = image.shape[:2]
+            raise BadInput(
+                f"{name}: found {width} x {height} px, expected a style image of at least {SMALLEST_REFERENCE} x "
+                f"{SMALLEST_REFERENCE} px; give a larger piece of the slide"
+            )
+        windows = encode_windows(image, REFERENCE_SIZE, MOST_WINDOWS).to(self.device)
+        means = torch.cat([self.painter.encoder(window[None])[0] for window in windows])
+        style = Style(means.mean(0).float().cpu().numpy(), Path(name).stem)
+        distance = self.styles.distance(style.vector)
+        if distance > self.info.reference_distances.high:
+            warn(
+                f"{name}: its style lies {distance:.1f} deviations from the nearest one that the model saw (99 % of "
+                f"training windows: within {self.info.reference_distances.high:.1f}); the painting may not look like it"
+            )
+        return style
+
+    def _checked(self, style: Style) -> Style:
+        dimensions = self.painter.generator.style_dim
+        if style.vector.shape != (dimensions,) or not np.isfinite(style.vector).all():
+            raise BadInput(
+                f"expected a style vector of {dimensions} finite numbers, found {style.vector.shape}; "
+                "vectors belong to the model that made them"
+            )
+        return style
+
+    def _check_magnification(self, masks: Iterable[Mask]) -> None:
+        area, expected = (
+            median_area(check_mask(mask, "mask") for mask in masks),
+            self.info.median_nucleus_area,
+        )
+        if np.isfinite(area) and not 1 / AREA_RATIO <= area / expected <= AREA_RATIO:
+            ratio = area / expected
+            size = f"{ratio:.1f} times larger" if ratio > 1 else f"{1 / ratio:.1f} times smaller"
+            warn(
+                f"the masks' nuclei are {size} in area (median {area:.0f} px) than those the model saw "
+                f"({expected:.0f} px); "
+                f"if the magnification differs, scale the mask by {ratio**-0.5:.2f} with nearest neighbour"
+            )
+
+
+def load(path: str | Path | None = None, device: str = "cpu") -> Model:
+    """Load a model file; without a path the bundled one.
+
+    Raises:
+        BadInput: no such file, damaged, or not a SIAN model.
+        MissingResource: no bundled model in this installation, or no such device.
+    """
+    path = bundled_model() if path is None else Path(path)
+    content = read_model(path)
+    try:
+        arguments = content.info.recipe
+        painter = build_painter(arguments["generator"], arguments["encoder"], spectral=False)
+        painter.load_state_dict(content.weights)
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or ["?"])[0]
+        raise BadInput(f"{path}: its weights do not fit its recipe ({reason}); export the model again") from None
+    painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    styles = Styles.from_tensors(content.bank, content.info.aliases)
+    return Model(content.info, painter, styles, content.sha256).to(device)
+
+
+def bundled_model() -> Path:
+    """Where the model that comes with the package lies.
+
+    Raises:
+        MissingResource: this installation has none.
+    """
+    path = Path(str(resources.files("sian") / "assets" / BUNDLED))
+    if not path.is_file():
+        raise MissingResource(
+            f"{path}: this installation has no bundled model; install the released package, or name a model file that "
+            "`sian train` has written"
+        )
+    return path
+
+
+def _parse_mixture(text: str) -> dict[str, float]:
+    parts = {}
+    for part in text.replace(",", "+").split("+"):
+        name, _, weight = part.partition("=")
+        try:
+            parts[name.strip()] = float(weight)
+        except ValueError:
+            raise BadInput(
+                f"style {text!r}: expected ORGAN=WEIGHT parts, found {part!r}; write e.g. kidney=0.7+breast=0.3"
+            ) from None
+    return parts

@@ -1,0 +1,156 @@
+"""The model file: one `.safetensors` with generator, encoder, style bank and training facts (DESIGN section 7).
+
+Spectral norm is folded into the weights and batch norm's statistics are estimated for them, so that a file is painted
+with as it is. Everything in it is checked before it is used; there is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sian.errors import BadInput
+from sian.files import atomic_file, sha256_file
+
+FORMAT = "sian.model/1"
+_KEY = "sian"  # of the JSON among the file's metadata
+
+
+class TrainingFacts(BaseModel):
+    """What a model saw, and where."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    tiles: list[str]
+    images: int
+    hours: float
+    device: str
+    commit: str
+    version: str
+
+
+class ReferenceDistances(BaseModel):
+    """Quantiles of the distance of training windows to a bank without their own tile, see `Styles.distance`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    median: float
+    high: float  # 99 %
+
+
+class ModelInfo(BaseModel):
+    """What a model file says of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: str = FORMAT
+    name: str
+    recipe: dict[str, Any]
+    organs: list[str]
+    aliases: dict[str, str] = {}
+    mpp: float | None
+    median_nucleus_area: float = Field(gt=0)
+    reference_distances: ReferenceDistances
+    training: TrainingFacts
+    metrics: dict[str, Any] = {}
+    licence: str
+
+
+@dataclass(frozen=True)
+class ModelContent:
+    """A model file's content.
+
+    Attributes:
+        info: what it says of itself.
+        weights: the painter's state dict, spectral norm folded in.
+        bank: tensors of the style bank, named ORGAN/PREPARATION.PART.
+        sha256: of the file.
+    """
+
+    info: ModelInfo
+    weights: dict[str, Tensor]
+    bank: dict[str, Tensor]
+    sha256: str
+
+
+def write_model(
+    path: str | Path,
+    info: ModelInfo,
+    weights: dict[str, Tensor],
+    bank: dict[str, Tensor],
+    *,
+    half: bool = True,
+) -> None:
+    """Write a model file atomically.
+
+    Args:
+        path: the file to make.
+        info: what it says of itself.
+        weights: the painter's state dict without spectral norm; batch norm's statistics stay in full precision.
+        bank: tensors of the style bank.
+        half: whether weights are stored as fp16; they are cast back when they are loaded.
+    """
+    tensors = {f"bank.{name}": tensor.float().contiguous() for name, tensor in bank.items()}
+    for name, tensor in weights.items():
+        narrow = half and tensor.is_floating_point() and "running_" not in name
+        tensors[f"painter.{name}"] = tensor.to(torch.float16 if narrow else tensor.dtype).contiguous()
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata={_KEY: info.model_dump_json()})
+
+
+def read_model(path: str | Path) -> ModelContent:
+    """Read and check a model file; weights come back in fp32.
+
+    Raises:
+        BadInput: no such file, not a model of this format, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file, expected a model (.safetensors, format {FORMAT}); check the path")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            info = _info(path, metadata.get(_KEY))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(
+            f"{path}: expected a model of format {FORMAT}, found {_first_line(error)}; copy or export it again"
+        ) from None
+    weights = {k.removeprefix("painter."): _wide(t) for k, t in tensors.items() if k.startswith("painter.")}
+    bank = {k.removeprefix("bank."): _wide(t) for k, t in tensors.items() if k.startswith("bank.")}
+    for name, tensor in {**weights, **bank}.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
+    return ModelContent(info, weights, bank, sha256_file(path))
+
+
+def _info(path: Path, text: str | None) -> ModelInfo:
+    try:
+        content = json.loads(text or "null")
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise BadInput(
+                f"{path}: expected a model of format {FORMAT!r}, found {found!r}; export it with this version"
+            )
+        return ModelInfo.model_validate(content)
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path}: its description is damaged ({_first_line(error)}); export the model again") from None
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,191 @@
+"""Layout and style vector to pixels, for any image size in bounded memory (DESIGN section 5, "Large images").
+
+In eval mode the generator is local. Its coarse blocks (down to 1/8) run on the whole image; the fine ones, which hold
+the memory, run in windows with a margin that covers what they see, so that the result is that of one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sian.layout import Layout
+from sian.networks import LEVELS, STRIDE, Generator, noise_at, pyramid, stack
+
+WINDOW = 512  # px of a window's core
+MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)
+FINE = 4  # the first block that runs in windows; it works at 1/4
+SMALLEST = 2 * STRIDE  # px; reflect padding needs two pixels at 1/32
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Which noise an image gets.
+
+    Attributes:
+        seed: of the image.
+        strength: factor; 0 paints without noise.
+        origin: absolute (y, x) of the image's first pixel, multiples of 32.
+    """
+
+    seed: int = 0
+    strength: float = 1.0
+    origin: tuple[int, int] = (0, 0)
+
+
+@torch.inference_mode()
+def paint(generator: Generator, layout: Layout, style: Tensor, noise: Noise, window: int = WINDOW) -> NDArray[np.uint8]:
+    """Paint one image.
+
+    Args:
+        generator: in eval mode.
+        layout: of any size.
+        style: (D,) on the generator's device.
+        noise: see `Noise`.
+        window: px of the windows of the fine blocks, a multiple of 32; images up to this size go in one pass.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    height, width = layout.shape
+    padded = _padded(layout)
+    vector = style[None]
+    image = np.empty((*padded.shape, 3), np.uint8)
+    if max(padded.shape) <= window + 2 * MARGIN:
+        levels = generator.levels(_tensor(padded, vector))
+        x = generator.begin(levels[0], vector)
+        for index, maps in enumerate(levels):
+            x = generator.block(index, x, maps, vector, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
+        image[:] = _bytes(generator.finish(x))
+        return image[:height, :width]
+    coarse = _coarse_features(generator, padded, vector, noise)  # (1, c, H/8, W/8)
+    for part in _parts(padded.shape, window):
+        image[part.core] = _bytes(_fine(generator, coarse, padded, vector, noise, part))
+    return image[:height, :width]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A window with its margin, in px of the padded image."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    core: tuple[slice, slice]
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        rows, columns = self.core
+        return (
+            slice(rows.start - self.top, rows.stop - self.top),
+            slice(columns.start - self.left, columns.stop - self.left),
+        )
+
+
+def _parts(shape: tuple[int, int], window: int) -> Iterator[_Part]:
+    height, width = shape
+    for y in range(0, height, window):
+        for x in range(0, width, window):
+            core = (slice(y, min(y + window, height)), slice(x, min(x + window, width)))
+            yield _Part(
+                max(0, y - MARGIN),
+                max(0, x - MARGIN),
+                min(height, core[0].stop + MARGIN),
+                min(width, core[1].stop + MARGIN),
+                core,
+            )
+
+
+def _coarse_features(generator: Generator, layout: Layout, style: Tensor, noise: Noise) -> Tensor:
+    """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
+    height, width = layout.shape
+    strips = [
+        pyramid(_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style), 6, generator.downsampling)[3:]
+        for y in range(0, height, WINDOW)
+    ]
+    sizes = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
+    x = generator.begin(sizes[LEVELS[0]], style)
+    for index in range(FINE):
+        maps = sizes[LEVELS[index]]
+        x = generator.block(index, x, maps, style, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
+    return x
+
+
+def _fine(generator: Generator, coarse: Tensor, layout: Layout, style: Tensor, noise: Noise, part: _Part) -> Tensor:
+    """The core of one window, (1, 3, h, w)."""
+    cut = layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
+    levels = pyramid(_tensor(cut, style), 3, generator.downsampling)
+    x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
+    for index in range(FINE, len(LEVELS)):
+        level = LEVELS[index]
+        maps = levels[level]
+        drawn = _noise(generator, noise, index, part.top >> level, part.left >> level, *maps.shape[-2:])
+        x = generator.block(index, x, maps, style, drawn)
+    return generator.finish(x)[(..., *part.inner)]
+
+
+def _noise(generator: Generator, noise: Noise, index: int, y: int, x: int, height: int, width: int) -> Tensor | None:
+    """Noise of one block; `y` and `x` are relative to the image, in the block's pixels."""
+    if index not in generator.noise_blocks or not noise.strength:
+        return None
+    level = LEVELS[index]
+    top, left = y + (noise.origin[0] >> level), x + (noise.origin[1] >> level)
+    return noise.strength * noise_at(noise.seed, level, top, left, height, width).to(generator.start.weight.device)
+
+
+def _padded(layout: Layout) -> Layout:
+    """With background to the right and below, so that sides are multiples of 32 and at least 64 px."""
+    height, width = layout.shape
+    bottom, right = (max(SMALLEST, -(-side // STRIDE) * STRIDE) - side for side in (height, width))
+    if not bottom and not right:
+        return layout
+    more = ((0, bottom), (0, right))
+    return Layout(np.pad(layout.semantic, more), np.pad(layout.direction, more), np.pad(layout.distance, more))
+
+
+def _tensor(layout: Layout, like: Tensor) -> Tensor:
+    """(1, 19, h, w) on the device of `like`."""
+    direction = torch.from_numpy(np.ascontiguousarray(layout.direction))[None].to(like.device)
+    distance = torch.from_numpy(np.ascontiguousarray(layout.distance, np.float32))[None].to(like.device)
+    return stack(direction, distance).contiguous(memory_format=torch.channels_last)
+
+
+def _bytes(image: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, h, w) in [-1, 1] to (h, w, 3) uint8."""
+    pixels = ((image[0].float() + 1) * 127.5).round().clamp(0, 255).byte()
+    result: NDArray[np.uint8] = pixels.permute(1, 2, 0).cpu().numpy()
+    return result
+
+
+def encode_windows(image: NDArray[np.uint8], size: int, most: int) -> Tensor:
+    """The windows of an image that its style is averaged over.
+
+    Args:
+        image: (H, W, 3) uint8 of at least 32 x 32; sides shorter than `size` are mirrored until they reach it.
+        size: side of a window.
+        most: at most so many windows, evenly spread.
+
+    Returns:
+        (n, 3, size, size) in [-1, 1].
+    """
+    for axis in (0, 1):
+        while image.shape[axis] < size:
+            mirrored = np.concatenate([image, np.flip(image, axis)], axis)
+            image = mirrored[:size] if axis == 0 else mirrored[:, :size]
+    places = [(y, x) for y in _starts(image.shape[0], size) for x in _starts(image.shape[1], size)]
+    if len(places) > most:
+        places = [places[i] for i in np.linspace(0, len(places) - 1, most).round().astype(int)]
+    windows = np.stack([image[y : y + size, x : x + size] for y, x in places])
+    return torch.from_numpy(windows).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _starts(side: int, size: int) -> list[int]:
+    """Evenly spread starts of windows that cover a side."""
+    count = -(-side // size)
+    return [round(i * (side - size) / max(1, count - 1)) for i in range(count)]
