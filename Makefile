@@ -21,10 +21,6 @@ BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
 INSTALLED := $(VENV)/.installed
 
-# One thread a test worker: two workers with all cores each would be slower than one.
-export OMP_NUM_THREADS ?= 1
-export MKL_NUM_THREADS ?= 1
-
 fail = { echo "make: $(1)" >&2; exit 1; }
 
 help:
@@ -34,12 +30,13 @@ help:
 	@echo "make wheel-check  build the wheel and try it outside the checkout"
 	@echo "make clean        remove what these commands made, .venv too"
 
-demo: export OMP_NUM_THREADS :=
-demo: export MKL_NUM_THREADS :=
 demo: $(INSTALLED)
 	@$(BIN)/sian demo -o demo || $(call fail,the demo failed; see the line above)
 	@echo "The pictures are in $(CURDIR)/demo"
 
+# One thread a test worker: two workers with all cores each would be slower than one.
+test: export OMP_NUM_THREADS := 1
+test: export MKL_NUM_THREADS := 1
 test: $(INSTALLED)
 	@$(BIN)/ruff format --check . || $(call fail,some files are not in format; try make format)
 	@$(BIN)/ruff check . || $(call fail,the linter found something; see above)

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console, doctor, train, weights
+from sian.cli import console, data, doctor, train, weights
 from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # the disk, or the user's share of it
 
 app = typer.Typer(
     name="sian",
@@ -37,6 +39,7 @@ VERBS: dict[str, Callable[..., Any]] = {
 
 # One line a group of verbs: its typer app.
 GROUPS: dict[str, typer.Typer] = {
+    "data": data.app,
     "weights": weights.app,
 }
 
@@ -115,7 +118,7 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         sentence = "memory ran out; try a smaller batch or smaller windows, or close other programs"
         return MissingResource.exit_code, sentence
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
         return (
             MissingResource.exit_code,
             f"{_file_of(error)}the disk is full; free some space or write elsewhere",
