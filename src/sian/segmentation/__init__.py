@@ -1,0 +1,14 @@
+"""Segmentation of nuclei: the judge of synthetic images (SegNet, as in the paper) and a modern U-Net.
+
+::
+
+    recipe.py        what decides a run
+    targets.py       instance mask -> background, interior, border
+    windows.py       training windows with their targets
+    augmentation.py  jitter of stain, light and sharpness
+    losses.py        what each network minimises
+    training.py      the loop
+    tiling.py        whole images by overlapping windows, without seams
+    instances.py     maps -> instances, by watershed
+    model.py         the model file; Segmenter
+"""

@@ -1,0 +1,69 @@
+"""What each network is trained to minimise, by the network's kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from sian.networks.segnet import BACKGROUND, BORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sian.segmentation.recipe import LossSection
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is known of a batch of windows.
+
+    Attributes:
+        classes: (n, h, w) int64, background, interior, border.
+        direction: (n, h, w) int64, classes of P.
+        distance: (n, h, w) float, Q.
+        class_weights: (3,) float.
+    """
+
+    classes: Tensor
+    direction: Tensor
+    distance: Tensor
+    class_weights: Tensor
+
+
+def segnet_terms(output: Tensor, targets: Targets, settings: LossSection) -> dict[str, Tensor]:
+    """Weighted cross-entropy of the three classes, and soft Dice of interior and border."""
+    probabilities = output.softmax(1)
+    known = F.one_hot(targets.classes, output.shape[1]).movedim(-1, 1).to(output.dtype)
+    return {
+        "cross_entropy": F.cross_entropy(output, targets.classes, targets.class_weights),
+        "dice": settings.dice * _soft_dice(probabilities[:, 1:], known[:, 1:]),
+    }
+
+
+def unet_terms(output: Tensor, targets: Targets, settings: LossSection) -> dict[str, Tensor]:
+    """Cross-entropy and Dice of M (border pixels weigh more), cross-entropy of P, squared error of Q."""
+    semantic, direction, distance = output[:, 0], output[:, 1:-1], output[:, -1]
+    nuclear = (targets.classes != BACKGROUND).to(output.dtype)
+    weight = 1 + (settings.border - 1) * (targets.classes == BORDER).to(output.dtype)
+    return {
+        "semantic": F.binary_cross_entropy_with_logits(semantic, nuclear, weight),
+        "dice": settings.dice * _soft_dice(semantic.sigmoid()[:, None], nuclear[:, None]),
+        "direction": settings.direction * F.cross_entropy(direction, targets.direction),
+        "distance": settings.distance * F.mse_loss(distance, targets.distance),
+    }
+
+
+TERMS: dict[str, Callable[[Tensor, Targets, LossSection], dict[str, Tensor]]] = {
+    "segnet": segnet_terms,
+    "unet": unet_terms,
+}
+
+
+def _soft_dice(probabilities: Tensor, known: Tensor) -> Tensor:
+    """1 - Dice over the whole batch, averaged over classes: (n, c, h, w) each."""
+    shared = (probabilities * known).sum((0, 2, 3))
+    total = probabilities.sum((0, 2, 3)) + known.sum((0, 2, 3))
+    return 1 - ((2 * shared + 1) / (total + 1)).mean()

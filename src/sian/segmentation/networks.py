@@ -1,0 +1,29 @@
+"""The segmenters' networks by name: a new one is a line here, one in `losses.TERMS` and one in `instances`."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sian import seeds
+from sian.networks.segnet import SegNet
+from sian.networks.unet import UNet
+
+NETWORKS: dict[str, type[SegNet | UNet]] = {"segnet": SegNet, "unet": UNet}
+
+
+def build(kind: str, width: int, seed: int = 0) -> nn.Module:
+    """A network with He's initial weights, which depend on the seed alone; the global random state stays.
+
+    Args:
+        kind: a key of `NETWORKS`.
+        width: channels of the first resolution.
+        seed: the run's.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.derive(seed, "segmenter"))
+        network = NETWORKS[kind](width=width)
+        for part in network.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

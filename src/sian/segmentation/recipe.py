@@ -1,0 +1,96 @@
+"""Recipes of the segmenters: everything that decides a run and how its output becomes instances."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from sian.training.recipe import AverageSection, BaseRecipe, Section
+
+
+class NetworkSection(Section):
+    """Which network, and its channels at the first resolution."""
+
+    kind: Literal["segnet", "unet"] = "segnet"
+    width: int = Field(default=64, ge=1)
+
+
+class DataSection(Section):
+    """How many windows are seen, of what size.
+
+    `repeat` counts the tiles of a preparation so many times, e.g. {"frozen": 3}. `turn` draws one of the eight
+    flips and quarter turns.
+    """
+
+    images: int = Field(default=60000, ge=1)
+    size: int = Field(default=256, ge=32, multiple_of=32)
+    batch: int = Field(default=8, ge=2)
+    positions: Literal["grid", "random"] = "random"
+    turn: bool = True
+    repeat: dict[str, int] = Field(default_factory=dict)
+
+
+class AugmentSection(Section):
+    """Colour and sharpness jitter, see `sian.segmentation.augmentation`; 0 switches a part off."""
+
+    stain: float = Field(default=0.0, ge=0.0, lt=1.0)
+    light: float = Field(default=0.0, ge=0.0, lt=1.0)
+    blur: float = Field(default=0.0, ge=0.0, le=5.0)
+    noise: float = Field(default=0.0, ge=0.0, le=0.5)
+
+
+class LossSection(Section):
+    """Weights of the losses; see `sian.segmentation.losses`.
+
+    `border_px`: how deep the border class reaches into a nucleus. `weighting`: class weights are the median class
+    frequency over the class' own, to this power (SegNet's paper: 1; none: 0). `border`: U-Net's extra weight of
+    border pixels in M. `direction`, `distance`: U-Net's weights of P and Q.
+    """
+
+    border_px: int = Field(default=2, ge=1, le=8)
+    weighting: float = Field(default=0.5, ge=0.0, le=1.0)
+    dice: float = Field(default=0.5, ge=0.0)
+    border: float = Field(default=2.0, ge=1.0)
+    direction: float = Field(default=0.5, ge=0.0)
+    distance: float = Field(default=4.0, ge=0.0)
+
+
+class OptimiserSection(Section):
+    """AdamW; the rate rises over the first `warm_up` of the run, then falls along a cosine."""
+
+    rate: float = Field(default=1e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warm_up: float = Field(default=0.03, ge=0.0, lt=1.0)
+
+
+class InstanceSection(Section):
+    """How maps become instances: see `sian.segmentation.instances`."""
+
+    marker: float = Field(default=0.5, gt=0.0, lt=1.0)
+    foreground: float = Field(default=0.5, gt=0.0, lt=1.0)
+    min_area: int = Field(default=30, ge=1)
+
+
+class EverySection(Section):
+    """How often, in images, something is written; how many checkpoints stay."""
+
+    journal: int = Field(default=400, ge=1)
+    checkpoint: int = Field(default=4000, ge=1)
+    keep: int = Field(default=2, ge=1)
+
+
+class SegmenterRecipe(BaseRecipe):
+    """Everything that decides a segmenter; `SegmenterRecipe.load("segnet")` reads a bundled one."""
+
+    folder: ClassVar[str] = "recipes/segmentation"
+
+    network: NetworkSection = NetworkSection()
+    data: DataSection = DataSection()
+    augment: AugmentSection = AugmentSection()
+    losses: LossSection = LossSection()
+    optimiser: OptimiserSection = OptimiserSection()
+    average: AverageSection = AverageSection()
+    instances: InstanceSection = InstanceSection()
+    every: EverySection = EverySection()

@@ -1,0 +1,163 @@
+"""The segmenters' training loop: one linear function, progress counted in images seen, exact resume.
+
+A run is a folder as SIAN's is: `recipe.yaml`, `environment.json`, `stats.jsonl`, `tensorboard/`, `checkpoints/`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+import sian
+from sian import seeds
+from sian.errors import Interrupted
+from sian.files import write_json, write_text
+from sian.files.provenance import commit, machine
+from sian.segmentation.augmentation import jitter
+from sian.segmentation.losses import TERMS
+from sian.segmentation.networks import build
+from sian.training import average, checkpoint
+from sian.training.checks import check_finite, check_run
+from sian.training.device import Hardware, launch, stop_signals
+from sian.training.journal import Journal, Means, due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sian.segmentation.recipe import SegmenterRecipe
+    from sian.segmentation.windows import TrainingTiles
+
+LAST_RATE = 0.01  # of the full learning rate; where the cosine ends
+RATES = "optimiser.rate"
+GRADIENT_NORM = 5.0  # larger gradients are shortened to it
+
+
+def train(
+    recipe: SegmenterRecipe,
+    tiles: TrainingTiles,
+    run: str | Path,
+    *,
+    resume: bool = False,
+    hardware: Hardware | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Train a segmenter on one device; returns the last checkpoint.
+
+    Args:
+        recipe: what to do.
+        tiles: the training tiles.
+        run: the run's folder; new, unless `resume`.
+        resume: go on from the newest checkpoint (from the start when there is none yet).
+        hardware: where to compute.
+        report: called with (images seen, images in all).
+
+    Raises:
+        BadInput: the run exists already, belongs to another recipe, or the loss is no longer finite.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
+    """
+    run, hardware = Path(run), hardware or Hardware()
+    check_run(run, recipe, resume)
+
+    # Device and books.
+    fabric = launch(replace(hardware, devices=1))
+    torch.set_flush_denormal(True)
+    write_text(run / "recipe.yaml", recipe.dump())
+    device = machine(torch.get_num_threads(), str(fabric.device))
+    write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
+
+    # Network, its average, optimiser, and where the last run of this folder stopped.
+    network = build(recipe.network.kind, recipe.network.width, recipe.seed)
+    averaged = build(recipe.network.kind, recipe.network.width, recipe.seed).requires_grad_(False)
+    adam = torch.optim.AdamW(
+        _groups(network, recipe.optimiser.weight_decay), recipe.optimiser.rate, recipe.optimiser.betas
+    )
+    state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
+    if saved := checkpoint.found(run / "checkpoints"):
+        state = checkpoint.load(saved[-1], {"segmenter": network}, averaged, {"segmenter": adam})
+    bare = network
+    network, optimiser = fabric.setup(bare, adam)
+    averaged.to(fabric.device)
+    journal = Journal(run, state.images)
+    batch_size = recipe.data.batch
+    total = math.ceil(recipe.data.images / batch_size) * batch_size
+    seconds, stats, clock = state.scalars.get("seconds", 0.0), Means(), time.perf_counter()
+    compute_terms = TERMS[recipe.network.kind]
+
+    with stop_signals() as stopped:
+        bare.train()
+        for images, targets in tiles.batches(recipe, state.step, hardware.workers):
+            if state.images >= total:
+                break
+            # The batch, its colours changed.
+            random = torch.Generator(fabric.device).manual_seed(seeds.derive(recipe.seed, "jitter", state.step))
+            pictures = jitter(images.to(fabric.device), recipe.augment, random) * 2 - 1
+            known = type(targets)(**{key: t.to(fabric.device) for key, t in vars(targets).items()})
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.optimiser.rate * rate_factor(state.images / total, recipe.optimiser.warm_up)
+
+            # One step.
+            output = network(pictures.contiguous(memory_format=torch.channels_last))
+            terms = compute_terms(output.float(), known, recipe.losses)
+            loss = torch.stack(list(terms.values())).sum()
+            check_finite(terms, loss, run, state.images, RATES)
+            optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            norm = nn.utils.clip_grad_norm_(bare.parameters(), GRADIENT_NORM)
+            optimiser.step()
+
+            # Average, books.
+            before, state.images, state.step = state.images, state.images + batch_size, state.step + 1
+            factor = average.decay(state.images, batch_size, recipe.average.half_life, recipe.average.ramp)
+            average.update(averaged, bare, factor)
+            stats.add({**terms, "loss": loss, "gradient": norm})
+            if due(before, state.images, recipe.every.journal) or state.images >= total:
+                now = time.perf_counter()
+                seconds += now - clock
+                facts = {"images_per_second": stats.count * batch_size / (now - clock), "seconds": seconds}
+                journal.write(state.images, {**stats.means(), **facts, "rate": optimiser.param_groups[0]["lr"]})
+                stats, clock = Means(), now
+            if report:
+                report(state.images, total)
+            over = state.images >= total
+            if due(before, state.images, recipe.every.checkpoint) or over or stopped.is_set():
+                state.scalars = {"seconds": seconds + time.perf_counter() - clock}
+                checkpoint.save(
+                    run / "checkpoints",
+                    state,
+                    {"segmenter": bare},
+                    averaged,
+                    {"segmenter": adam},
+                    recipe.every.keep,
+                )
+            if stopped.is_set() and not over:
+                journal.close()
+                raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
+    journal.close()
+    return checkpoint.found(run / "checkpoints")[-1]
+
+
+def rate_factor(done: float, warm_up: float) -> float:
+    """The learning rate as a fraction of the full one, after this fraction of the run.
+
+    >>> [round(rate_factor(done, 0.1), 3) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.01, 0.505, 1.0, 0.505, 0.01]
+    """
+    if done < warm_up:
+        return LAST_RATE + (1 - LAST_RATE) * done / warm_up
+    fallen = (done - warm_up) / (1 - warm_up)
+    return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * fallen)) / 2
+
+
+def _groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Weights of convolutions shrink; batch norm and biases do not."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
