@@ -2,6 +2,7 @@
 
 from sian.data.dataset import Dataset, DatasetInfo, Item, open_dataset
 from sian.data.importing import ImportReport, import_dataset
+from sian.data.inspecting import Inspection, inspect_dataset
 from sian.data.writing import DatasetWriter
 
 __all__ = [
@@ -9,7 +10,9 @@ __all__ = [
     "DatasetInfo",
     "DatasetWriter",
     "ImportReport",
+    "Inspection",
     "Item",
     "import_dataset",
+    "inspect_dataset",
     "open_dataset",
 ]

@@ -22,10 +22,12 @@ from sian.files import read_image
 from sian.masks import read_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     import numpy.typing as npt
+
+    from sian.data.sampling import Tile
 
 FORMAT = "sian.dataset/1"
 MANIFEST = "dataset.json"
@@ -157,9 +159,7 @@ class Dataset:
         for item in self.items:
             if item.id == item_id:
                 return item
-        raise BadInput(
-            f"{self.folder}: no item {item_id!r}{nearest(item_id, [i.id for i in self.items][:20])}"
-        )
+        raise BadInput(f"{self.folder}: no item {item_id!r}{nearest(item_id, [i.id for i in self.items][:20])}")
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.folder)!r}, {len(self)} items)"
@@ -198,13 +198,30 @@ class Dataset:
         _check_size(path, mask.shape, item)
         return mask
 
+    def tiles(self, split: str | None = None, report: Callable[[int, int], None] | None = None) -> list[Tile]:
+        """Read and describe its items, or those of one split, for training.
+
+        Args:
+            split: e.g. "train"; None takes all items.
+            report: called with (done, total).
+        """
+        from sian.data.sampling import Tile
+        from sian.layout import describe
+
+        chosen = self if split is None else self.split(split)
+        tiles = []
+        for number, item in enumerate(chosen, start=1):
+            layout = describe(self.mask(item))
+            tiles.append(Tile(item.id, item.organ, item.preparation, self.image(item), layout))
+            if report:
+                report(number, len(chosen))
+        return tiles
+
     def path(self, name: str) -> Path:
         """Where a file of the data set lies; links that lead out of the data set are refused."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise BadInput(
-                f"{path}: leads out of the data set, expected a file inside it; copy the file there"
-            )
+            raise BadInput(f"{path}: leads out of the data set, expected a file inside it; copy the file there")
         return path
 
 
@@ -294,9 +311,7 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{path}: cannot be read as UTF-8 text; expected a manifest; import the data again"
-        ) from error
+        raise BadInput(f"{path}: cannot be read as UTF-8 text; expected a manifest; import the data again") from error
 
 
 def _parse_json(where: str, text: str) -> Any:

@@ -54,14 +54,10 @@ def read_imagescope(path: str | Path) -> Annotation:
     path = Path(path)
     root = _parse(path, _unpacked(path))
     if root.tag != "Annotations":
-        raise BadInput(
-            f"{path}: found XML with root <{root.tag[:60]}>, {EXPECTED}; export it from ImageScope"
-        )
+        raise BadInput(f"{path}: found XML with root <{root.tag[:60]}>, {EXPECTED}; export it from ImageScope")
     regions = root.findall("./Annotation/Regions/Region")
     if any(region.get("NegativeROA", "0") not in ("0", "") for region in regions):
-        raise BadInput(
-            f"{path}: found a region that cuts out of others (NegativeROA); expected outlines; remove it"
-        )
+        raise BadInput(f"{path}: found a region that cuts out of others (NegativeROA); expected outlines; remove it")
     return Annotation([_vertices(path, region) for region in regions], _mpp(root))
 
 
@@ -73,16 +69,12 @@ def _unpacked(path: Path) -> bytes:
             with gzip.open(path) as stream:
                 content = stream.read(MAX_XML_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(
-            f"{path}: found a broken gzip file ({error}), expected a whole one; copy it again"
-        ) from error
+        raise BadInput(f"{path}: found a broken gzip file ({error}), expected a whole one; copy it again") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadInput(f"{path}: cannot be read ({reason}); expected an XML file; check the path") from error
     if len(content) > MAX_XML_BYTES:
-        raise BadInput(
-            f"{path}: found more than {MAX_XML_BYTES >> 20} MB of XML, expected an annotation of one tile"
-        )
+        raise BadInput(f"{path}: found more than {MAX_XML_BYTES >> 20} MB of XML, expected an annotation of one tile")
     if not content.strip():
         raise BadInput(f"{path}: found an empty file, {EXPECTED}; copy or export it again")
     return content
@@ -112,9 +104,7 @@ def _vertices(path: Path, region: Element) -> npt.NDArray[np.float64]:
         raise BadInput(f"{path}: found a vertex without numbers for X and Y ({error}), {EXPECTED}") from error
     vertices = np.array(points, np.float64).reshape(-1, 2)
     if not (np.abs(vertices) <= MAX_COORDINATE).all():  # nan fails as well
-        raise BadInput(
-            f"{path}: found a vertex at {vertices.tolist()[0]} or beyond, expected pixel coordinates"
-        )
+        raise BadInput(f"{path}: found a vertex at {vertices.tolist()[0]} or beyond, expected pixel coordinates")
     return vertices
 
 

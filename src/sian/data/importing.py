@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sian.data.dataset import ID_PATTERN, Dataset, DatasetInfo, Item, Preparation, open_dataset
+from sian.data.dataset import ID_PATTERN, PREPARATIONS, Dataset, DatasetInfo, Item, open_dataset
 from sian.data.imagescope import read_imagescope
 from sian.data.sources import Collection, Pair, find_pairs
 from sian.data.writing import DatasetWriter, check_target, is_intact
-from sian.errors import BadInput
+from sian.errors import BadInput, nearest
 from sian.files import read_image, sha256_file, sha256_pixels
 from sian.masks import decode_mask_png, encode_mask_png, nucleus_ids, rasterize, read_mask
 from sian.masks.files import MAX_PNG_ID
@@ -72,7 +72,7 @@ def import_dataset(
     organ: str | None = None,
     split: str | None = None,
     mpp: float | None = None,
-    preparation: Preparation | None = None,
+    preparation: str | None = None,
     name: str | None = None,
     licence: str | None = None,
     report: Callable[[int, int], None] | None = None,
@@ -95,6 +95,7 @@ def import_dataset(
         BadInput: all problems of the source, in one sentence; then nothing was written.
     """
     target = Path(target)
+    _check_given(organ, split, preparation)
     collection = find_pairs(Path(source))
     given = {"organ": organ, "split": split, "mpp": mpp, "preparation": preparation}
     given = {key: value for key, value in given.items() if value is not None}
@@ -102,6 +103,14 @@ def import_dataset(
     check_target(target, info)
     checked = _check_all(collection, target, given, report)
     return _write_all(collection, target, info, checked, report)
+
+
+def _check_given(organ: str | None, split: str | None, preparation: str | None) -> None:
+    if preparation is not None and preparation not in PREPARATIONS:
+        raise BadInput(f"unknown preparation {preparation!r}{nearest(preparation, PREPARATIONS)}")
+    for key, value in (("organ", organ), ("split", split)):
+        if value is not None and (not value.strip() or value != value.strip().lower()):
+            raise BadInput(f"{key} {value!r}: expected a name in lower case, such as {value.strip().lower()!r}")
 
 
 def _info(collection: Collection, name: str | None, licence: str | None, mpp: float | None) -> DatasetInfo:
@@ -137,8 +146,7 @@ def _check_all(
 def _check(pair: Pair, existing: Dataset | None, given: dict[str, Any]) -> _Checked | None:
     if not ID_PATTERN.fullmatch(pair.id):
         raise BadInput(
-            f"{pair.image}: the name has unusual characters; expected letters, digits, ._- and spaces; "
-            "rename it"
+            f"{pair.image}: the name has unusual characters; expected letters, digits, ._- and spaces; rename it"
         )
     sha256_source = _hash_source(pair, given)
     if existing is not None and _is_done(existing, pair.id, sha256_source):

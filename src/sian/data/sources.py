@@ -88,16 +88,12 @@ def find_pairs(source: Path) -> Collection:
     sets = sorted(table.parent for table in source.glob("*/items.csv"))
     if sets:
         return _several_sets(source, sets)
-    return _known(
-        Collection(source.resolve().name, tuple(_unique(source, _folder_pairs(source, None, DEPTH))))
-    )
+    return _known(Collection(source.resolve().name, tuple(_unique(source, _folder_pairs(source, None, DEPTH)))))
 
 
 def _one_image(path: Path) -> Collection:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise BadInput(
-            f"{path}: found {path.suffix or 'no suffix'}, expected an image as {', '.join(IMAGE_SUFFIXES)}"
-        )
+        raise BadInput(f"{path}: found {path.suffix or 'no suffix'}, expected an image as {', '.join(IMAGE_SUFFIXES)}")
     folder = path.parent
     annotations = [file for file in _annotations([folder]) if _stem(file) == path.stem and file != path]
     if len(annotations) != 1:
@@ -110,11 +106,7 @@ def _one_image(path: Path) -> Collection:
 
 def _folder_pairs(folder: Path, split: str | None, depth: int) -> Iterable[Pair]:
     """The pairs in a folder and below it."""
-    below = [
-        child
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith((".", "__"))
-    ]
+    below = [child for child in sorted(folder.iterdir()) if child.is_dir() and not child.name.startswith((".", "__"))]
     images = [child for child in below if child.name.lower() in IMAGE_FOLDERS]
     masks = [child for child in below if child.name.lower() in MASK_FOLDERS]
     if images and masks:
@@ -145,9 +137,7 @@ def _match(folder: Path, images: list[Path], annotations: list[Path], split: str
             problems.append(f"{image.name} needs one annotation, found {names}")
     problems += [f"{file.name} has no image" for files in by_stem.values() for file in files]
     if problems:
-        raise BadInput(
-            f"{folder}: {'; '.join(problems)}; {LAYOUTS}; add what is missing or move the rest away"
-        )
+        raise BadInput(f"{folder}: {'; '.join(problems)}; {LAYOUTS}; add what is missing or move the rest away")
     return pairs
 
 
@@ -159,9 +149,7 @@ def _unique(source: Path, pairs: Iterable[Pair]) -> list[Pair]:
     for pair in found:
         other = seen.setdefault(pair.id.casefold(), pair)
         if other is not pair:
-            raise BadInput(
-                f"{pair.image}: has the same name as {other.image}, expected each once; rename one"
-            )
+            raise BadInput(f"{pair.image}: has the same name as {other.image}, expected each once; rename one")
     return found
 
 
@@ -188,9 +176,7 @@ def _tiles_table(source: Path) -> Collection:
     for row in _read_table(source / "tiles.csv", ("tile", "split", "organ")):
         tile, folder = row["tile"], source / row["split"]
         image = _existing(folder, tile, IMAGE_SUFFIXES)
-        annotation = _existing(
-            folder, tile, (*OUTLINE_SUFFIXES, *(m + s for m in MASK_MARKS for s in MASK_SUFFIXES))
-        )
+        annotation = _existing(folder, tile, (*OUTLINE_SUFFIXES, *(m + s for m in MASK_MARKS for s in MASK_SUFFIXES)))
         if image is None or annotation is None:
             problems.append(f"{tile} has no {'image' if image is None else 'annotation'} in {folder.name}/")
             continue
@@ -236,15 +222,11 @@ def _listed(table: Path, row: dict[str, str], image: Path, annotation: Path) -> 
     preparation = row.get("preparation") or "unknown"
     known: dict[str, Preparation] = {name: name for name in PREPARATIONS}
     if preparation not in known:
-        raise BadInput(
-            f"{table}: found preparation {preparation!r}, expected one of {', '.join(PREPARATIONS)}"
-        )
+        raise BadInput(f"{table}: found preparation {preparation!r}, expected one of {', '.join(PREPARATIONS)}")
     try:
-        mpp = float(row["mpp"]) if row.get("mpp") else None
+        mpp = float(row["mpp"].removeprefix("~")) if row.get("mpp") else None
     except ValueError as error:
-        raise BadInput(
-            f"{table}: found mpp {row['mpp']!r}, expected micrometres per pixel such as 0.25"
-        ) from error
+        raise BadInput(f"{table}: found mpp {row['mpp']!r}, expected micrometres per pixel such as 0.25") from error
     return Pair(
         row["id"],
         image,
@@ -265,8 +247,7 @@ def _several_sets(source: Path, sets: list[Path]) -> Collection:
         replace(
             pair,
             id=f"{part.name}-{pair.id}",
-            patient=pair.patient
-            and (pair.patient if tcga_patient(pair.patient) else f"{part.name} {pair.patient}"),
+            patient=pair.patient and (pair.patient if tcga_patient(pair.patient) else f"{part.name} {pair.patient}"),
         )
         for part in collections
         for pair in part.pairs
@@ -285,18 +266,14 @@ def _read_table(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream, restval="", restkey="further"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(
-            f"{path}: cannot be read as a table ({error}); expected comma-separated UTF-8"
-        ) from error
+        raise BadInput(f"{path}: cannot be read as a table ({error}); expected comma-separated UTF-8") from error
     missing = [column for column in needed if not rows or column not in rows[0]]
     if missing:
         raise BadInput(f"{path}: found no column {', '.join(missing)}, expected {', '.join(needed)}; add it")
     for row in rows:
         for column in ("tile", "id", "split"):
             if any(mark in row.get(column, "") for mark in ("/", "\\", "..", "\0")):
-                raise BadInput(
-                    f"{path}: found {column} {row[column]!r}, expected a plain name without folders"
-                )
+                raise BadInput(f"{path}: found {column} {row[column]!r}, expected a plain name without folders")
     return rows
 
 

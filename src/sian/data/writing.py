@@ -103,9 +103,7 @@ class DatasetWriter:
             os.fsync(stream.fileno())
 
 
-def describe_item(
-    item_id: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.int32], **facts: Any
-) -> Item:
+def describe_item(item_id: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.int32], **facts: Any) -> Item:
     """An item's line, from its image and mask and what else is known of it."""
     many_ids = int(mask.max(initial=0)) > np.iinfo(np.uint16).max
     return Item(

@@ -110,10 +110,6 @@ def _flush_folder(folder: Path) -> None:
 
 def _sentence(path: Path, error: OSError) -> BadInput | MissingResource:
     if error.errno in NO_SPACE:
-        return MissingResource(
-            f"{path}: the disk is full; free some space or write somewhere else, then run again"
-        )
+        return MissingResource(f"{path}: the disk is full; free some space or write somewhere else, then run again")
     reason = error.strerror or str(error)
-    return BadInput(
-        f"{path}: cannot be written ({reason}); expected a place you may write to; try another folder"
-    )
+    return BadInput(f"{path}: cannot be written ({reason}); expected a place you may write to; try another folder")

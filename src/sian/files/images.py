@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1 << 27  # 11,585 x 11,585; below Pillow's own 1.8e8, above any tile; 400 MB as RGB
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 IMAGE_FORMATS = ("PNG", "TIFF", "WEBP", "JPEG")
-PNG_COMPRESSION = 6  # zlib's own default, written down because the bytes of a data set depend on it
+# 2.5 times faster than zlib's default of 6, and 4 % larger on MoNuSeg's tiles; pinned because the bytes of a data
+# set depend on it.
+PNG_COMPRESSION = 3
 
 # What Pillow raises for files that are cut short or forged.
 DECODE_ERRORS = (

@@ -42,9 +42,7 @@ def check_mask(mask: npt.ArrayLike, name: str = "mask") -> npt.NDArray[np.int32]
     _check_dtype(array, name)
     low, high = int(array.min()), int(array.max())
     if low < 0:
-        raise BadInput(
-            f"{name}: found negative ids (down to {low}), expected 0 for background and ids from 1"
-        )
+        raise BadInput(f"{name}: found negative ids (down to {low}), expected 0 for background and ids from 1")
     if high > MAX_ID:
         raise BadInput(f"{name}: found id {high}, expected ids up to {MAX_ID}; renumber the nuclei from 1")
     checked = np.ascontiguousarray(array, dtype=np.int32)
@@ -70,13 +68,9 @@ def _check_shape(array: npt.NDArray[Any], name: str) -> None:
             "export the instance mask as 16-bit grey"
         )
     if array.ndim != 2:
-        raise BadInput(
-            f"{name}: expected an instance mask (H, W), found shape {array.shape}; give one 2-d array"
-        )
+        raise BadInput(f"{name}: expected an instance mask (H, W), found shape {array.shape}; give one 2-d array")
     if array.size == 0:
-        raise BadInput(
-            f"{name}: found a mask of {array.shape[0]} x {array.shape[1]} pixels, expected at least one"
-        )
+        raise BadInput(f"{name}: found a mask of {array.shape[0]} x {array.shape[1]} pixels, expected at least one")
 
 
 def _check_dtype(array: npt.NDArray[Any], name: str) -> None:

@@ -6,6 +6,7 @@ Read besides: 8-bit grey PNG, integer TIFF of any depth, and `.npy` (never with 
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 MAX_PNG_ID = 65_535
+QUIET = logging.NullHandler()  # what tifffile says of a broken file is in our one sentence already
 
 
 def read_mask(path: str | Path) -> npt.NDArray[np.int32]:
@@ -36,6 +38,11 @@ def read_mask(path: str | Path) -> npt.NDArray[np.int32]:
     Raises:
         BadInput: no such file, broken, too large, or not an instance mask (see `check_mask`).
     """
+    return check_mask(read_stored(path), str(path))
+
+
+def read_stored(path: str | Path) -> npt.NDArray[Any]:
+    """Read a mask's array as it is stored, of whatever shape and dtype, for `check_mask` to judge."""
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in MASK_SUFFIXES:
@@ -48,7 +55,7 @@ def read_mask(path: str | Path) -> npt.NDArray[np.int32]:
     if path.stat().st_size == 0:
         raise BadInput(f"{path}: found an empty file (0 bytes), expected a mask; copy or export it again")
     readers = {".png": _read_png, ".npy": _read_npy}
-    return check_mask(readers.get(suffix, _read_tiff)(path), str(path))
+    return readers.get(suffix, _read_tiff)(path)
 
 
 def write_mask(path: str | Path, mask: npt.ArrayLike) -> Path:
@@ -76,9 +83,7 @@ def write_mask(path: str | Path, mask: npt.ArrayLike) -> Path:
 def encode_mask_png(mask: npt.NDArray[np.int32]) -> bytes:
     """A checked mask with ids up to 65,535 as the bytes of a 16-bit grey PNG, its settings pinned."""
     if int(mask.max(initial=0)) > MAX_PNG_ID:
-        raise BadInput(
-            f"found id {int(mask.max())}, expected at most {MAX_PNG_ID} in a 16-bit PNG; write a .tif"
-        )
+        raise BadInput(f"found id {int(mask.max())}, expected at most {MAX_PNG_ID} in a 16-bit PNG; write a .tif")
     stream = io.BytesIO()
     Image.fromarray(mask.astype(np.uint16)).save(stream, "PNG", compress_level=PNG_COMPRESSION)
     return stream.getvalue()
@@ -93,9 +98,7 @@ def decode_mask_png(content: bytes) -> npt.NDArray[np.int32]:
 def _read_png(path: Path) -> npt.NDArray[Any]:
     with open_picture(path, ("PNG",)) as picture:
         if picture.mode == "P":
-            raise BadInput(
-                f"{path}: found a palette picture, expected one id a nucleus; export it as 16-bit grey"
-            )
+            raise BadInput(f"{path}: found a palette picture, expected one id a nucleus; export it as 16-bit grey")
         return np.array(picture)
 
 
@@ -113,12 +116,11 @@ def _read_npy(path: Path) -> npt.NDArray[Any]:
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
     import tifffile
 
+    logging.getLogger("tifffile").addHandler(QUIET)
     try:
         with tifffile.TiffFile(path) as file:
             if len(file.pages) != 1:
-                raise BadInput(
-                    f"{path}: found {len(file.pages)} pages, expected one mask; export one page alone"
-                )
+                raise BadInput(f"{path}: found {len(file.pages)} pages, expected one mask; export one page alone")
             page = file.pages[0]
             _check_pixels(path, page.shape)
             return np.asarray(page.asarray())
@@ -141,6 +143,4 @@ def _write_tiff(path: Path, mask: npt.NDArray[np.int32]) -> None:
 def _check_pixels(path: Path, shape: tuple[int, ...]) -> None:
     pixels = int(np.prod(shape, dtype=np.float64))
     if pixels > MAX_PIXELS:
-        raise BadInput(
-            f"{path}: found shape {shape}, expected at most {MAX_PIXELS:,} pixels; cut it into tiles first"
-        )
+        raise BadInput(f"{path}: found shape {shape}, expected at most {MAX_PIXELS:,} pixels; cut it into tiles first")

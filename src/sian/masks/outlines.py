@@ -94,9 +94,7 @@ def _check_outline(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return vertices
 
 
-def _fill(
-    vertices: npt.NDArray[np.float64], height: int, width: int
-) -> tuple[int, int, npt.NDArray[np.bool_]]:
+def _fill(vertices: npt.NDArray[np.float64], height: int, width: int) -> tuple[int, int, npt.NDArray[np.bool_]]:
     """Fill one outline: top, left, and what is inside of the part of the tile that its box covers."""
     rows, columns = _crossings(vertices, height)
     if len(rows) == 0:
@@ -111,9 +109,7 @@ def _fill(
     return top, left, inside[:, :-1]
 
 
-def _crossings(
-    vertices: npt.NDArray[np.float64], height: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _crossings(vertices: npt.NDArray[np.float64], height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Where the outline crosses each row of centres: the row, and the first column not left of it.
 
     An edge crosses the rows with y_low <= centre < y_high, so that a vertex on a row of centres counts

@@ -1,0 +1,175 @@
+"""``sian data``: import annotated tiles into a data set on disk, and look at one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sian.cli import console
+
+if TYPE_CHECKING:
+    from sian.data.importing import ImportReport
+    from sian.data.inspecting import Inspection, ItemFacts
+
+app = typer.Typer(help="Annotated tiles: import them into a data set on disk, inspect one.", rich_markup_mode=None)
+
+COLUMNS = (
+    *("id", "split", "organ", "prep.", "mpp", "size", "ids", "nuclei", "median px"),
+    *("pieces", "overlaps", "lost px", "dropped"),
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Annotated tiles: import them into a data set on disk, inspect one."""
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A folder of annotated tiles, or one image.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The data set to make.", show_default=False)],
+    organ: Annotated[str | None, typer.Option(help="Organ of all tiles, e.g. kidney.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of all tiles, e.g. train.")] = None,
+    mpp: Annotated[float | None, typer.Option(min=0.01, max=100, help="Micrometres per pixel of all tiles.")] = None,
+    preparation: Annotated[str | None, typer.Option(help="Of all tiles: ffpe, frozen or unknown.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
+) -> None:
+    """Import annotated tiles into a data set on disk; safe to rerun.
+
+    Reads MoNuSeg's folders (ImageScope XML + tif), images/ + masks/, and NAME.png beside NAME_labels.png or
+    NAME.xml. Everything is checked before anything is written.
+    """
+    from sian.data.importing import import_dataset
+
+    with console.progress("importing", unit="steps") as report:
+        result = import_dataset(
+            source,
+            out,
+            organ=organ,
+            split=split,
+            mpp=mpp,
+            preparation=preparation,
+            name=name,
+            licence=licence,
+            report=report,
+        )
+    _say_import(result)
+
+
+@app.command("inspect")
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="The data set.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check every file of a data set, and say what it holds and what to know about it.
+
+    Leaves with exit code 3 when items cannot be used as they are.
+    """
+    from sian.data.inspecting import inspect_dataset
+    from sian.errors import BadInput
+
+    with console.progress("inspecting") as report:
+        inspection = inspect_dataset(folder, report)
+    if json:
+        console.print_json(_as_json(inspection))
+    else:
+        console.out(_as_text(inspection))
+    if inspection.problems:
+        raise BadInput("; ".join(inspection.problems))
+
+
+def _say_import(result: ImportReport) -> None:
+    items = result.items
+    overlaps, lost = sum(i.overlaps for i in items), sum(i.lost_pixels for i in items)
+    dropped = sum(i.dropped_regions for i in items)
+    kept = f", {result.kept} were there already" if result.kept else ""
+    console.out(f"{result.folder}: {len(items)} items, {result.nuclei:,} nuclei ({result.added} imported{kept})")
+    if overlaps or dropped:
+        console.out(
+            f"{overlaps} outlines overlapped earlier ones and lost {lost:,} pixels to them; "
+            f"{dropped} regions with fewer than 3 vertices were dropped"
+        )
+    for item_id, count in result.vanished.items():
+        console.out(f"{item_id}: {count} outlines own no pixel: outside the tile, or covered by earlier ones")
+
+
+def _as_text(inspection: Inspection) -> str:
+    info = inspection.info
+    kind = "synthetic" if info.synthetic else "real"
+    lines = [
+        f"{info.name}: {len(inspection.facts)} items ({kind}), {inspection.nuclei:,} nuclei, licence {info.licence}",
+        "",
+        *_grid([COLUMNS, *(_row(fact) for fact in inspection.facts)]),
+        "",
+        *_counts("organ", inspection.organs),
+        "",
+        *_counts("preparation", inspection.preparations),
+    ]
+    for title, sentences in (("Notes", inspection.notes), ("Problems", inspection.problems)):
+        if sentences:
+            lines += ["", f"{title}:", *(f"  - {sentence}" for sentence in sentences)]
+    return "\n".join(lines)
+
+
+def _row(fact: ItemFacts) -> tuple[str, ...]:
+    item = fact.item
+    return (
+        item.id,
+        item.split,
+        item.organ,
+        item.preparation,
+        "?" if item.mpp is None else f"{item.mpp:.4g}",
+        f"{item.width}x{item.height}",
+        fact.mask_dtype,
+        str(fact.nuclei),
+        f"{fact.median_area:.0f}",
+        str(fact.in_pieces),
+        str(item.overlaps),
+        str(item.lost_pixels),
+        str(item.dropped_regions),
+    )
+
+
+def _counts(title: str, table: dict[str, dict[str, int]]) -> list[str]:
+    splits = tuple(next(iter(table.values()), {}))
+    return _grid([(title, *splits), *((key, *map(str, counts.values())) for key, counts in table.items())])
+
+
+def _grid(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of text as aligned lines: words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _as_json(inspection: Inspection) -> dict[str, Any]:
+    return {
+        "format": "sian.inspection/1",
+        "folder": inspection.folder,
+        "info": inspection.info.model_dump(),
+        "nuclei": inspection.nuclei,
+        "organs": inspection.organs,
+        "preparations": inspection.preparations,
+        "items": [
+            fact.item.model_dump(exclude_none=True)
+            | {
+                "mask_dtype": fact.mask_dtype,
+                "nuclei_found": fact.nuclei,
+                "highest_id": fact.highest_id,
+                "median_area": fact.median_area,
+                "smallest_area": fact.smallest_area,
+                "in_pieces": fact.in_pieces,
+            }
+            for fact in inspection.facts
+        ],
+        "notes": inspection.notes,
+        "problems": inspection.problems,
+    }
