@@ -109,7 +109,7 @@ def _fetch(
         if error.filename == str(target):
             raise
         raise MissingResource(
-            f"{original.url}: could not be downloaded ({error}); "
+            f"{original.url}: could not be downloaded ({getattr(error, 'reason', error)}); "
             "download it on a machine that reaches it, then run `sian weights import FILE`"
         ) from error
 
