@@ -73,7 +73,7 @@ def test_kid_equals_torchmetrics() -> None:
     mean, std = theirs.compute()
     ours = kid(real, fake, subset_size=30, subsets=2, extractor=InceptionFeatures(Pooled()))
     assert ours.mean == pytest.approx(float(mean), rel=1e-4)
-    assert ours.std == pytest.approx(float(std), abs=1e-7)
+    assert ours.std == pytest.approx(float(std), abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`:UserWarning")

@@ -90,9 +90,7 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     assert InceptionFeatures(Counting()).cached(pictures(2), tmp_path / "file").shape == (2, 3)
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8)]
-)
+@pytest.mark.parametrize("image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8)])
 def test_bad_images(image: np.ndarray) -> None:
     with pytest.raises(BadInput, match=r"expected \(H, W, 3\) uint8"):
         InceptionFeatures(Counting())([image])

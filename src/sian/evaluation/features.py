@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     Report: TypeAlias = Callable[[int, int], None]
 
 WEIGHTS: Literal["inception_fid"] = "inception_fid"
-PREPARATION = (
-    "resize 299 bilinear, (x - 128) / 128, fused batch norm, float32"  # part of a cache entry's name
-)
+PREPARATION = "resize 299 bilinear, (x - 128) / 128, fused batch norm, float32"  # part of a cache entry's name
 BATCH = 16
 
 
@@ -54,9 +52,7 @@ class InceptionFeatures:
         self.device = device
 
     @classmethod
-    def load(
-        cls, weights: Path | str | None = None, *, trust: bool = False, device: str = "cpu"
-    ) -> InceptionFeatures:
+    def load(cls, weights: Path | str | None = None, *, trust: bool = False, device: str = "cpu") -> InceptionFeatures:
         """The network with the weights of `inception_fid.safetensors`.
 
         Args:
@@ -107,9 +103,7 @@ class InceptionFeatures:
             if report:
                 report(done, total)
         if not rows:
-            raise BadInput(
-                "images: found none, expected at least one (H, W, 3) uint8 image; check the folder."
-            )
+            raise BadInput("images: found none, expected at least one (H, W, 3) uint8 image; check the folder.")
         return np.concatenate(rows)
 
     def cached(
@@ -190,9 +184,7 @@ def _batches(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
 def _check(image: Image) -> Image:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise BadInput(
-            f"image: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it to RGB first."
-        )
+        raise BadInput(f"image: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it to RGB first.")
     return image
 
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from sian.evaluation.arrays import Features, Floats
     from sian.evaluation.features import Featurable, InceptionFeatures
 
-ENOUGH_FOR_FID = (
-    2048  # below the number of features the covariance is rank-deficient and FID strongly biased upwards
-)
+ENOUGH_FOR_FID = 2048  # below the number of features the covariance is rank-deficient and FID strongly biased upwards
 
 
 def fid(real: Featurable, fake: Featurable, extractor: InceptionFeatures | None = None) -> float:
@@ -91,7 +89,5 @@ class FidMetric:
         """The distance between everything added so far."""
         if not (self.real and self.fake):
             side = "fake" if self.real else "real"
-            raise BadInput(
-                f"{side} features: found none, expected at least 2; update() the {side} side first."
-            )
+            raise BadInput(f"{side} features: found none, expected at least 2; update() the {side} side first.")
         return fid(np.concatenate(self.real), np.concatenate(self.fake))

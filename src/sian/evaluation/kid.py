@@ -68,9 +68,7 @@ def kid(
             f"{min(len(x), len(y))}, the smaller number of images; try a smaller one."
         )
     rng = seeds.generator(seed, "kid")
-    values = [
-        _discrepancy(_subset(x, subset_size, rng), _subset(y, subset_size, rng)) for _ in range(subsets)
-    ]
+    values = [_discrepancy(_subset(x, subset_size, rng), _subset(y, subset_size, rng)) for _ in range(subsets)]
     return KidScore(float(np.mean(values)), float(np.std(values)))
 
 
@@ -117,8 +115,6 @@ class KidMetric:
         """The distance between everything added so far."""
         if not (self.real and self.fake):
             side = "fake" if self.real else "real"
-            raise BadInput(
-                f"{side} features: found none, expected at least 2; update() the {side} side first."
-            )
+            raise BadInput(f"{side} features: found none, expected at least 2; update() the {side} side first.")
         real, fake = np.concatenate(self.real), np.concatenate(self.fake)
         return kid(real, fake, self.subset_size, self.subsets, self.seed)

@@ -135,9 +135,7 @@ def check_mask(mask: Mask, name: str) -> Mask:
     """An (H, W) array of ids from 0, or a sentence on what else it is."""
     mask = np.asarray(mask)
     if mask.ndim != 2:
-        raise BadInput(
-            f"{name}: expected one id a nucleus in (H, W), found shape {mask.shape}; pass an instance mask."
-        )
+        raise BadInput(f"{name}: expected one id a nucleus in (H, W), found shape {mask.shape}; pass an instance mask.")
     if mask.dtype == bool or not np.issubdtype(mask.dtype, np.integer):
         raise BadInput(f"{name}: expected integer ids, found {mask.dtype}; label the nuclei 1..n first.")
     if mask.size and np.issubdtype(mask.dtype, np.signedinteger) and mask.min() < 0:

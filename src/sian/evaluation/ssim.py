@@ -42,9 +42,7 @@ def ssim(a: Image, b: Image) -> float:
     """
     a, b = _check(a, "first image"), _check(b, "second image")
     if a.shape != b.shape:
-        raise BadInput(
-            f"second image: found {b.shape}, expected {a.shape} as the first has; pair images of one size."
-        )
+        raise BadInput(f"second image: found {b.shape}, expected {a.shape} as the first has; pair images of one size.")
     channels = [_map(x, y).mean() for x, y in zip(_channels(a), _channels(b), strict=True)]
     return float(np.mean(channels))
 
@@ -52,13 +50,10 @@ def ssim(a: Image, b: Image) -> float:
 def _check(image: Image, name: str) -> Image:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
-        raise BadInput(
-            f"{name}: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it first."
-        )
+        raise BadInput(f"{name}: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it first.")
     if min(image.shape[:2]) <= 2 * RADIUS:
         raise BadInput(
-            f"{name}: found {image.shape[1]} x {image.shape[0]} pixels, expected at least 11 x 11; "
-            "use larger images."
+            f"{name}: found {image.shape[1]} x {image.shape[0]} pixels, expected at least 11 x 11; use larger images."
         )
     return image
 
@@ -91,9 +86,7 @@ def _blur_rows(x: Floats) -> Floats:
     weights /= weights[0] + 2 * weights[1:].sum()
     total: Floats = x[RADIUS : RADIUS + rows] * weights[0]
     for offset in range(1, RADIUS + 1):
-        pair: NDArray[Any] = (
-            x[RADIUS - offset : RADIUS - offset + rows] + x[RADIUS + offset : RADIUS + offset + rows]
-        )
+        pair: NDArray[Any] = x[RADIUS - offset : RADIUS - offset + rows] + x[RADIUS + offset : RADIUS + offset + rows]
         pair *= weights[offset]
         total += pair
     return total

@@ -1,0 +1,262 @@
+"""``sian evaluate``: images against real ones and masks, or a model by the reconstruction protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sian.cli import console
+
+if TYPE_CHECKING:
+    from sian.data.dataset import Dataset
+    from sian.evaluation.collection import Collection
+    from sian.evaluation.evaluate import Evaluation, Tools
+    from sian.evaluation.reconstruction import Reconstruction
+
+PROTOCOLS = ("folders", "reconstruction")
+
+
+def evaluate(
+    fake: Annotated[
+        Path | None, typer.Argument(metavar="FAKE", help="Folder of images to judge, or a data set.")
+    ] = None,
+    real: Annotated[Path | None, typer.Option(help="Folder of real images, or a data set.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Instance masks by the images' names, or a data set.")] = None,
+    segmenter: Annotated[Path | None, typer.Option(metavar="MODEL", help="Segments the images.")] = None,
+    predicted: Annotated[Path | None, typer.Option(help="Segmentations made before, instead of a segmenter.")] = None,
+    floor: Annotated[Path | None, typer.Option(help="More real images, whose FID and KID are the floor.")] = None,
+    protocol: Annotated[str, typer.Option(help="folders, or reconstruction (of a model on a data set).")] = "folders",
+    model: Annotated[Path | None, typer.Option(help="reconstruction: the model file; the bundled one.")] = None,
+    data: Annotated[Path | None, typer.Option(help="reconstruction, --memorisation: the data set.")] = None,
+    split: Annotated[str | None, typer.Option(help="Of data sets: this split only; reconstruction: test.")] = None,
+    style: Annotated[str, typer.Option(help="reconstruction: paired, sibling, exemplar or prior.")] = "paired",
+    noise: Annotated[bool, typer.Option("--noise/--no-noise", help="reconstruction: paint with noise.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of drawn styles and of the noise.")] = 0,
+    alias: Annotated[
+        list[str] | None, typer.Option(metavar="ORGAN=NAME", help="reconstruction: a test organ's training name.")
+    ] = None,
+    save_images: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="reconstruction: keep the paintings.")
+    ] = None,
+    memorisation: Annotated[bool, typer.Option(help="Look for copies of training images (needs --data).")] = False,
+    fid: Annotated[bool, typer.Option("--fid/--no-fid", help="Measure FID and KID (needs Inception).")] = True,
+    weights: Annotated[Path | None, typer.Option(metavar="DIR", help="Where inception_fid.safetensors lies.")] = None,
+    trust_weights: Annotated[bool, typer.Option(help="Take weights of an unknown SHA-256.")] = False,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Where real features are kept.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="REPORT", help="Folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Measure FID, KID, SSIM and mask metrics, with the floor beside each number.
+
+    FID and KID need no pairs. SSIM pairs images with real ones by name, the mask metrics pair what a
+    segmenter sees on an image with the mask of its name.
+    """
+    from sian.errors import BadInput, nearest
+    from sian.evaluation.report import check_target, write_report
+
+    if protocol not in PROTOCOLS:
+        raise BadInput(f"--protocol {protocol!r}: no such protocol{nearest(protocol, PROTOCOLS)}")
+    if output is None and not as_json:
+        raise typer.BadParameter("give -o REPORT, --json or both")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    if output is not None:
+        check_target(output)
+    if memorisation and (data is None or not fid):
+        raise BadInput("--memorisation: needs the data set that was trained on and Inception; add --data DATASET")
+    if protocol == "folders":
+        _only_folders(fake, real)
+    elif data is None:
+        raise BadInput("--protocol reconstruction: needs a data set to paint again; add --data DATASET")
+    aliases = _aliases(alias)
+    dataset = _opened(data, split or "test")
+    tools = _tools(segmenter, fid, weights, trust_weights, cache)
+    inputs = _inputs(segmenter)
+    if protocol == "reconstruction":
+        assert dataset is not None  # noqa: S101 - checked above, for the type checker
+        made, inputs = _painted(dataset, model, split or "test", style, noise, seed, aliases, inputs)
+        finished = _measured(made, tools, inputs, noise)
+        if save_images is not None:
+            _save(made.fake, save_images)
+    else:
+        finished = _compared(fake, real, masks, predicted, floor, split, tools, inputs)
+    if memorisation and dataset is not None:
+        finished.result["memorisation"] = _screened(finished, dataset, split or "test", tools)
+    if output is not None:
+        console.say(f"report: {write_report(finished, output)}")
+    if as_json:
+        console.print_json(finished.result)
+    else:
+        console.out(summary(finished.result))
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The numbers with their floors as lines of text."""
+    lines = [f"{'':8}{'measured':>18}{'floor':>18}"]
+    for name, value in result["metrics"].items():
+        if value is not None:
+            lines.append(f"{name:8}{_text(value):>18}{_text(result['floors'].get(name)):>18}")
+    lines += [f"n = {result['n']} against {result['n_real']} real images"]
+    lines += [f"without a partner: {len(result['unpaired'])}"] if result["unpaired"] else []
+    lines += [f"note: {sentence}" for sentence in result["warnings"]]
+    copies = result.get("memorisation")
+    lines += [f"possible copies of training images: {len(copies['flagged'])} of {copies['n']}"] if copies else []
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return f"{value['mean']:.4f} +- {value['std']:.4f}"
+    return f"{value:.3f}"
+
+
+def _only_folders(fake: Path | None, real: Path | None) -> None:
+    if fake is None or real is None:
+        missing = "FAKE" if fake is None else "--real"
+        raise typer.BadParameter(f"{missing} is missing: sian evaluate FAKE --real REAL -o REPORT")
+
+
+def _aliases(pairs: list[str] | None) -> dict[str, str]:
+    from sian.errors import BadInput
+
+    aliases = {}
+    for pair in pairs or ():
+        organ, equals, name = pair.partition("=")
+        if not (organ and equals and name):
+            raise BadInput(f"--alias {pair!r}: expected ORGAN=NAME; write e.g. --alias lung=liver")
+        aliases[organ.lower()] = name.lower()
+    return aliases
+
+
+def _opened(data: Path | None, split: str) -> Dataset | None:
+    from sian.data import open_dataset
+
+    if data is None:
+        return None
+    opened = open_dataset(data)
+    opened.split(split)  # an unknown split is said before anything is painted
+    return opened
+
+
+def _tools(segmenter: Path | None, fid: bool, weights: Path | None, trust: bool, cache: Path | None) -> Tools:
+    from sian.evaluation.evaluate import Tools
+    from sian.evaluation.features import InceptionFeatures
+
+    segment = None
+    if segmenter is not None:
+        from sian import segmentation
+
+        segment = segmentation.load(segmenter).predict
+    extractor = InceptionFeatures.load(weights, trust=trust) if fid else None
+    return Tools(extractor, segment, cache)
+
+
+def _inputs(segmenter: Path | None) -> dict[str, Any]:
+    from sian.files import sha256_file
+
+    return {} if segmenter is None else {"segmenter": {"path": str(segmenter), "sha256": sha256_file(segmenter)}}
+
+
+def _compared(
+    fake: Path | None,
+    real: Path | None,
+    masks: Path | None,
+    predicted: Path | None,
+    floor: Path | None,
+    split: str | None,
+    tools: Tools,
+    inputs: dict[str, Any],
+) -> Evaluation:
+    from sian.evaluation.collection import open_images, open_masks
+    from sian.evaluation.evaluate import evaluate as compare
+
+    assert fake is not None  # noqa: S101 - checked by _only_folders
+    assert real is not None  # noqa: S101
+    with console.progress("measuring") as report:
+        return compare(
+            open_images(fake, _split_of(fake, split)),
+            open_images(real, _split_of(real, split)),
+            open_masks(masks, _split_of(masks, split)) if masks else None,
+            tools=tools,
+            predicted=open_masks(predicted) if predicted else None,
+            train=open_images(floor) if floor else None,
+            settings={"inputs": inputs},
+            report=report,
+        )
+
+
+def _split_of(path: Path, split: str | None) -> str | None:
+    """The split, for a data set; a plain folder has none."""
+    return split if (path / "dataset.json").is_file() else None
+
+
+def _painted(
+    data: Dataset,
+    path: Path | None,
+    split: str,
+    style: str,
+    noise: bool,
+    seed: int,
+    aliases: dict[str, str],
+    inputs: dict[str, Any],
+) -> tuple[Reconstruction, dict[str, Any]]:
+    from sian.evaluation.reconstruction import model_painter, reconstruct
+    from sian.synthesis import load
+
+    model = load(path)
+    aliases = {**getattr(model.styles, "aliases", {}), **aliases}
+    with console.progress("painting", "windows") as report:
+        made = reconstruct(
+            model_painter(model, float(noise)),
+            data,
+            split=split,
+            style=style,
+            bank=model.styles,
+            aliases=aliases,
+            seed=seed,
+            label=str(path or "the bundled model"),
+            report=report,
+        )
+    return made, {"model": {"path": str(path or "bundled"), "sha256": model.sha256}, **inputs}
+
+
+def _measured(made: Reconstruction, tools: Tools, inputs: dict[str, Any], noise: bool) -> Evaluation:
+    from sian.evaluation.reconstruction import evaluate_reconstruction
+
+    with console.progress("measuring") as report:
+        return evaluate_reconstruction(made, tools, inputs=inputs, noise=float(noise), report=report)
+
+
+def _save(images: Collection, folder: Path) -> None:
+    from sian.files import write_png
+
+    for name in images.names:
+        write_png(folder / f"{name}.png", images.read(name), {"Software": "sian", "Synthetic": "true"})
+
+
+def _screened(finished: Evaluation, data: Dataset, split: str, tools: Tools) -> dict[str, Any]:
+    from sian.errors import BadInput
+    from sian.evaluation.memorisation import screen
+    from sian.evaluation.reconstruction import window_collection
+
+    if split == "train":
+        raise BadInput("--memorisation: needs held-out real windows, found the split 'train'; add --split test")
+    if tools.extractor is None:
+        raise BadInput("--memorisation: needs Inception; leave --no-fid out")
+    training = window_collection(data.split("train"), dense=True)
+    with console.progress("looking for copies") as report:
+        return screen(
+            finished.collections["fake"],
+            training,
+            window_collection(data.split(split)),
+            tools.extractor,
+            cache=tools.cache,
+            report=report,
+        )

@@ -1,0 +1,180 @@
+"""Named pictures to evaluate: a folder of files, a data set, or pictures that are painted in memory.
+
+Pictures are read one at a time when they are asked for, so a set may be larger than memory. A picture's name
+is its file name without the suffix; that is what pairs a fake with its real image and its mask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sian.errors import BadInput
+from sian.evaluation.arrays import Image, Mask
+
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+
+Read: TypeAlias = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture.
+
+    Attributes:
+        read: reads or makes it.
+        organ: the tissue's origin, if known.
+        group: what it was cut from; pictures of one group are not independent.
+    """
+
+    read: Read
+    organ: str | None = None
+    group: str | None = None
+
+
+class Collection:
+    """Pictures by name, in the order of their names.
+
+    Attributes:
+        label: what reports call it: the folder's path, usually.
+        sha256: a hash of names and files, or "" for pictures that exist in memory only.
+    """
+
+    def __init__(self, label: str, entries: Mapping[str, Entry], sha256: str = "") -> None:
+        self.label = label
+        self.entries = dict(sorted(entries.items()))
+        self.sha256 = sha256
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    @property
+    def names(self) -> list[str]:
+        """The names, sorted."""
+        return list(self.entries)
+
+    def read(self, name: str) -> Any:
+        """The picture of that name: (H, W, 3) uint8, or (H, W) int32 if these are masks."""
+        return self.entries[name].read()
+
+    def organ(self, name: str) -> str | None:
+        """The picture's organ, or None."""
+        return self.entries[name].organ
+
+    def group(self, name: str) -> str:
+        """What the picture was cut from; itself when that is not known."""
+        return self.entries[name].group or name
+
+    def pictures(self) -> Pictures:
+        """The pictures as a sequence that reads each one when it is asked for."""
+        return Pictures(self)
+
+    def describe(self) -> dict[str, object]:
+        """What a report says of it."""
+        described: dict[str, object] = {"path": self.label, "items": len(self)}
+        return {**described, "sha256": self.sha256} if self.sha256 else described
+
+
+class Pictures(Sequence[Any]):
+    """The pictures of a collection, read one at a time."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.names = collection.names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.collection.read(self.names[index])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.collection.read(name) for name in self.names)
+
+
+def open_images(path: Path | str, split: str | None = None) -> Collection:
+    """The images of a folder, or of a data set on disk.
+
+    Args:
+        path: a folder of .png, .tif, .webp or .jpg files, or a data set (a folder that holds
+            ``dataset.json``).
+        split: of a data set: its items of this split only.
+
+    Raises:
+        BadInput: no such folder, none in it, or two files of one name.
+    """
+    return _open(Path(path), split, "image")
+
+
+def open_masks(path: Path | str, split: str | None = None) -> Collection:
+    """The instance masks of a folder, or of a data set on disk; see `open_images`."""
+    return _open(Path(path), split, "mask")
+
+
+def from_images(label: str, images: Mapping[str, Image | Mask]) -> Collection:
+    """A collection of pictures in memory."""
+    return Collection(label, {name: Entry(_constant(image)) for name, image in images.items()})
+
+
+def _constant(picture: Image | Mask) -> Read:
+    return lambda: picture
+
+
+def _open(path: Path, split: str | None, kind: str) -> Collection:
+    if (path / "dataset.json").is_file():
+        return _open_dataset(path, split, kind)
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such folder, expected one that holds {kind}s or a data set; check the path")
+    if split is not None:
+        raise BadInput(f"{path}: holds no data set, so it has no split {split!r}; leave the split out")
+    return _open_folder(path, kind)
+
+
+def _open_folder(path: Path, kind: str) -> Collection:
+    from sian.files import read_image
+    from sian.masks import read_mask
+
+    suffixes = IMAGE_SUFFIXES if kind == "image" else MASK_SUFFIXES
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    if not files:
+        raise BadInput(f"{path}: found no {kind}s, expected {', '.join(suffixes)} files; name the folder they lie in")
+    reader: Callable[[Path], Any] = read_image if kind == "image" else read_mask
+    entries: dict[str, Entry] = {}
+    for file in files:
+        if file.stem in entries:
+            raise BadInput(
+                f"{file}: found two files called {file.stem!r}, expected one; a name pairs images, so rename"
+            )
+        entries[file.stem] = Entry(_reading(reader, file))
+    return Collection(str(path), entries, _hash_files(files))
+
+
+def _open_dataset(path: Path, split: str | None, kind: str) -> Collection:
+    from sian.data import open_dataset
+
+    data = open_dataset(path)
+    data = data.split(split) if split is not None else data
+    if not len(data):
+        raise BadInput(f"{path}: the data set holds no items, expected at least one; import tiles into it first")
+    reader: Callable[[Any], Any] = data.image if kind == "image" else data.mask
+    entries = {item.id: Entry(_reading(reader, item), item.organ, item.id) for item in data}
+    lines = (f"{i.id} {i.sha256_image if kind == 'image' else i.sha256_mask}" for i in data)
+    return Collection(str(path), entries, hashlib.sha256("\n".join(lines).encode()).hexdigest())
+
+
+def _reading(reader: Callable[[Any], Any], source: Any) -> Read:
+    return lambda: reader(source)
+
+
+def _hash_files(files: list[Path]) -> str:
+    from sian.files import sha256_file
+
+    lines = (f"{file.stem} {sha256_file(file)}" for file in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
