@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console, data, doctor, train, weights
+from sian.cli import console, data, demo, doctor, export, synthesize, train, weights
 from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ app = typer.Typer(
 # One line a verb: the function that is the command.
 VERBS: dict[str, Callable[..., Any]] = {
     "train": train.train,
+    "export": export.export,
+    "synthesize": synthesize.synthesize,
+    "demo": demo.demo,
     "doctor": doctor.doctor,
 }
 

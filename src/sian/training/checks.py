@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from sian.training.recipe import BaseRecipe
 
 
+MAY_CHANGE = ("stages", "every")  # keys of a recipe that a resumed run may have otherwise
+
+
 def check_run(run: Path, recipe: BaseRecipe, resume: bool) -> None:
     """Refuse to start where a run is already, or to go on with another recipe.
+
+    A run may be made longer or shorter, and may be written down more or less often: `MAY_CHANGE`.
 
     Raises:
         BadInput: either.
@@ -28,8 +33,10 @@ def check_run(run: Path, recipe: BaseRecipe, resume: bool) -> None:
         return
     if not resume:
         raise BadInput(f"{run}: holds a run already; go on with --resume, or name another folder")
-    if (before := type(recipe).load(path)) != recipe:
-        key = next(key for key in type(recipe).model_fields if getattr(before, key) != getattr(recipe, key))
+    before = type(recipe).load(path)
+    for key in type(recipe).model_fields:
+        if key in MAY_CHANGE or getattr(before, key) == getattr(recipe, key):
+            continue
         raise BadInput(
             f"{path}: the run was started with another recipe ({key!r} differs); resume with the same recipe "
             "and settings, or start a new run"

@@ -1,0 +1,99 @@
+"""`sian synthesize`: instance masks to H&E images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sian.cli import console
+
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+
+
+def synthesize(
+    masks: Annotated[list[Path], typer.Argument(help="Instance masks (png, tif, npy) or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")],
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3, image.png; repeat for several; "
+            "'all' for every organ of the model."
+        ),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
+    noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
+    sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Paint instance masks as H&E images, in one style or in several."""
+    import torch
+
+    from sian.files import write_png
+    from sian.masks import read_mask
+    from sian.synthesis import load
+    from sian.synthesis.labels import png_text
+    from sian.synthesis.sheet import contact_sheet, mask_picture
+
+    if threads:
+        torch.set_num_threads(threads)
+    paths = _mask_files(masks)
+    painter = load(model, device)
+    wanted = [name for part in style or ["all"] for name in (list(painter.styles) if part == "all" else [part])]
+    styles = [painter.style(name) for name in wanted]
+    read = {path: read_mask(path) for path in paths}  # all are checked before anything is written
+    written, rows = [], []
+    with console.progress("painting") as report:
+        for number, (path, mask) in enumerate(read.items()):
+            row = [mask_picture(mask)]
+            for place, vector in enumerate(styles):
+                image = painter.synthesize(mask, vector, seed=seed + number, noise=noise)
+                target = output / f"{path.stem}_{_file_name(vector.name)}.png"
+                write_png(target, image, png_text(painter, vector, seed + number, path.name))
+                written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
+                row.append(image)
+                report(number * len(styles) + place + 1, len(read) * len(styles))
+            rows.append(row)
+    if sheet:
+        alike = [row for row in rows if row[0].shape == rows[0][0].shape][:8]
+        target = output / "sheet.png"
+        columns = ["mask", *(vector.name for vector in styles)]
+        write_png(target, contact_sheet(alike, columns), png_text(painter, None, seed))
+        written.append({"image": target, "mask": None, "style": None, "seed": seed})
+    if as_json:
+        console.print_json({"model": painter.sha256, "written": written})
+    else:
+        console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
+
+
+def _mask_files(masks: list[Path]) -> list[Path]:
+    """The masks that were named, folders by what they hold.
+
+    Raises:
+        BadInput: nothing there, or two masks of one name.
+    """
+    from sian.errors import BadInput
+
+    files: list[Path] = []
+    for path in masks:
+        if path.is_dir():
+            found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in MASK_SUFFIXES)
+            if not found:
+                raise BadInput(f"{path}: holds no masks, expected files that end in {', '.join(MASK_SUFFIXES)}")
+            files.extend(found)
+        elif not path.exists():
+            raise BadInput(f"{path}: no such file; check the path of the mask")
+        else:
+            files.append(path)
+    stems = [path.stem for path in files]
+    if double := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise BadInput(f"two masks are called {double!r}, their pictures would overwrite one another; rename one")
+    return files
+
+
+def _file_name(style: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "=+-." else "-" for letter in style)

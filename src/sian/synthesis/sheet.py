@@ -1,0 +1,59 @@
+"""Contact sheets: pictures in rows and columns with their names, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sian.errors import BadInput
+
+GAP = 6  # px between pictures
+LINE = 22  # px of a line of text
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+
+Picture = NDArray[np.uint8]  # (H, W, 3)
+
+
+def contact_sheet(rows: Sequence[Sequence[Picture]], columns: Sequence[str], names: Sequence[str] = ()) -> Picture:
+    """Pictures of one size in a grid, column names above, row names to the left.
+
+    Args:
+        rows: equally many pictures (H, W, 3) uint8 in each row, all of one size.
+        columns: a name for each column.
+        names: a name for each row, or none.
+
+    Returns:
+        (H', W', 3) uint8.
+    """
+    height, width = rows[0][0].shape[:2]
+    if any(len(row) != len(columns) or p.shape != (height, width, 3) for row in rows for p in row):
+        raise BadInput(f"expected {len(columns)} pictures of {height} x {width} px in each row of a contact sheet")
+    font = ImageFont.load_default(15)
+    left = GAP + (max(round(font.getlength(name)) for name in names) + 2 * GAP if names else 0)
+    sheet = Image.new("RGB", (left + len(columns) * (width + GAP), LINE + GAP + len(rows) * (height + GAP)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, name in enumerate(columns):
+        draw.text((left + column * (width + GAP) + width // 2, LINE // 2 + 2), name, INK, font, anchor="mm")
+    for row, pictures in enumerate(rows):
+        top = LINE + GAP + row * (height + GAP)
+        if names:
+            draw.text((GAP, top + height // 2), names[row], INK, font, anchor="lm")
+        for column, picture in enumerate(pictures):
+            sheet.paste(Image.fromarray(picture), (left + column * (width + GAP), top))
+    return np.asarray(sheet)
+
+
+def mask_picture(mask: NDArray[np.integer]) -> Picture:
+    """An instance mask for the eye: each nucleus in a colour of its own on black.
+
+    Args:
+        mask: (H, W) instance mask.
+    """
+    hue = (mask.astype(np.int64) * 0.61803398875) % 1  # golden ratio: neighbours in number are far apart in colour
+    channels = [np.abs((hue * 6 + shift) % 6 - 3) - 1 for shift in (0, 4, 2)]
+    colour = 0.35 + 0.65 * np.stack(channels, -1).clip(0, 1)
+    picture: Picture = (np.where(mask[..., None] > 0, colour, 0) * 255).round().astype(np.uint8)
+    return picture
