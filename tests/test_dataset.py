@@ -8,8 +8,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sian.data import DatasetInfo, DatasetWriter, import_dataset, open_dataset
+from sian.data import Dataset, DatasetInfo, DatasetWriter, import_dataset, open_dataset
 from sian.data.dataset import tcga_patient, tcga_preparation
+from sian.data.tiles import read_tiles
 from sian.errors import BadInput
 from tiles import mask, picture, plain_folder
 
@@ -197,12 +198,13 @@ def test_unknown_names_offer_the_nearest(folder):
 def test_tiles_for_training(folder):
     dataset = open_dataset(folder)
     seen = []
-    tiles = dataset.tiles("train", report=lambda done, total: seen.append((done, total)))
-    assert [(tile.id, tile.organ) for tile in tiles] == [("tile 0", "kidney"), ("tile 1", "breast")]
+    tiles = read_tiles(dataset.split("train"), {"breast": "lung"}, lambda *done: seen.append(done))
+    assert [(tile.id, tile.organ) for tile in tiles] == [("tile 0", "kidney"), ("tile 1", "lung")]
     np.testing.assert_array_equal(tiles[0].image, picture(0))
     np.testing.assert_array_equal(tiles[0].layout.semantic, mask() > 0)
     assert seen == [(1, 2), (2, 2)]
-    assert len(dataset.tiles()) == 3
+    with pytest.raises(BadInput, match="found none"):
+        read_tiles(Dataset(dataset.folder, dataset.info, []))
 
 
 @pytest.mark.parametrize(

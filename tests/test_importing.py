@@ -129,6 +129,9 @@ def test_one_image(tmp_path):
     write_picture(tmp_path / "mine" / "b.png", picture())
     import_dataset(tmp_path / "mine" / "a.png", tmp_path / "set")
     assert [item.id for item in open_dataset(tmp_path / "set")] == ["a"]
+    (tmp_path / "mine" / "data.zip").touch()
+    with pytest.raises(BadInput, match="found an archive, expected a folder"):
+        import_dataset(tmp_path / "mine" / "data.zip", tmp_path / "other")
     with pytest.raises(BadInput, match="found 0 annotations beside it"):
         import_dataset(tmp_path / "mine" / "b.png", tmp_path / "other")
 
@@ -196,6 +199,35 @@ def test_outlines_of_another_image(tmp_path):
     (tmp_path / "mine" / "a.xml").write_text(xml([[(x + 5000, y) for x, y in SQUARE]]))
     with pytest.raises(BadInput, match="none of its 1 outlines covers a pixel"):
         import_dataset(tmp_path / "mine", tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ("id,preparation\na,fresh\n", "found preparation 'fresh', expected one of ffpe, frozen, unknown"),
+        ("id,mpp\na,forty\n", "found mpp 'forty'"),
+        ("id\nb\n", "b has no image"),
+        ("id\na\na\n", "has the same name as"),
+    ],
+)
+def test_tables_with_wrong_rows(tmp_path, table, found):
+    write_picture(tmp_path / "mine" / "a.png", picture())
+    write_picture(tmp_path / "mine" / "a_labels.png", mask())
+    (tmp_path / "mine" / "items.csv").write_text(table)
+    with pytest.raises(BadInput, match=found):
+        import_dataset(tmp_path / "mine", tmp_path / "set")
+
+
+def test_approximate_mpp_and_names_with_odd_characters(tmp_path):
+    write_picture(tmp_path / "mine" / "a.png", picture())
+    write_picture(tmp_path / "mine" / "a_labels.png", mask())
+    (tmp_path / "mine" / "items.csv").write_text("id,mpp\na,~0.25\n")
+    assert import_dataset(tmp_path / "mine", tmp_path / "set").items[0].mpp == 0.25
+    odd = tmp_path / "odd"
+    for name in ("a!", "a!_labels"):
+        write_picture(odd / f"{name}.png", picture() if name == "a!" else mask())
+    with pytest.raises(BadInput, match=r"a!\.png: the name has unusual characters"):
+        import_dataset(odd, tmp_path / "other")
 
 
 @pytest.mark.parametrize(

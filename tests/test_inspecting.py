@@ -84,6 +84,10 @@ def test_all_problems_are_named(writer):
     write_picture(folder / "images" / "t3.png", picture(99))
     write_picture(folder / "masks" / "t4.png", picture(9))
     write_picture(folder / "masks" / "t5.png", np.where(mask() == 2, 0, mask()))
+    writer.add("t6", picture(6), mask())
+    (folder / "masks" / "t6.png").write_bytes(b"")
+    writer.add("t7", picture(7), mask())
+    write_picture(folder / "masks" / "t7.png", mask(30, 30))
     problems = [problem.replace(str(folder), "").replace("\\", "/") for problem in inspect_dataset(folder).problems]
     expected = [
         "/images/t0.png: no such file",
@@ -93,6 +97,8 @@ def test_all_problems_are_named(writer):
         "/masks/t4.png: expected one id a nucleus in a single channel",
         "/masks/t5.png: is not what was imported",
         "/masks/t5.png: found 2 nuclei, expected 3",
+        "/masks/t6.png: found an empty file (0 bytes)",
+        "/masks/t7.png: found 30 x 30 pixels, expected 48 x 40",
     ]
     assert [problem[: len(start)] for problem, start in zip(problems, expected, strict=True)] == expected
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from pathlib import Path, PurePosixPath
@@ -22,12 +23,10 @@ from sian.files import read_image
 from sian.masks import read_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     import numpy.typing as npt
-
-    from sian.data.sampling import Tile
 
 FORMAT = "sian.dataset/1"
 MANIFEST = "dataset.json"
@@ -148,6 +147,7 @@ class Dataset:
         self.folder = folder
         self.info = info
         self.items = tuple(items)
+        self._by_id = {item.id: item for item in self.items}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -156,10 +156,14 @@ class Dataset:
         return iter(self.items)
 
     def __getitem__(self, item_id: str) -> Item:
-        for item in self.items:
-            if item.id == item_id:
-                return item
-        raise BadInput(f"{self.folder}: no item {item_id!r}{nearest(item_id, [i.id for i in self.items][:20])}")
+        if item_id not in self._by_id:
+            names = list(self._by_id)
+            shown = difflib.get_close_matches(item_id, names, n=5) or names[:5]
+            raise BadInput(f"{self.folder}: no item {item_id!r} among {len(names)}{nearest(item_id, shown)}")
+        return self._by_id[item_id]
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._by_id
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.folder)!r}, {len(self)} items)"
@@ -188,34 +192,15 @@ class Dataset:
         """An item's image: (H, W, 3) uint8; its size is checked against the manifest."""
         path = self.path(item.image)
         image = read_image(path)
-        _check_size(path, image.shape, item)
+        check_size(path, image.shape, item)
         return image
 
     def mask(self, item: Item) -> npt.NDArray[np.int32]:
         """An item's instance mask: (H, W) int32; its size is checked against the manifest."""
         path = self.path(item.mask)
         mask = read_mask(path)
-        _check_size(path, mask.shape, item)
+        check_size(path, mask.shape, item)
         return mask
-
-    def tiles(self, split: str | None = None, report: Callable[[int, int], None] | None = None) -> list[Tile]:
-        """Read and describe its items, or those of one split, for training.
-
-        Args:
-            split: e.g. "train"; None takes all items.
-            report: called with (done, total).
-        """
-        from sian.data.sampling import Tile
-        from sian.layout import describe
-
-        chosen = self if split is None else self.split(split)
-        tiles = []
-        for number, item in enumerate(chosen, start=1):
-            layout = describe(self.mask(item))
-            tiles.append(Tile(item.id, item.organ, item.preparation, self.image(item), layout))
-            if report:
-                report(number, len(chosen))
-        return tiles
 
     def path(self, name: str) -> Path:
         """Where a file of the data set lies; links that lead out of the data set are refused."""
@@ -299,7 +284,8 @@ def tcga_preparation(name: str) -> Preparation:
     return SLIDE_CODES.get(found[2] or "", "unknown") if found else "unknown"
 
 
-def _check_size(path: Path, shape: tuple[int, ...], item: Item) -> None:
+def check_size(path: Path, shape: tuple[int, ...], item: Item) -> None:
+    """Refuse an image or a mask of another size than the item's line says."""
     if shape[:2] != (item.height, item.width):
         raise BadInput(
             f"{path}: found {shape[1]} x {shape[0]} pixels, expected {item.width} x {item.height} "

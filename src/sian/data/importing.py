@@ -211,8 +211,10 @@ def _hash_source(pair: Pair, given: dict[str, Any]) -> str:
 
 
 def _is_done(existing: Dataset, item_id: str, sha256_source: str) -> bool:
-    item = next((item for item in existing if item.id == item_id), None)
-    return item is not None and item.sha256_source == sha256_source and is_intact(existing, item)
+    if item_id not in existing:
+        return False
+    item = existing[item_id]
+    return item.sha256_source == sha256_source and is_intact(existing, item)
 
 
 def _write_all(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sian.data import monuseg
-from sian.data.dataset import Dataset, DatasetInfo, Item, open_dataset
+from sian.data.dataset import Dataset, DatasetInfo, Item, check_size, open_dataset
 from sian.errors import BadInput
 from sian.files import sha256_array, sha256_pixels
 from sian.masks import check_mask, nucleus_areas, nucleus_pieces
@@ -120,11 +120,7 @@ def _look(dataset: Dataset, item: Item, problems: list[str]) -> ItemFacts:
     path = dataset.path(item.mask)
     stored = read_stored(path)
     mask = check_mask(stored, str(path))
-    if mask.shape != image.shape[:2]:
-        raise BadInput(
-            f"{path}: found {mask.shape[1]} x {mask.shape[0]} pixels, expected {item.width} x {item.height} "
-            "as its image has; import the item again"
-        )
+    check_size(path, mask.shape, item)
     areas = nucleus_areas(mask)
     sha256_image = sha256_pixels(image)
     for file, found, expected in (

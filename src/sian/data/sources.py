@@ -34,6 +34,7 @@ SPLIT_FOLDERS = {
     "val": "val",
     "validation": "val",
 }
+ARCHIVE_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
 DEPTH = 3  # levels of folders below the source in which images are looked for
 LAYOUTS = (
     "expected images/ and masks/ (or 'Tissue Images'/ and Annotations/) with equal file names, "
@@ -92,6 +93,8 @@ def find_pairs(source: Path) -> Collection:
 
 
 def _one_image(path: Path) -> Collection:
+    if path.suffix.lower() in ARCHIVE_SUFFIXES:
+        raise BadInput(f"{path}: found an archive, expected a folder; unpack it and give the folder")
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadInput(f"{path}: found {path.suffix or 'no suffix'}, expected an image as {', '.join(IMAGE_SUFFIXES)}")
     folder = path.parent
