@@ -25,6 +25,9 @@ def export(
 
     from sian.data import open_dataset
     from sian.errors import BadInput
+    from sian.files import write_text
+    from sian.synthesis import load
+    from sian.synthesis.card import model_card
     from sian.synthesis.export import export_run
 
     aliases = dict(pair.partition("=")[::2] for pair in alias or [])
@@ -41,4 +44,6 @@ def export(
         path = export_run(
             run, source, output or run / "model.safetensors", aliases=aliases, metrics=numbers, report=report
         )
-    console.out(str(path))
+    card = path.with_suffix(".md")
+    write_text(card, model_card(load(path)))
+    console.out(f"{path} and its card {card}")

@@ -26,6 +26,9 @@ def synthesize(
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
+    sheet_pixels: Annotated[
+        int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
+    ] = 400,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
@@ -37,7 +40,7 @@ def synthesize(
     from sian.masks import read_mask
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
-    from sian.synthesis.sheet import contact_sheet, mask_picture
+    from sian.synthesis.sheet import contact_sheet, mask_picture, reduced
 
     if threads:
         torch.set_num_threads(threads)
@@ -59,7 +62,7 @@ def synthesize(
                 report(number * len(styles) + place + 1, len(read) * len(styles))
             rows.append(row)
     if sheet:
-        alike = [row for row in rows if row[0].shape == rows[0][0].shape][:8]
+        alike = [[reduced(p, sheet_pixels) for p in row] for row in rows if row[0].shape == rows[0][0].shape][:8]
         target = output / "sheet.png"
         columns = ["mask", *(vector.name for vector in styles)]
         write_png(target, contact_sheet(alike, columns), png_text(painter, None, seed))

@@ -46,6 +46,16 @@ def contact_sheet(rows: Sequence[Sequence[Picture]], columns: Sequence[str], nam
     return np.asarray(sheet)
 
 
+def reduced(picture: Picture, most: int) -> Picture:
+    """A picture with no side longer than `most` px, averaged down if it has one."""
+    height, width = picture.shape[:2]
+    factor = most / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
 def mask_picture(mask: NDArray[np.integer]) -> Picture:
     """An instance mask for the eye: each nucleus in a colour of its own on black.
 

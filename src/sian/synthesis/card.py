@@ -1,0 +1,85 @@
+"""The model card: what a model file says of itself, as Markdown for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sian.synthesis.model import Model
+
+LIMITS = """\
+## What it must not be used for
+
+Diagnosis, or anything that decides about a patient. The pictures are painted; they show what the model has seen in
+{tiles} tiles, not what a tissue is like. Do not publish them without saying that they are synthetic.
+
+## What it cannot do
+
+- Organs it has not seen: {organs} are all it knows. Any other organ's reference image is carried over by its colour and
+  texture at best.
+- Structure that the mask does not name: glands' lumina, vessels, collagen bundles and blood are guessed from where nuclei
+  lie, not placed by you.
+- Other magnifications: it was trained at {mpp} um a pixel, median nucleus {area:.0f} px; masks that are off by more than
+  2.5 times in area get a warning.
+- Preparation and organ are confounded in its data where an organ was seen in one preparation only: {preparations}.
+"""
+
+
+def model_card(model: Model) -> str:
+    """The card of a loaded model, as Markdown."""
+    info, facts = model.info, model.info.training
+    size = sum(p.numel() for p in model.painter.generator.parameters())
+    encoder = sum(p.numel() for p in model.painter.encoder.parameters())
+    lines = [
+        f"# Model card: {info.name}",
+        "",
+        f"SHA-256 `{model.sha256}`, format {info.format}. Generator {size / 1e6:.1f} M parameters, style encoder "
+        f"{encoder / 1e6:.1f} M, style vector {model.painter.generator.style_dim}. Licence of weights and of what it "
+        f"paints: {info.licence}.",
+        "",
+        "## What it saw",
+        "",
+        f"{facts.images:,} training windows in {facts.hours:.2f} hours on {facts.device} (SIAN {facts.version}, commit "
+        f"{facts.commit}). Data: {facts.data}. {len(facts.tiles)} tiles:",
+        "",
+        ", ".join(facts.tiles) + ".",
+        "",
+        "| style | tiles | windows in the bank |",
+        "|---|---|---|",
+        *(f"| {name} | {len(part.tiles)} | {part.n} |" for name, part in model.styles.parts.items()),
+        "",
+    ]
+    if info.aliases:
+        names = ", ".join(f"{new} stands for {old}" for new, old in info.aliases.items())
+        lines += [f"Aliases: {names}.", ""]
+    lines += ["## Numbers", "", *_numbers(info.metrics), ""]
+    lines += [
+        LIMITS.format(
+            tiles=len(facts.tiles),
+            organs=", ".join(model.styles),
+            mpp=info.mpp if info.mpp is not None else "an unknown number of",
+            area=info.median_nucleus_area,
+            preparations=", ".join(model.styles.parts),
+        )
+    ]
+    return "\n".join(lines)
+
+
+def _numbers(metrics: dict[str, Any]) -> list[str]:
+    """A table of the metrics in the file beside their floors."""
+    if not metrics:
+        return ["None were measured."]
+    values, floors = metrics.get("metrics", {}), metrics.get("floors", {})
+    head = f"Protocol {metrics.get('protocol')}, n = {metrics.get('n')}; floors are what real images score."
+    rows = [
+        f"| {key} | {_number(value)} | {_number(floors.get(key))} |"
+        for key, value in values.items()
+        if _number(value) != "-"
+    ]
+    return [head, "", "| metric | this model | floor |", "|---|---|---|", *rows]
+
+
+def _number(value: object) -> str:
+    if isinstance(value, dict):
+        value = value.get("mean")
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"
