@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sian.evaluation.arrays import Features
 
-KID_SUBSET = 50
+KID_SUBSET = 50  # images of a subset
+KID_SUBSETS = 100
 METRICS = ("fid", "kid", "ssim", "dq", "sq", "pq", "aji", "dice", "f1")
 
 
@@ -61,11 +62,11 @@ class Row:
         """The row of one organ's images."""
         return self.select([i for i, found in enumerate(self.organs) if found == organ])
 
-    def numbers(self, real: Features | None) -> dict[str, Any]:
+    def numbers(self, real: Features | None, *, kid_subsets: int = KID_SUBSETS) -> dict[str, Any]:
         """The metrics of DESIGN section 10 as plain numbers; None where something was not measured."""
         values: dict[str, Any] = dict.fromkeys(METRICS)
         if self.features is not None and real is not None and min(len(self.features), len(real)) >= 2:
-            values |= distances(real, self.features)
+            values |= distances(real, self.features, kid_subsets)
         similar = [self.ssim[name] for name in self.names if name in self.ssim]
         if similar:
             values["ssim"] = float(np.mean(similar))
@@ -80,10 +81,10 @@ class Row:
         return summarize(scores)[1] if scores else {}
 
 
-def distances(real: Features, fake: Features, seed: int = 0) -> dict[str, Any]:
-    """FID and KID of two sets of features as a report holds them."""
-    size = min(KID_SUBSET, len(real), len(fake))
-    mean, std = kid(real, fake, subset_size=size, seed=seed)
+def distances(real: Features, fake: Features, subsets: int = KID_SUBSETS) -> dict[str, Any]:
+    """FID and KID of two sets of features as a report holds them; with 1 subset KID is taken over all images."""
+    smaller = min(len(real), len(fake))
+    mean, std = kid(real, fake, subset_size=smaller if subsets == 1 else min(KID_SUBSET, smaller), subsets=subsets)
     return {"fid": fid(real, fake), "kid": {"mean": mean, "std": std}}
 
 
@@ -127,7 +128,7 @@ def confidence(row: Row, real: Features | None, real_groups: list[str], rounds: 
         drawn = seeds.generator(0, "bootstrap", index).choice(groups, len(groups))
         part = row.select([i for group in drawn for i in fakes[group]])
         against = None if real is None else _drawn(real, [i for group in drawn for i in reals.get(group, ())])
-        for name, value in _flat(part.numbers(against)).items():
+        for name, value in _flat(part.numbers(against, kid_subsets=1)).items():
             draws.setdefault(name, []).append(value)
     estimate = _flat(row.numbers(real))
     return {name: _interval(estimate[name], values) for name, values in draws.items() if name in estimate}
