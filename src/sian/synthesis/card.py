@@ -15,12 +15,12 @@ Diagnosis, or anything that decides about a patient. The pictures are painted; t
 
 ## What it cannot do
 
-- Organs it has not seen: {organs} are all it knows. Any other organ's reference image is carried over by its colour and
-  texture at best.
-- Structure that the mask does not name: glands' lumina, vessels, collagen bundles and blood are guessed from where nuclei
-  lie, not placed by you.
-- Other magnifications: it was trained at {mpp} um a pixel, median nucleus {area:.0f} px; masks that are off by more than
-  2.5 times in area get a warning.
+- Organs it has not seen: {organs} are all it knows. Any other organ's reference image is carried over by its colour
+  and texture at best.
+- Structure that the mask does not name: glands' lumina, vessels, collagen bundles and blood are guessed from where
+  nuclei lie, not placed by you.
+- Other magnifications: it was trained at {mpp} um a pixel, median nucleus {area:.0f} px; masks that are off by more
+  than 2.5 times in area get a warning.
 - Preparation and organ are confounded in its data where an organ was seen in one preparation only: {preparations}.
 """
 
