@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -277,7 +276,7 @@ def test_killed_import_is_whole_and_goes_on(tmp_path):
     for victim, when in (("write_json", 1), ("write_png", 1), ("write_mask", 1), ("write_mask", 3), ("_line", 2)):
         code = script.format(victim=victim, when=when)
         done = subprocess.run([sys.executable, "-c", code, str(source), str(target)], capture_output=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert done.returncode not in (0, 1), done.stderr
         if (target / "dataset.json").exists():
             dataset = open_dataset(target)
             for item in dataset:
@@ -302,10 +301,10 @@ def test_command_line(tmp_path, capsys):
     source = training_zip(tmp_path / "training")
     assert cli.main(["data", "import", str(source), "-o", str(tmp_path / "set")]) == 0
     printed = capsys.readouterr().out
-    assert "1 items, 2 nuclei (1 imported)" in printed
-    assert "1 outlines overlapped earlier ones and lost 4 pixels to them; 1 regions with fewer" in printed
+    assert "1 item, 2 nuclei (1 imported)" in printed
+    assert "1 outline overlapped earlier ones and lost 4 pixels to them; 1 region with fewer" in printed
     assert cli.main(["data", "import", str(source), "-o", str(tmp_path / "set")]) == 0
-    assert "(0 imported, 1 were there already)" in capsys.readouterr().out
+    assert "(0 imported, 1 there already)" in capsys.readouterr().out
 
 
 def test_table_of_monuseg():

@@ -85,15 +85,23 @@ def _say_import(result: ImportReport) -> None:
     items = result.items
     overlaps, lost = sum(i.overlaps for i in items), sum(i.lost_pixels for i in items)
     dropped = sum(i.dropped_regions for i in items)
-    kept = f", {result.kept} were there already" if result.kept else ""
-    console.out(f"{result.folder}: {len(items)} items, {result.nuclei:,} nuclei ({result.added} imported{kept})")
+    kept = f", {result.kept} there already" if result.kept else ""
+    console.out(
+        f"{result.folder}: {_count(len(items), 'item')}, {result.nuclei:,} nuclei ({result.added} imported{kept})"
+    )
     if overlaps or dropped:
         console.out(
-            f"{overlaps} outlines overlapped earlier ones and lost {lost:,} pixels to them; "
-            f"{dropped} regions with fewer than 3 vertices were dropped"
+            f"{_count(overlaps, 'outline')} overlapped earlier ones and lost {lost:,} pixels to them; "
+            f"{_count(dropped, 'region')} with fewer than 3 vertices dropped"
         )
     for item_id, count in result.vanished.items():
-        console.out(f"{item_id}: {count} outlines own no pixel: outside the tile, or covered by earlier ones")
+        console.out(
+            f"{item_id}: {_count(count, 'outline')} without a pixel: outside the tile, or covered by earlier ones"
+        )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _as_text(inspection: Inspection) -> str:
