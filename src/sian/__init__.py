@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sian.errors import BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
-    from sian import evaluation, nuclei
+    from sian import evaluation, nuclei, segmentation
     from sian.data import open_dataset
     from sian.files import read_image
     from sian.layout import Layout, describe
@@ -39,7 +39,7 @@ _DOORS: dict[str, str] = {
 }
 
 # submodules that are doors themselves: sian.evaluation.fid(...)
-_MODULES: tuple[str, ...] = ("evaluation", "nuclei")
+_MODULES: tuple[str, ...] = ("evaluation", "nuclei", "segmentation")
 
 __all__ = [
     "BadInput",
@@ -55,6 +55,7 @@ __all__ = [
     "open_dataset",
     "read_image",
     "read_mask",
+    "segmentation",
     "train",
     "write_mask",
 ]

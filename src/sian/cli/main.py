@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console, data, demo, doctor, evaluate, export, synthesize, train, weights
+from sian.cli import console, data, demo, doctor, evaluate, export, segment, synthesize, train, weights
 from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ VERBS: dict[str, Callable[..., Any]] = {
 # One line a group of verbs: its typer app.
 GROUPS: dict[str, typer.Typer] = {
     "data": data.app,
+    "segment": segment.app,
     "weights": weights.app,
 }
 

@@ -11,4 +11,10 @@
     tiling.py        whole images by overlapping windows, without seams
     instances.py     maps -> instances, by watershed
     model.py         the model file; Segmenter
+    export.py        from a run to its model file
 """
+
+from sian.segmentation.model import Segmenter, load, save, untrained
+from sian.segmentation.recipe import SegmenterRecipe
+
+__all__ = ["Segmenter", "SegmenterRecipe", "load", "save", "untrained"]

@@ -1,0 +1,256 @@
+"""`sian segment`: train a segmenter, segment images, measure a segmenter on annotated tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sian.cli import console
+
+if TYPE_CHECKING:
+    from sian.data.dataset import Dataset, Item
+    from sian.evaluation.agreement import Agreement
+    from sian.segmentation import Segmenter
+
+ABOUT = "Segmenters: train one, segment images with it, measure it on annotated tiles."
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+FORMAT = "sian.segmentation/1"
+METRICS = ("dq", "sq", "pq", "aji", "dice", "f1")
+
+app = typer.Typer(help=ABOUT, rich_markup_mode=None)
+
+ModelFile = Annotated[Path, typer.Option("--model", "-m", help="The segmenter's model file.", show_default=False)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Segmenters: train one, segment images with it, measure it on annotated tiles."""
+
+
+@app.command("train")
+def train(
+    recipe: Annotated[str, typer.Argument(help="segnet, segnet-small, unet, unet-small, or the path of a .yaml file.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk.", show_default=False)],
+    run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", show_default=False)],
+    split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. data.images=2000.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
+) -> None:
+    """Train a segmenter and write RUN/model.safetensors. Ctrl-C saves and stops; --resume goes on."""
+    from sian.data import open_dataset
+    from sian.segmentation import SegmenterRecipe
+    from sian.segmentation.export import export_run
+    from sian.segmentation.training import train as run_training
+    from sian.segmentation.windows import TrainingTiles
+    from sian.training.checks import check_run
+    from sian.training.device import Hardware
+
+    _set_threads(threads)
+    chosen = SegmenterRecipe.load(recipe, _pairs(changes))
+    check_run(run, chosen, resume)
+    source = open_dataset(data).split(split)
+    with console.progress("reading tiles", "tiles") as report:
+        tiles = TrainingTiles(source, chosen, report)
+    hardware = Hardware(device, 1, None, workers)
+    with console.progress("training") as report:
+        last = run_training(chosen, tiles, run, resume=resume, hardware=hardware, report=report)
+    console.say(f"last checkpoint: {last}")
+    with console.progress("batch norm", "batches") as report:
+        path = export_run(run, tiles, source.info, report=report)
+    console.out(str(path))
+
+
+@app.command("predict")
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Images or folders of them.", show_default=False)],
+    model: ModelFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.", show_default=False)],
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Segment the nuclei of images of any size; writes OUT/NAME.png, 16-bit instance masks."""
+    from sian.files import read_image
+    from sian.masks import write_mask
+
+    _set_threads(threads)
+    paths = _image_files(images)
+    segmenter = _load(model, device)
+    read = {path: read_image(path) for path in paths}  # all are checked before anything is written
+    written: list[dict[str, Any]] = []
+    with console.progress("segmenting") as report:
+        for number, (path, image) in enumerate(read.items(), 1):
+            mask = segmenter.predict(image)
+            target = write_mask(output / f"{path.stem}.png", mask)
+            written.append({"mask": target, "image": path, "nuclei": int(mask.max())})
+            report(number, len(read))
+    if as_json:
+        console.print_json({"model": segmenter.sha256, "written": written})
+    else:
+        console.out(f"{len(written)} masks in {output}, {sum(w['nuclei'] for w in written)} nuclei")
+
+
+@app.command("evaluate")
+def evaluate(
+    model: ModelFile,
+    data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.", show_default=False)],
+    split: Annotated[str, typer.Option(help="Which split is measured.")] = "test",
+    masks: Annotated[bool, typer.Option("--masks", help="Also write the predicted masks.")] = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure a segmenter on annotated tiles: DQ, SQ, PQ, AJI, Dice and F1 by tile, by organ and pooled.
+
+    Writes REPORT/segmentation.json and REPORT/tiles.csv.
+    """
+    from sian.data import open_dataset
+    from sian.evaluation.agreement import agreement
+    from sian.evaluation.report import check_target
+    from sian.files import write_json
+    from sian.masks import write_mask
+
+    _set_threads(threads)
+    check_target(output)
+    source = open_dataset(data).split(split)
+    segmenter = _load(model, device)
+    scores: list[tuple[Item, Agreement]] = []
+    with console.progress("segmenting", "tiles") as report:
+        for number, item in enumerate(source, 1):
+            found = segmenter.predict(source.image(item))
+            scores.append((item, agreement(source.mask(item), found)))
+            if masks:
+                write_mask(output / "masks" / f"{item.id}.png", found)
+            report(number, len(source))
+    result = _result(scores, segmenter, model, source, split)
+    write_json(output / "segmentation.json", result)
+    _write_table(output / "tiles.csv", result["tiles"])
+    if as_json:
+        console.print_json(result)
+    else:
+        console.out(_table(result))
+
+
+def _result(
+    scores: list[tuple[Item, Agreement]], segmenter: Segmenter, model: Path, source: Dataset, split: str
+) -> dict[str, Any]:
+    from sian.evaluation.agreement import summarize
+    from sian.evaluation.notes import versions
+
+    means, pooled = summarize([score for _, score in scores])
+    per_organ = {}
+    for organ in source.organs:
+        of_organ = [score for item, score in scores if item.organ == organ]
+        per_organ[organ] = {"n": len(of_organ), **_rounded(summarize(of_organ)[0])}
+    return {
+        "format": FORMAT,
+        "n": len(scores),
+        "metrics": _rounded(means),
+        "pooled": _rounded(pooled),
+        "per_organ": per_organ,
+        "tiles": [
+            {"id": item.id, "organ": item.organ, "preparation": item.preparation, **_rounded(score.as_dict())}
+            for item, score in scores
+        ],
+        "inputs": {
+            "data": {"path": str(source.folder), "split": split, "items": len(source)},
+            "segmenter": {"path": str(model), "sha256": segmenter.sha256},
+        },
+        "training": segmenter.facts,
+        "versions": versions(),
+    }
+
+
+def _rounded(scores: dict[str, float]) -> dict[str, float | None]:
+    """Six decimals; None where there is no score, which JSON can say."""
+    return {key: None if value != value else round(value, 6) for key, value in scores.items()}
+
+
+def _table(result: dict[str, Any]) -> str:
+    """The result for people: one line a tile, then organs, mean and pooled."""
+    rows = [(f"{t['id']} ({t['organ']}, {t['preparation']})", t) for t in result["tiles"]]
+    rows += [(f"{organ}, mean of {scores['n']}", scores) for organ, scores in result["per_organ"].items()]
+    rows += [(f"mean of {result['n']} tiles", result["metrics"]), ("pooled over all nuclei", result["pooled"])]
+    width = max(len(name) for name, _ in rows)
+    lines = [" " * width + "".join(f"{metric.upper():>8}" for metric in METRICS)]
+    for name, scores in rows:
+        cells = ("     nan" if scores[metric] is None else f"{scores[metric]:8.3f}" for metric in METRICS)
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def _write_table(path: Path, tiles: list[dict[str, Any]]) -> None:
+    import csv
+    import io
+
+    from sian.files import write_text
+
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(tiles[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(tiles)
+    write_text(path, stream.getvalue())
+
+
+def _load(model: Path, device: str) -> Segmenter:
+    import torch
+
+    from sian.errors import MissingResource
+    from sian.segmentation import load
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return load(model, device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise MissingResource(f"device {device}: cannot be used ({reason}); try --device cpu") from None
+
+
+def _image_files(images: list[Path]) -> list[Path]:
+    """The images that were named, folders by what they hold."""
+    from sian.errors import BadInput
+
+    files: list[Path] = []
+    for path in images:
+        if path.is_dir():
+            found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise BadInput(f"{path}: holds no images, expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+            files.extend(found)
+        else:
+            files.append(path)
+    by_stem: dict[str, Path] = {}
+    for path in files:
+        if (other := by_stem.setdefault(path.stem, path)) != path:
+            raise BadInput(f"{path}: found {other} of the same name, expected one mask a name; rename one of them")
+    return files
+
+
+def _pairs(changes: list[str] | None) -> dict[str, str]:
+    from sian.errors import BadInput
+
+    pairs = {}
+    for change in changes or []:
+        key, equals, value = change.partition("=")
+        if not key or not equals:
+            raise BadInput(f"--set: expected KEY=VALUE, found {change!r}; write e.g. --set data.images=2000")
+        pairs[key] = value
+    return pairs
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)

@@ -1,0 +1,85 @@
+"""From a run's folder to a model file: averaged weights, batch norm estimated anew for them, facts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sian import seeds
+from sian.errors import BadInput
+from sian.segmentation.augmentation import jitter
+from sian.segmentation.model import Segmenter, Storage, save
+from sian.segmentation.networks import build
+from sian.segmentation.recipe import SegmenterRecipe
+from sian.training import average, checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sian.data.dataset import DatasetInfo
+    from sian.segmentation.windows import TrainingTiles
+
+NORM_BATCHES = 60  # of training windows; enough for means and variances to stand still
+
+
+def export_run(
+    run: Path,
+    tiles: TrainingTiles,
+    info: DatasetInfo,
+    path: Path | None = None,
+    *,
+    storage: Storage = "float16",
+    report: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the newest checkpoint of a run as a model file.
+
+    Args:
+        run: the run's folder.
+        tiles: the tiles it was trained on.
+        info: of their data set; its licence goes into the file.
+        path: the model file; `RUN/model.safetensors` if not given.
+        storage: dtype of the weights in the file.
+        report: called with (batches done, batches in all).
+
+    Returns:
+        The model file's path.
+
+    Raises:
+        BadInput: the run has no checkpoint, or a damaged one.
+    """
+    found = checkpoint.found(run / "checkpoints")
+    if not found:
+        raise BadInput(f"{run}: holds no checkpoint, expected a run of `sian segment train`; train first")
+    recipe = SegmenterRecipe.load(run / "recipe.yaml")
+    state, _ = checkpoint.read_state(found[-1])
+    network = build(recipe.network.kind, recipe.network.width, recipe.seed)
+    network.load_state_dict(checkpoint.read_tensors(found[-1] / "average.safetensors"))
+    average.estimate_batch_norm(network, _passes(network, tiles, recipe, report))
+    facts = {**_facts(run, state), "dataset": info.name, "tiles": tiles.unique, "licence": info.licence}
+    return save(Segmenter(network.eval(), recipe, facts), path or run / "model.safetensors", storage)
+
+
+def _passes(
+    network: torch.nn.Module,
+    tiles: TrainingTiles,
+    recipe: SegmenterRecipe,
+    report: Callable[[int, int], None] | None,
+) -> Iterator[Callable[[], object]]:
+    """Training windows through the network, one batch at a time."""
+    for number, (images, _) in zip(range(NORM_BATCHES), tiles.batches(recipe), strict=False):
+        random = seeds.torch_generator(recipe.seed, "batch norm", number)
+        pictures = jitter(images, recipe.augment, random) * 2 - 1
+        yield lambda pictures=pictures: network(pictures)  # type: ignore[misc]
+        if report:
+            report(number + 1, NORM_BATCHES)
+
+
+def _facts(run: Path, state: checkpoint.State) -> dict[str, Any]:
+    """What the run's own files say of it."""
+    path = run / "environment.json"
+    environment = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    hours = round(state.scalars.get("seconds", 0.0) / 3600, 3)
+    return {"images": state.images, "steps": state.step, "hours": hours, **environment}

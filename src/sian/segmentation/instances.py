@@ -1,0 +1,106 @@
+"""From a network's maps to instances: marker-controlled watershed, for each kind of network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sian.networks.layouts import DIRECTION_CLASSES
+from sian.networks.segnet import BACKGROUND, INTERIOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sian.segmentation.recipe import InstanceSection
+
+MARKER_SHARE = 3  # a marker is at least this fraction (one third) of the smallest nucleus
+
+
+def segnet_instances(output: NDArray[np.float32], settings: InstanceSection) -> NDArray[np.int32]:
+    """Instances from SegNet's logits: markers are the interiors, parted by the border class.
+
+    Args:
+        output: (3, H, W) logits of background, interior, border.
+        settings: thresholds and the smallest nucleus.
+
+    Returns:
+        (H, W) int32, 0 background, 1..n.
+    """
+    probabilities = _softmax(output)
+    foreground = 1 - probabilities[BACKGROUND] > settings.foreground
+    interior = probabilities[INTERIOR]
+    return watershed(foreground, (interior > settings.marker) & foreground, -interior, settings.min_area)
+
+
+def unet_instances(output: NDArray[np.float32], settings: InstanceSection) -> NDArray[np.int32]:
+    """Instances from the U-Net's layout: markers are the inner rings of P where Q is not at an outline.
+
+    Args:
+        output: (19, H, W): logits of M and of P's classes, and Q.
+        settings: thresholds and the smallest nucleus.
+
+    Returns:
+        (H, W) int32, 0 background, 1..n.
+    """
+    foreground = output[0] > np.log(settings.foreground / (1 - settings.foreground))
+    rings = _softmax(output[1 : 1 + DIRECTION_CLASSES])
+    half = DIRECTION_CLASSES // 2
+    inner, outer = rings[1 : 1 + half].sum(0), rings[1 + half :].sum(0)
+    near = inner / np.maximum(inner + outer, 1e-6)
+    return watershed(foreground, (near > settings.marker) & foreground, -output[-1] - near, settings.min_area)
+
+
+INSTANCES: dict[str, Callable[[NDArray[np.float32], InstanceSection], NDArray[np.int32]]] = {
+    "segnet": segnet_instances,
+    "unet": unet_instances,
+}
+
+
+def watershed(
+    foreground: NDArray[np.bool_], markers: NDArray[np.bool_], height: NDArray[np.float32], min_area: int
+) -> NDArray[np.int32]:
+    """Flood the foreground from its markers; a piece of foreground without a marker is one instance.
+
+    Args:
+        foreground: (H, W); holes in it are filled.
+        markers: (H, W), inside the foreground; those below a third of `min_area` are dropped.
+        height: (H, W), what is flooded from its low parts.
+        min_area: pixels; smaller instances are removed.
+
+    Returns:
+        (H, W) int32, 0 background, 1..n without gaps.
+    """
+    from scipy import ndimage
+    from skimage.segmentation import watershed as flood
+
+    filled = ndimage.binary_fill_holes(foreground)
+    seeds, count = ndimage.label(markers)
+    seeds = _without_small(seeds, -(-min_area // MARKER_SHARE))
+    pieces, _ = ndimage.label(filled)
+    unmarked = (pieces > 0) & ~np.isin(pieces, np.unique(pieces[seeds > 0]))
+    seeds = np.where(unmarked, pieces + count, seeds)
+    labels = flood(height, seeds, mask=filled)  # type: ignore[no-untyped-call]
+    return _renumbered(_without_small(labels, min_area))
+
+
+def _without_small(labels: NDArray[np.int32], least: int) -> NDArray[np.int32]:
+    small = np.bincount(labels.ravel()) < least
+    small[0] = False
+    kept: NDArray[np.int32] = np.where(small[labels], 0, labels).astype(np.int32)
+    return kept
+
+
+def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    ids, places = np.unique(labels, return_inverse=True)
+    first = 0 if len(ids) and ids[0] == 0 else 1
+    renumbered: NDArray[np.int32] = (places.reshape(labels.shape) + first).astype(np.int32)
+    return renumbered
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(0))
+    shares: NDArray[np.float32] = powers / powers.sum(0)
+    return shares

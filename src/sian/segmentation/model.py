@@ -1,0 +1,182 @@
+"""The segmenter's model file, format "sian.segmenter/1", and what is done with it: `load`, `Segmenter.predict`.
+
+One safetensors file: the averaged weights, and JSON metadata that hold the format, the recipe, facts about the
+training, and the licence.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from sian.errors import BadInput
+from sian.files import atomic_file, sha256_file
+from sian.segmentation.instances import INSTANCES
+from sian.segmentation.networks import build
+from sian.segmentation.recipe import SegmenterRecipe
+from sian.segmentation.tiling import OVERLAP, WINDOW, run_network
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+FORMAT = "sian.segmenter/1"
+Storage = Literal["float16", "float32"]
+
+
+@dataclass
+class Segmenter:
+    """A trained network and how its maps become instances.
+
+    Attributes:
+        network: in eval mode, float32.
+        recipe: what it was trained with.
+        facts: about the training, plain JSON: images seen, hours, device, commit, data set, licence.
+        sha256: of the model file; "" when it came from no file.
+    """
+
+    network: nn.Module
+    recipe: SegmenterRecipe
+    facts: dict[str, Any]
+    sha256: str = ""
+
+    def predict(self, image: NDArray[np.uint8], *, window: int = WINDOW, overlap: int = OVERLAP) -> NDArray[np.int32]:
+        """Segment the nuclei of an image of any size, as large as memory holds one float map of it.
+
+        Args:
+            image: (H, W, 3) uint8, at about the resolution of the training data (MoNuSeg: 0.25 um a pixel).
+            window: side of the overlapping windows, a multiple of 32; smaller ones need less memory.
+            overlap: pixels that windows share, a multiple of 32 below `window`.
+
+        Returns:
+            (H, W) int32 instance mask, 0 background, 1..n.
+
+        Raises:
+            BadInput: not an RGB image of 8 bits, or windows of an impossible size.
+
+        >>> from sian.segmentation import untrained
+        >>> untrained("segnet", width=2).predict(np.zeros((40, 50, 3), np.uint8)).shape
+        (40, 50)
+        """
+        output = self.maps(image, window=window, overlap=overlap)
+        return INSTANCES[self.recipe.network.kind](output, self.recipe.instances)
+
+    def maps(self, image: NDArray[np.uint8], *, window: int = WINDOW, overlap: int = OVERLAP) -> NDArray[np.float32]:
+        """The network's output for the whole image, (c, H, W) float32; arguments as of `predict`."""
+        _check_image(image)
+        if window % 32 or overlap % 32 or not 0 < overlap < window:
+            raise BadInput(
+                f"windows of {window} px that share {overlap} px: expected multiples of 32, the overlap above 0 "
+                f"and below the window; try {WINDOW} and {OVERLAP}"
+            )
+        return run_network(self.network, image, window, overlap)
+
+    def to(self, device: str) -> Segmenter:
+        """The same segmenter, its network moved to a device such as "cuda"."""
+        self.network.to(device)
+        return self
+
+
+def untrained(kind: str, width: int, seed: int = 0) -> Segmenter:
+    """A segmenter with initial weights, for trials and tests."""
+    recipe = SegmenterRecipe.parse({"name": "untrained", "network": {"kind": kind, "width": width}}, "untrained")
+    return Segmenter(build(kind, width, seed).eval(), recipe, {})
+
+
+def save(segmenter: Segmenter, path: str | Path, storage: Storage = "float16") -> Path:
+    """Write a model file, whole or not at all.
+
+    Args:
+        segmenter: what to write; its `facts` should say its licence.
+        path: the file.
+        storage: dtype of the weights in the file; batch norm's variances stay float32, which half precision
+            cannot hold.
+
+    Returns:
+        The path.
+    """
+    tensors = {}
+    for name, tensor in segmenter.network.state_dict().items():
+        narrow = storage == "float16" and tensor.is_floating_point() and not name.endswith("running_var")
+        tensors[name] = tensor.detach().cpu().to(torch.float16 if narrow else tensor.dtype).contiguous()
+    metadata = {
+        "format": FORMAT,
+        "recipe": segmenter.recipe.dump(),
+        "training": json.dumps(segmenter.facts),
+        "licence": str(segmenter.facts.get("licence", "unknown")),
+    }
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata)
+    return Path(path)
+
+
+def load(path: str | Path, device: str = "cpu") -> Segmenter:
+    """Read a segmenter's model file.
+
+    Args:
+        path: e.g. "segnet.safetensors".
+        device: where it is to compute.
+
+    Raises:
+        BadInput: no such file, not a segmenter, damaged, or of another format version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file, expected a segmenter; make one with `sian segment train`")
+    metadata, tensors = _read(path)
+    recipe = SegmenterRecipe.parse(_plain_recipe(path, metadata), f"{path}: recipe")
+    network = build(recipe.network.kind, recipe.network.width)
+    try:
+        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+        facts = json.loads(metadata.get("training", "{}"))
+    except (RuntimeError, ValueError) as error:
+        raise _damaged(path, error) from None
+    return Segmenter(network.eval().to(device), recipe, facts, sha256_file(path))
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+        if metadata.get("format") != FORMAT:
+            raise BadInput(
+                f"{path}: found format {metadata.get('format')!r}, expected {FORMAT!r}; give a file that "
+                "`sian segment train` made"
+            )
+        return metadata, load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise _damaged(path, error) from None
+
+
+def _plain_recipe(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(metadata.get("recipe", ""))
+    except yaml.YAMLError as error:
+        raise _damaged(path, error) from None
+    if not isinstance(values, dict):
+        raise _damaged(path, ValueError("no recipe in its metadata"))
+    return values
+
+
+def _damaged(path: Path, error: Exception) -> BadInput:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return BadInput(f"{path}: expected a whole segmenter, found {reason}; make or copy the file again")
+
+
+def _check_image(image: NDArray[np.uint8]) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise BadInput(
+            f"expected an RGB image as (H, W, 3) uint8, found {image.shape} {image.dtype}; read it with "
+            "`sian.read_image`"
+        )
