@@ -85,10 +85,10 @@ def _bar(description: str, unit: str) -> Iterator[Report]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(description, total=None, rate="")
-        start = time.monotonic()
+        pace = _Pace()
 
         def report(done: int, total: int) -> None:
-            rate = _rate(done, time.monotonic() - start, unit)
+            rate = _rate(pace(done), unit)
             bars.update(task, completed=done, total=total or None, rate=rate)
 
         yield report
@@ -97,32 +97,46 @@ def _bar(description: str, unit: str) -> Iterator[Report]:
 @contextmanager
 def _lines(description: str, unit: str) -> Iterator[Report]:
     """A line every `SECONDS_BETWEEN_LINES` and one at the end, for a log."""
-    start = last = time.monotonic()
+    last, pace = time.monotonic(), _Pace()
     finished = False
 
     def report(done: int, total: int) -> None:
         nonlocal last, finished
-        now = time.monotonic()
+        now, per_second = time.monotonic(), pace(done)
         at_end = done == total > 0 and not finished
         if not at_end and now - last < SECONDS_BETWEEN_LINES:
             return
         last, finished = now, finished or at_end
-        say(_line(description, unit, done, total, now - start))
+        say(_line(description, unit, done, total, per_second, now - pace.start))
 
     yield report
 
 
-def _line(description: str, unit: str, done: int, total: int, seconds: float) -> str:
-    rate = _rate(done, seconds, unit)
+class _Pace:
+    """Units a second since the first report: what a resumed run had done before does not count."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int) -> float:
+        now = time.monotonic()
+        before, since = self._first = self._first or (done, now)
+        if done > before and now > since:
+            return (done - before) / (now - since)
+        return done / max(now - self.start, 1e-9)
+
+
+def _line(description: str, unit: str, done: int, total: int, per_second: float, seconds: float) -> str:
+    rate = _rate(per_second, unit)
     if done == total > 0:
         return f"{description}: {done} {unit} in {duration(seconds)}, {rate}"
-    if total and done:
-        return f"{description}: {done} of {total}, {rate}, {duration(seconds * (total - done) / done)} left"
+    if total and per_second:
+        return f"{description}: {done} of {total}, {rate}, {duration((total - done) / per_second)} left"
     return f"{description}: {done} {unit}, {rate}"
 
 
-def _rate(done: int, seconds: float, unit: str) -> str:
-    per_second = done / seconds if seconds > 0 else 0.0
+def _rate(per_second: float, unit: str) -> str:
     if 0 < per_second < 0.1:
         return f"{per_second * 60:.2g} {unit}/min"
     return f"{per_second:.3g} {unit}/s"
