@@ -46,9 +46,7 @@ def main() -> None:
 
 def features_of(folder: Path, rows: list[dict[str, str]], weights: Path | None, cache: Path) -> np.ndarray:
     """(tiles, 16, 2048)."""
-    windows = [
-        window for row in rows for window in cut(read_image(folder / row["split"] / f"{row['tile']}.webp"))
-    ]
+    windows = [window for row in rows for window in cut(read_image(folder / row["split"] / f"{row['tile']}.webp"))]
     start = time.perf_counter()
     features = InceptionFeatures.load(weights).cached(windows, cache)
     seconds = time.perf_counter() - start
@@ -75,13 +73,11 @@ def print_floors(train: np.ndarray, test: np.ndarray, frozen: np.ndarray) -> Non
         f"| {np.mean(values):.1f} +- {np.std(values):.1f} | {np.mean(kids):.2f} +- {np.std(kids):.2f} |"
     )
     line("training windows", flat(train), "test windows", flat(test))
-    draws = [
-        seeds.generator(0, "draw", i).choice(len(flat(train)), len(flat(test)), replace=False)
-        for i in range(5)
-    ]
+    draws = [seeds.generator(0, "draw", i).choice(len(flat(train)), len(flat(test)), replace=False) for i in range(5)]
     values = [fid(flat(train)[d], flat(test)) for d in draws]
+    n = len(flat(test))
     print(
-        f"| training windows, {len(flat(test))} of them (5 draws) | test windows | {len(flat(test))} / {len(flat(test))} "
+        f"| training windows, {n} of them (5 draws) | test windows | {n} / {n} "
         f"| {np.mean(values):.1f} +- {np.std(values):.1f} | |"
     )
     line("FFPE training windows", flat(train[~frozen]), "test windows", flat(test))
@@ -104,25 +100,21 @@ def halve(features: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def print_bootstrap(train: np.ndarray, test: np.ndarray, rounds: int) -> None:
     """Tiles, not windows, are drawn with replacement: windows of a tile are not independent."""
-    values = []
-    for i in range(rounds):
-        rng = seeds.generator(0, "bootstrap", i)
-        values.append(
-            fid(
-                flat(train[rng.integers(len(train), size=len(train))]),
-                flat(test[rng.integers(len(test), size=len(test))]),
-            )
+    for name, distance in (("FID", fid), ("KID x 1000", lambda a, b: 1000 * kid(a, b, len(b), subsets=1).mean)):
+        values = []
+        for i in range(rounds):
+            rng = seeds.generator(0, "bootstrap", i)
+            drawn = [side[rng.integers(len(side), size=len(side))] for side in (train, test)]
+            values.append(distance(*(flat(side) for side in drawn)))
+        low, high = np.percentile(values, [2.5, 97.5])
+        print(
+            f"\n{name} of training against test windows, bootstrap over tiles ({rounds} rounds): "
+            f"mean {np.mean(values):.1f}, 95 % of rounds between {low:.1f} and {high:.1f}."
         )
-    low, high = np.percentile(values, [2.5, 97.5])
-    print(
-        f"\nTraining against test windows, bootstrap over tiles ({rounds} rounds): "
-        f"mean {np.mean(values):.1f}, 95 % of rounds between {low:.1f} and {high:.1f}.\n"
-    )
+    print()
 
 
-def print_organs(
-    train: np.ndarray, test: np.ndarray, train_organs: np.ndarray, test_organs: np.ndarray
-) -> None:
+def print_organs(train: np.ndarray, test: np.ndarray, train_organs: np.ndarray, test_organs: np.ndarray) -> None:
     print(
         "| organ of the test windows | n | half against half | all training windows | its training windows | rest of test |"
     )
@@ -130,14 +122,11 @@ def print_organs(
     for organ in sorted(set(test_organs)):
         own = flat(test[test_organs == organ])
         halves = np.mean([fid(*halve(own, seed)) for seed in range(5)])
-        same = train[
-            train_organs == ("liver" if organ == "lung" else organ)
-        ]  # the six "liver" tiles carry lung codes
+        name = "liver" if organ == "lung" else organ  # the six "liver" tiles carry TCGA's lung codes
+        same = train[train_organs == name]
         trained = f"{fid(flat(same), own):.1f}" if len(same) else "no training tile"
         rest = fid(flat(test[test_organs != organ]), own)
-        print(
-            f"| {organ} | {len(own)} | {halves:.1f} | {fid(flat(train), own):.1f} | {trained} | {rest:.1f} |"
-        )
+        print(f"| {organ} | {len(own)} | {halves:.1f} | {fid(flat(train), own):.1f} | {trained} | {rest:.1f} |")
 
 
 if __name__ == "__main__":

@@ -173,3 +173,26 @@ def test_missing_weights_are_named(folders, tmp_path: Path, monkeypatch, capsys)
     assert main(["evaluate", folders[0], "--real", folders[1], "-o", str(tmp_path / "report")]) == 4
     assert "inception_fid" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+def test_a_segmenter_file_is_used_and_named(folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sian.files import sha256_file
+    from sian.segmentation import save, untrained
+
+    fake, real, masks = folders
+    path = save(untrained("unet", 4), tmp_path / "segmenter.safetensors")
+    arguments = ["evaluate", fake, "--real", real, "--masks", masks, "--segmenter", str(path), "--no-fid", "--json"]
+    assert main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["inputs"]["segmenter"] == {"path": str(path), "sha256": sha256_file(path)}
+    assert [row["name"] for row in result["floor_rows"]] == ["segmenter on real images"]
+    assert result["metrics"]["pq"] is not None
+
+
+def test_something_else_than_a_segmenter(folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake, real, masks = folders
+    (tmp_path / "x.safetensors").write_bytes(b"no")
+    arguments = ["evaluate", fake, "--real", real, "--masks", masks, "--segmenter", str(tmp_path / "x.safetensors")]
+    assert main([*arguments, "--no-fid", "-o", str(tmp_path / "report")]) == 3
+    assert "x.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

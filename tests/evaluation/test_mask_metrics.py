@@ -224,6 +224,18 @@ def test_metrics_leave_empty_images_out_and_count_them() -> None:
     assert pooled == pytest.approx((4 + 2) / (4 + 4))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.uint64])
+def test_every_integer_dtype(dtype: type) -> None:
+    true, pred = nuclei(0, n=12), nuclei(0, n=12, jitter=3)
+    for metric in METRICS:
+        assert _numbers(metric(true.astype(dtype), pred.astype(dtype))) == _numbers(metric(true, pred))
+
+
+def test_an_id_beyond_counting() -> None:
+    with pytest.raises(BadInput, match="renumber"):
+        aji(np.full((2, 2), 2**63, np.uint64), np.zeros((2, 2), int))
+
+
 def test_nothing_accumulated_is_nan() -> None:
     assert np.isnan(PanopticMetric().compute().pq)
     assert np.isnan(AjiMetric().compute().pooled)

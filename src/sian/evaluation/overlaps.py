@@ -143,7 +143,14 @@ def check_mask(mask: Mask, name: str) -> Mask:
             f"{name}: found the negative id {mask.min()}, expected 0 for background and ids above it; "
             "relabel the nuclei."
         )
-    return mask
+    return _as_signed(mask, name) if mask.dtype == np.uint64 else mask
+
+
+def _as_signed(mask: Mask, name: str) -> Mask:
+    """NumPy counts signed integers only."""
+    if mask.size and mask.max() > np.iinfo(np.int64).max:
+        raise BadInput(f"{name}: found the id {mask.max()}, expected ids below 2**63; renumber the nuclei from 1.")
+    return mask.astype(np.int64)
 
 
 def _size(mask: Mask) -> str:
