@@ -58,11 +58,13 @@ def train(
         report: called with (images seen, images in all).
 
     Raises:
-        BadInput: the run exists already, belongs to another recipe, or the loss is no longer finite.
+        BadInput: the run exists already or belongs to another recipe, a tile is smaller than a window, or the
+            loss is no longer finite.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
     """
     run, hardware = Path(run), hardware or Hardware()
     check_run(run, recipe, resume)
+    tiles.samplers(recipe)  # refuses tiles that are too small before anything is written
 
     # Device and books.
     fabric = launch(replace(hardware, devices=1))

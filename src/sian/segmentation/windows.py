@@ -66,17 +66,7 @@ class TrainingTiles:
         self, recipe: SegmenterRecipe, start_batch: int = 0, workers: int = 0
     ) -> Iterator[tuple[torch.Tensor, Targets]]:
         """Endless batches of images (n, 3, h, w) in [0, 1] and their targets, from batch `start_batch`."""
-        seed = seeds.derive(recipe.seed, "segmentation windows")
-        cut = recipe.data
-        both = [
-            batches(
-                WindowSampler(tiles, cut.size, REFERENCE, cut.positions, seed, cut.turn),
-                cut.batch,
-                start_batch,
-                workers,
-            )
-            for tiles in (self.images, self.classes)
-        ]
+        both = [batches(each, recipe.data.batch, start_batch, workers) for each in self.samplers(recipe)]
         for images, classes in zip(*both, strict=True):
             yield (
                 images["image"].float() / 255,
@@ -87,6 +77,19 @@ class TrainingTiles:
                     self.class_weights,
                 ),
             )
+
+    def samplers(self, recipe: SegmenterRecipe) -> tuple[WindowSampler, WindowSampler]:
+        """Two samplers of the same windows: one cuts images and layouts, the other the classes.
+
+        Raises:
+            BadInput: a tile is smaller than a window.
+        """
+        seed, cut = seeds.derive(recipe.seed, "segmentation windows"), recipe.data
+        images, classes = (
+            WindowSampler(tiles, cut.size, REFERENCE, cut.positions, seed, cut.turn)
+            for tiles in (self.images, self.classes)
+        )
+        return images, classes
 
 
 def _check_repeat(recipe: SegmenterRecipe) -> None:
