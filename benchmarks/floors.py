@@ -115,9 +115,7 @@ def print_bootstrap(train: np.ndarray, test: np.ndarray, rounds: int) -> None:
 
 
 def print_organs(train: np.ndarray, test: np.ndarray, train_organs: np.ndarray, test_organs: np.ndarray) -> None:
-    print(
-        "| organ of the test windows | n | half against half | all training windows | its training windows | rest of test |"
-    )
+    print("| organ | n | half against half | all training windows | its training windows | rest of test |")
     print("|---|---|---|---|---|---|")
     for organ in sorted(set(test_organs)):
         own = flat(test[test_organs == organ])

@@ -111,6 +111,9 @@ def test_every_setting_is_measured_with_its_floors(data: Dataset, style: str, tm
     assert set(result["per_organ"]) == {"breast", "kidney"}
     assert not result["unpaired"]
     assert result["confidence_95"]["pq"]
+    tiles = result["per_tile"]
+    assert {name: tile["n"] for name, tile in tiles.items()} == {"tile0": 9, "tile1": 9, "tile2": 9}
+    assert np.mean([tile["ssim"] for tile in tiles.values()]) == pytest.approx(result["metrics"]["ssim"])
 
 
 def test_without_segmenter_there_are_no_mask_metrics(data: Dataset, tmp_path: Path) -> None:

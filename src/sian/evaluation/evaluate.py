@@ -266,6 +266,7 @@ def _assemble(
         "floors": _headline_floors(floor_rows),
         "floor_rows": floor_rows,
         "per_organ": {organ: _of_organ(row, organ, real, masks, fake, real_features) for organ in organs},
+        "per_tile": _by_tile(row),
         "inputs": {"model": None, "segmenter": None, **inputs},
         "weights": {"inception": tools.extractor.sha256 if tools.extractor else None},
         "versions": versions(),
@@ -293,6 +294,17 @@ def _of_organ(
     keep = [i for i, name in enumerate(real.names) if _organ(name, real, fake, masks) == organ]
     against = features[keep] if features is not None and len(keep) >= 2 else None
     return {"n": len(part.names), "n_real": len(keep), **part.numbers(against)}
+
+
+def _by_tile(row: Row) -> dict[str, Any]:
+    """Paired metrics of what was cut from one tile; nothing when every image stands for itself."""
+    if row.groups == row.names:
+        return {}
+    tiles = {tile: row.select([i for i, group in enumerate(row.groups) if group == tile]) for tile in row.groups}
+    return {
+        tile: {"n": len(tiles[tile].names), "organ": tiles[tile].organs[0], **_known(tiles[tile].numbers(None))}
+        for tile in sorted(tiles)
+    }
 
 
 def _organ(name: str, *sides: Collection | None) -> str | None:

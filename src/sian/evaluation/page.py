@@ -58,7 +58,8 @@ def page(evaluation: Evaluation) -> str:
             f'<p class="quiet">{escape(_subtitle(result))}</p>',
             _warnings(result["warnings"]),
             _main_table(result),
-            _organ_table(result),
+            _part_table("By organ", result["per_organ"], "FID of so few images is dominated by their number."),
+            _part_table("By tile", result["per_tile"], "Means over what was cut from one tile."),
             _samples(evaluation),
             _extremes(evaluation),
             _memorisation(result.get("memorisation")),
@@ -134,17 +135,16 @@ def _interval(key: str, low: float, high: float) -> str:
     return f"{factor * low:.{digits}f} to {factor * high:.{digits}f}"
 
 
-def _organ_table(result: dict[str, Any]) -> str:
-    organs = result["per_organ"]
-    if not organs:
+def _part_table(title: str, parts: dict[str, Any], note: str) -> str:
+    """A row an organ, or a row a tile."""
+    if not parts:
         return ""
-    shown = [key for key in COLUMNS if any(row.get(key) is not None for row in organs.values())]
+    shown = [key for key in COLUMNS if any(row.get(key) is not None for row in parts.values())]
     head = "".join(f"<th>{COLUMNS[key]}</th>" for key in shown)
-    lines = "".join(_line(organ, "", row, row["n"], shown, "") for organ, row in organs.items())
+    lines = "".join(_line(name, row.get("organ") or "", row, row["n"], shown, "") for name, row in parts.items())
     return (
-        '<h2>By organ</h2><div class="wide"><table><thead><tr><th></th><th>n</th>'
-        f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
-        '<p class="quiet">FID of so few images is dominated by their number.</p>'
+        f'<h2>{title}</h2><div class="wide"><table><thead><tr><th></th><th>n</th>'
+        f'{head}</tr></thead><tbody>{lines}</tbody></table></div><p class="quiet">{note}</p>'
     )
 
 
