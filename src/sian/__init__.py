@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from sian.files import read_image
     from sian.layout import Layout, describe
     from sian.masks import read_mask, write_mask
-    from sian.training import train
+    from sian.synthesis import Model, load
+    from sian.synthesis.export import train
 
     __version__: str
 
 # public name -> the module it comes from
 _DOORS: dict[str, str] = {
     "Layout": "sian.layout",
+    "Model": "sian.synthesis",
     "describe": "sian.layout",
+    "load": "sian.synthesis",
     "open_dataset": "sian.data",
     "read_image": "sian.files",
     "read_mask": "sian.masks",
-    "train": "sian.training",
+    "train": "sian.synthesis.export",
     "write_mask": "sian.masks",
 }
 
@@ -46,11 +49,13 @@ __all__ = [
     "Interrupted",
     "Layout",
     "MissingResource",
+    "Model",
     "SianError",
     "SianWarning",
     "__version__",
     "describe",
     "evaluation",
+    "load",
     "nuclei",
     "open_dataset",
     "read_image",
