@@ -16,7 +16,7 @@ from sian.files import read_image
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter
-from sian.synthesis.modelfile import ModelInfo, read_model
+from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
 
@@ -103,30 +103,32 @@ class Model:
             masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size.
             style: see `style`.
             seed: of the per-pixel noise, at least 0.
-            noise: its strength; 0 paints the same texture everywhere it is not told otherwise.
+            noise: its strength, at least 0; 0 paints the same texture everywhere it is not told otherwise.
             origin: absolute (y, x) of the first pixel, multiples of 32: windows of one image get the same noise.
 
         Returns:
             (H, W, 3) uint8, or a list of these.
 
         Raises:
-            BadInput: not an instance mask, an unknown style, an origin off the grid of 32 px.
+            BadInput: not an instance mask, an unknown style, a seed or a noise below 0, an origin off the grid of
+                32 px. Nothing is painted when one of several masks is bad.
 
         Warns:
             SianWarning: the nuclei's median area is off by more than 2.5 times from what the model saw, or the
                 reference image is unlike all that it saw.
         """
-        if seed < 0 or any(side % STRIDE for side in origin):
+        if seed < 0 or not 0 <= noise < np.inf or any(side % STRIDE for side in origin):
             raise BadInput(
-                f"expected a seed of at least 0 and an origin of multiples of {STRIDE}, found {seed} and {origin}"
+                f"expected a seed and a noise of at least 0 and an origin of multiples of {STRIDE}, "
+                f"found {seed}, {noise} and {origin}"
             )
-        several = masks if isinstance(masks, Sequence) else [masks]
+        several = _checked_masks(masks)
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)])
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         images = [
             paint(
                 self.painter.generator,
-                mask if isinstance(mask, Layout) else describe(check_mask(mask, "mask")),
+                mask if isinstance(mask, Layout) else describe(mask),
                 vector,
                 Noise(seed + number, noise, origin),
             )
@@ -148,7 +150,7 @@ class Model:
         if isinstance(wanted, Style):
             return self._checked(wanted)
         if isinstance(wanted, OrganStyles):
-            return Style(wanted.vector, wanted.name)
+            return self._checked(Style(wanted.vector, wanted.name))
         if isinstance(wanted, Mapping):
             return mixture(wanted, self.styles)
         if isinstance(wanted, np.ndarray):
@@ -176,14 +178,17 @@ class Model:
         name, hash_sign, number = text.partition("#")
         if not hash_sign:
             return Style(self.styles[name].vector, name)
-        if not number.isdigit():
+        if not number.isdecimal():
             raise BadInput(f"style {text!r}: expected ORGAN#NUMBER, e.g. 'kidney#3'")
         return self.styles[name].sample(int(number))
 
     @torch.inference_mode()
     def _encode(self, image: Image, name: str) -> Style:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise BadInput(f"{name}: expected an image (H, W, 3) uint8, found {image.shape} {image.dtype}")
+            raise BadInput(
+                f"{name}: expected a style image as (H, W, 3) uint8, found {image.shape} {image.dtype}; "
+                "give it in colour, 0 to 255 (see sian.read_image)"
+            )
         if min(image.shape[:2]) < SMALLEST_REFERENCE:
             height, width = image.shape[:2]
             raise BadInput(
@@ -210,11 +215,8 @@ class Model:
             )
         return style
 
-    def _check_magnification(self, masks: Iterable[Mask]) -> None:
-        area, expected = (
-            median_area(check_mask(mask, "mask") for mask in masks),
-            self.info.median_nucleus_area,
-        )
+    def _check_magnification(self, masks: Iterable[NDArray[np.int32]]) -> None:
+        area, expected = median_area(masks), self.info.median_nucleus_area
         if np.isfinite(area) and not 1 / AREA_RATIO <= area / expected <= AREA_RATIO:
             ratio = area / expected
             size = f"{ratio:.1f} times larger" if ratio > 1 else f"{1 / ratio:.1f} times smaller"
@@ -236,14 +238,30 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Model:
     content = read_model(path)
     try:
         arguments = content.info.recipe
-        painter = build_painter(arguments["generator"], arguments["encoder"], spectral=False)
-        painter.load_state_dict(content.weights)
+        with torch.device("meta"):  # shapes alone: no random weights, and no memory for what a forged recipe asks for
+            painter = build_painter(arguments["generator"], arguments["encoder"], spectral=False)
+        painter.load_state_dict(content.weights, assign=True)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or ["?"])[0]
+        reason = (str(error).splitlines() or ["?"])[:2][-1].strip()  # the first line only names the class
         raise BadInput(f"{path}: its weights do not fit its recipe ({reason}); export the model again") from None
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    styles = Styles.from_tensors(content.bank, content.info.aliases)
-    return Model(content.info, painter, styles, content.sha256).to(device)
+    return Model(content.info, painter, _styles(path, content, painter), content.sha256).to(device)
+
+
+def _styles(path: Path, content: ModelContent, painter: Painter) -> Styles:
+    """The style bank of a model file, which must be there and fit the generator."""
+    try:
+        styles = Styles.from_tensors(content.bank, content.info.aliases)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    dimensions = {part.tiles.shape[1] for part in styles.parts.values()}
+    if dimensions != {painter.generator.style_dim}:
+        found = f"vectors of {sorted(dimensions)} numbers" if dimensions else "none"
+        raise BadInput(
+            f"{path}: expected a style bank of {painter.generator.style_dim} numbers a vector, found {found}; "
+            "export the model again"
+        )
+    return styles
 
 
 def bundled_model() -> Path:
@@ -261,14 +279,23 @@ def bundled_model() -> Path:
     return path
 
 
+def _checked_masks(masks: Mask | Layout | Sequence[Mask | Layout]) -> list[NDArray[np.int32] | Layout]:
+    if not isinstance(masks, Sequence):
+        return [masks if isinstance(masks, Layout) else check_mask(masks)]
+    return [m if isinstance(m, Layout) else check_mask(m, f"mask {place} of the list") for place, m in enumerate(masks)]
+
+
 def _parse_mixture(text: str) -> dict[str, float]:
-    parts = {}
+    parts: dict[str, float] = {}
     for part in text.replace(",", "+").split("+"):
-        name, _, weight = part.partition("=")
+        name, _, weight = (word.strip() for word in part.partition("="))
         try:
-            parts[name.strip()] = float(weight)
+            if name in parts:
+                raise ValueError
+            parts[name] = float(weight)
         except ValueError:
             raise BadInput(
-                f"style {text!r}: expected ORGAN=WEIGHT parts, found {part!r}; write e.g. kidney=0.7+breast=0.3"
+                f"style {text!r}: expected each organ once, as ORGAN=WEIGHT, found {part!r}; "
+                "write e.g. kidney=0.7+breast=0.3"
             ) from None
     return parts

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sian.errors import BadInput
-from sian.files import atomic_file, sha256_file
+from sian.files import sha256_file, write_bytes
 
 FORMAT = "sian.model/1"
 _KEY = "sian"  # of the JSON among the file's metadata
@@ -43,8 +43,8 @@ class ReferenceDistances(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    median: float
-    high: float  # 99 %
+    median: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)  # 99 %
 
 
 class ModelInfo(BaseModel):
@@ -58,7 +58,7 @@ class ModelInfo(BaseModel):
     organs: list[str]
     aliases: dict[str, str] = {}
     mpp: float | None
-    median_nucleus_area: float = Field(gt=0)
+    median_nucleus_area: float = Field(gt=0, allow_inf_nan=False)
     reference_distances: ReferenceDistances
     training: TrainingFacts
     metrics: dict[str, Any] = {}
@@ -103,8 +103,8 @@ def write_model(
     for name, tensor in weights.items():
         narrow = half and tensor.is_floating_point() and "running_" not in name
         tensors[f"painter.{name}"] = tensor.to(torch.float16 if narrow else tensor.dtype).contiguous()
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata={_KEY: info.model_dump_json()})
+    # Written like any other file: safetensors' own writer makes files that only their owner may read.
+    write_bytes(path, save(tensors, metadata={_KEY: info.model_dump_json()}))
 
 
 def read_model(path: str | Path) -> ModelContent:
@@ -114,6 +114,8 @@ def read_model(path: str | Path) -> ModelContent:
         BadInput: no such file, not a model of this format, or damaged.
     """
     path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path}: found a folder, expected a model file, e.g. {path / 'model.safetensors'}")
     if not path.is_file():
         raise BadInput(f"{path}: no such file, expected a model (.safetensors, format {FORMAT}); check the path")
     try:
@@ -130,7 +132,7 @@ def read_model(path: str | Path) -> ModelContent:
     weights = {k.removeprefix("painter."): _wide(t) for k, t in tensors.items() if k.startswith("painter.")}
     bank = {k.removeprefix("bank."): _wide(t) for k, t in tensors.items() if k.startswith("bank.")}
     for name, tensor in {**weights, **bank}.items():
-        if not bool(torch.isfinite(tensor).all()):
+        if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
     return ModelContent(info, weights, bank, sha256_file(path))
 
@@ -140,11 +142,14 @@ def _info(path: Path, text: str | None) -> ModelInfo:
         content = json.loads(text or "null")
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:
-            raise BadInput(
-                f"{path}: expected a model of format {FORMAT!r}, found {found!r}; export it with this version"
-            )
+            what = f"format {found!r}" if found else "a file without SIAN's description"
+            raise BadInput(f"{path}: expected a model of format {FORMAT!r}, found {what}; export it with `sian export`")
         return ModelInfo.model_validate(content)
-    except (ValidationError, json.JSONDecodeError) as error:
+    except ValidationError as error:
+        problem = error.errors()[0]
+        reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}"
+        raise BadInput(f"{path}: its description is damaged ({reason}); export the model again") from None
+    except (json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: its description is damaged ({_first_line(error)}); export the model again") from None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,15 +72,20 @@ class Styles(Mapping[str, OrganStyles]):
 
     Args:
         parts: by "organ/preparation".
-        aliases: other names, e.g. {"lung": "liver"}.
+        aliases: other names, e.g. {"lung": "liver"}; names are told apart without regard to case.
+
+    Raises:
+        BadInput: an alias of an organ that is not there, or that hides one that is.
     """
 
     def __init__(self, parts: Mapping[str, OrganStyles], aliases: Mapping[str, str] | None = None) -> None:
         self.parts = dict(sorted(parts.items()))
-        self.aliases = dict(aliases or {})
+        self.aliases = {new.strip().lower(): old.strip().lower() for new, old in (aliases or {}).items()}
         self._organs: dict[str, list[OrganStyles]] = {}
         for name, part in self.parts.items():
             self._organs.setdefault(name.split("/")[0], []).append(part)
+        for new, old in self.aliases.items():
+            check_alias(new, old, self._organs)
 
     def __getitem__(self, name: str) -> OrganStyles:
         organ, slash, preparation = name.strip().lower().partition("/")
@@ -94,6 +100,12 @@ class Styles(Mapping[str, OrganStyles]):
         organ, slash, preparation = str(name).strip().lower().partition("/")
         full = self.aliases.get(organ, organ) + slash + preparation
         return full in self.parts or full in self._organs
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The styles of a name, or `default` where an index would raise `BadInput`."""
+        if name not in self:
+            return default
+        return self[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._organs)
@@ -143,12 +155,21 @@ class Styles(Mapping[str, OrganStyles]):
             parts = {}
             for name in names:
                 tiles, counts, factors = (tensors[f"{name}.{key}"].numpy() for key in ("tiles", "counts", "factors"))
-                if tiles.ndim != 2 or counts.shape != tiles.shape[:1] or factors.shape[1:] != tiles.shape[1:]:
+                fit = tiles.ndim == 2 and counts.shape == tiles.shape[:1] and factors.shape[1:] == tiles.shape[1:]
+                if not fit or not tiles.size or counts.min() < 1:
                     raise KeyError(name)
                 parts[name] = OrganStyles(name, tiles, counts.astype(np.int64), factors)
         except KeyError as error:
-            raise BadInput(f"the model's style bank is damaged at {error}; export the model again") from None
+            raise BadInput(f"the style bank is damaged at {error}; export the model again") from None
         return cls(parts, aliases)
+
+
+def check_alias(new: str, old: str, organs: Collection[str]) -> None:
+    """Refuse an alias of an organ that is not among `organs`, or that hides one that is."""
+    if old not in organs:
+        raise BadInput(f"alias {new!r}: found no organ {old!r}{nearest(old, organs)}")
+    if new in organs or "/" in new:
+        raise BadInput(f"alias {new!r}: expected a new name without a slash, found one that is taken; choose another")
 
 
 def make_part(name: str, windows: list[NDArray[np.float32]]) -> OrganStyles:
