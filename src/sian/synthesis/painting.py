@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sian.layout import Layout
-from sian.networks import LEVELS, STRIDE, Generator, noise_at, pyramid, stack
+from sian.networks import LAYOUT_CHANNELS, LEVELS, STRIDE, Generator, noise_at, pyramid
 
 WINDOW = 512  # px of a window's core
 MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)
@@ -62,11 +63,11 @@ def paint(generator: Generator, layout: Layout, style: Tensor, noise: Noise, win
         for index, maps in enumerate(levels):
             x = generator.block(index, x, maps, vector, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
         image[:] = _bytes(generator.finish(x))
-        return image[:height, :width]
+        return np.ascontiguousarray(image[:height, :width])
     coarse = _coarse_features(generator, padded, vector, noise)  # (1, c, H/8, W/8)
     for part in _parts(padded.shape, window):
         image[part.core] = _bytes(_fine(generator, coarse, padded, vector, noise, part))
-    return image[:height, :width]
+    return np.ascontiguousarray(image[:height, :width])
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,14 @@ def _padded(layout: Layout) -> Layout:
 
 
 def _tensor(layout: Layout, like: Tensor) -> Tensor:
-    """(1, 19, h, w) on the device of `like`."""
+    """`sian.networks.stack` of a layout, (1, 19, h, w), channels last, on the device of `like`."""
     direction = torch.from_numpy(np.ascontiguousarray(layout.direction))[None].to(like.device)
     distance = torch.from_numpy(np.ascontiguousarray(layout.distance, np.float32))[None].to(like.device)
-    return stack(direction, distance).contiguous(memory_format=torch.channels_last)
+    table = torch.eye(LAYOUT_CHANNELS, device=like.device)[1:-1]  # (17, 19), a row for each class
+    table[1:, 0] = 1
+    maps = F.embedding(direction.int(), table)  # (1, h, w, 19), several times faster than comparing class by class
+    maps[..., -1] = distance
+    return maps.permute(0, 3, 1, 2)
 
 
 def _bytes(image: Tensor) -> NDArray[np.uint8]:
