@@ -21,7 +21,7 @@ from sian.masks import median_area
 from sian.networks import REFERENCE_SIZE, Painter, build_painter, stack, training_noise
 from sian.seeds import torch_generator
 from sian.synthesis.modelfile import ModelInfo, ReferenceDistances, TrainingFacts, write_model
-from sian.synthesis.styles import OrganStyles, Styles, make_part
+from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
 from sian.training.average import estimate_batch_norm
@@ -94,7 +94,7 @@ def export_run(
         report: called with (steps done, steps in all).
 
     Raises:
-        BadInput: no checkpoint in the run, or a damaged one.
+        BadInput: no checkpoint in the run, a damaged one, an alias of an organ that no tile is of, no nuclei.
     """
     run, target = Path(run), Path(target)
     saved = checkpoint.found(run / "checkpoints")
@@ -102,9 +102,20 @@ def export_run(
         raise BadInput(f"{run}: found no checkpoint, expected a run of `sian train`; check the folder")
     state, _ = checkpoint.read_state(saved[-1])
     recipe = Recipe.load(run / "recipe.yaml")
+    area = median_area(data.mask(item) for item in data)
+    if not np.isfinite(area):
+        raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
     tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases)
     painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump(), spectral=False)
-    painter.load_state_dict(checkpoint.read_tensors(saved[-1] / "average.safetensors"))
+    try:
+        painter.load_state_dict(checkpoint.read_tensors(saved[-1] / "average.safetensors"))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[:2][-1].strip()
+        raise BadInput(
+            f"{saved[-1]}: its weights do not fit {run / 'recipe.yaml'} ({reason}); restore that file"
+        ) from None
+    for new, old in (aliases or {}).items():  # before minutes of work
+        check_alias(new, old, {tile.organ for tile in tiles})
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = NORM_BATCHES + len(tiles)
     _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
@@ -116,9 +127,9 @@ def export_run(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
         organs=list(bank),
-        aliases=dict(aliases or {}),
+        aliases=bank.aliases,
         mpp=data.info.mpp,
-        median_nucleus_area=median_area(data.mask(item) for item in data),
+        median_nucleus_area=area,
         reference_distances=distances,
         training=_facts(run, data, tiles, state),
         metrics=dict(metrics or {}),
