@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sian.cli import console
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sian.synthesis import Style
+
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+SHEET_ROWS = 8
 
 
 def synthesize(
@@ -40,7 +46,7 @@ def synthesize(
     from sian.masks import read_mask
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
-    from sian.synthesis.sheet import contact_sheet, mask_picture, reduced
+    from sian.synthesis.sheet import Picture, contact_sheet, mask_picture, reduced
 
     if threads:
         torch.set_num_threads(threads)
@@ -48,24 +54,29 @@ def synthesize(
     painter = load(model, device)
     wanted = [name for part in style or ["all"] for name in (list(painter.styles) if part == "all" else [part])]
     styles = [painter.style(name) for name in wanted]
-    read = {path: read_mask(path) for path in paths}  # all are checked before anything is written
-    written, rows = [], []
+    targets = [_target(output, path, vector) for path in paths for vector in styles]
+    _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
+    for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
+        read_mask(path)
+    written: list[dict[str, object]] = []
+    rows: list[list[Picture]] = []
     with console.progress("painting") as report:
-        for number, (path, mask) in enumerate(read.items()):
-            row = [mask_picture(mask)]
+        for number, path in enumerate(paths):
+            mask = read_mask(path)
+            row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
                 image = painter.synthesize(mask, vector, seed=seed + number, noise=noise)
-                target = output / f"{path.stem}_{_file_name(vector.name)}.png"
+                target = _target(output, path, vector)
                 write_png(target, image, png_text(painter, vector, seed + number, path.name))
                 written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
-                row.append(image)
-                report(number * len(styles) + place + 1, len(read) * len(styles))
-            rows.append(row)
+                row.append(reduced(image, sheet_pixels))
+                report(number * len(styles) + place + 1, len(paths) * len(styles))
+            if sheet and len(rows) < SHEET_ROWS and (not rows or row[0].shape == rows[0][0].shape):
+                rows.append(row)
     if sheet:
-        alike = [[reduced(p, sheet_pixels) for p in row] for row in rows if row[0].shape == rows[0][0].shape][:8]
         target = output / "sheet.png"
         columns = ["mask", *(vector.name for vector in styles)]
-        write_png(target, contact_sheet(alike, columns), png_text(painter, None, seed))
+        write_png(target, contact_sheet(rows, columns), png_text(painter, None, seed))
         written.append({"image": target, "mask": None, "style": None, "seed": seed})
     if as_json:
         console.print_json({"model": painter.sha256, "written": written})
@@ -84,7 +95,11 @@ def _mask_files(masks: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in masks:
         if path.is_dir():
-            found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in MASK_SUFFIXES)
+            found = sorted(
+                entry
+                for entry in path.iterdir()
+                if entry.suffix.lower() in MASK_SUFFIXES and not entry.name.startswith(".")
+            )
             if not found:
                 raise BadInput(f"{path}: holds no masks, expected files that end in {', '.join(MASK_SUFFIXES)}")
             files.extend(found)
@@ -96,6 +111,25 @@ def _mask_files(masks: list[Path]) -> list[Path]:
     if double := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise BadInput(f"two masks are called {double!r}, their pictures would overwrite one another; rename one")
     return files
+
+
+def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) -> None:
+    """Refuse to write one picture over another, or over what was given."""
+    from sian.errors import BadInput
+
+    names = [_file_name(style.name) for style in styles]
+    if double := next((style.name for style, name in zip(styles, names, strict=True) if names.count(name) > 1), None):
+        raise BadInput(f"two styles are called {double!r}, their pictures would overwrite one another; leave one out")
+    if lost := _places(targets) & _places(given):
+        raise BadInput(f"{min(lost)}: is an input and would be overwritten by a picture; choose another --output")
+
+
+def _places(paths: Iterable[Path]) -> set[Path]:
+    return {path.absolute() for path in paths}
+
+
+def _target(output: Path, mask: Path, style: Style) -> Path:
+    return output / f"{mask.stem}_{_file_name(style.name)}.png"
 
 
 def _file_name(style: str) -> str:
