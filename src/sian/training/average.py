@@ -59,13 +59,16 @@ def estimate_batch_norm(network: nn.Module, batches: Iterable[Callable[[], objec
     norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     if not norms:
         return
-    momenta, was_training = [norm.momentum for norm in norms], network.training
+    momenta, modes = [norm.momentum for norm in norms], [(part, part.training) for part in network.modules()]
     network.train()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a cumulative mean
-    for run in batches:
-        run()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.train(was_training)
+    try:
+        for run in batches:
+            run()
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for part, mode in modes:
+            part.training = mode

@@ -26,10 +26,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sian.errors import BadInput
+from sian.errors import BadInput, MissingResource
 
 FORMAT = "sian.checkpoint/1"
 _PART = ".part"  # suffix of a folder that is being written
+_KINDS = {"images": int, "step": int, "recipe": str, "version": str, "scalars": dict}  # of State's fields
 
 
 @dataclass
@@ -60,15 +61,19 @@ def save(
         average: the EMA network.
         optimisers: by name.
         keep: how many checkpoints stay.
+
+    Raises:
+        MissingResource: it cannot be written, e.g. since the disk is full; older checkpoints stay.
     """
     target = folder / f"{state.images:09d}"
     part = folder / f".{target.name}{_PART}"
-    shutil.rmtree(part, ignore_errors=True)
+    for leftover in folder.glob(f".*{_PART}"):  # of a run that was killed while it saved
+        shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
     moments, settings = _flatten(optimisers)
     tensors = {f"{name}.{key}": t for name, net in networks.items() for key, t in net.state_dict().items()}
     for file, content in (("networks", tensors), ("average", average.state_dict()), ("optimisers", moments)):
-        save_file({key: t.detach().cpu().contiguous() for key, t in content.items()}, part / f"{file}.safetensors")
+        _write_tensors(part / f"{file}.safetensors", content)
     record = {"format": FORMAT, **state.__dict__, "optimisers": settings}
     (part / "state.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for written in part.iterdir():
@@ -98,8 +103,10 @@ def read_state(checkpoint: Path) -> tuple[State, dict[str, Any]]:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record.pop("format") != FORMAT:
             raise ValueError(f"not {FORMAT}")
-        settings = record.pop("optimisers")
-        return State(**record), settings
+        settings, state = record.pop("optimisers"), State(**record)
+        if any(type(getattr(state, name)) is not kind for name, kind in _KINDS.items()):
+            raise ValueError(f"other types than {', '.join(_KINDS)} have")
+        return state, settings
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from None
 
@@ -137,7 +144,7 @@ def load(
         moments = read_tensors(checkpoint / "optimisers.safetensors")
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict({"state": _nested(moments, name), "param_groups": settings[name]})
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(checkpoint, error) from None
     return state
 
@@ -164,6 +171,13 @@ def _nested(tensors: Mapping[str, Tensor], name: str) -> dict[int, dict[str, Ten
         if owner == name:
             state.setdefault(int(parameter), {})[moment] = tensor
     return state
+
+
+def _write_tensors(path: Path, content: Mapping[str, Tensor]) -> None:
+    try:
+        save_file({key: t.detach().cpu().contiguous() for key, t in content.items()}, path)
+    except SafetensorError as error:  # the library hides the system's error in a text
+        raise MissingResource(f"{path}: cannot be written ({error}); free some space and go on with --resume") from None
 
 
 def _flush(path: Path) -> None:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from sian.training.recipe import BaseRecipe
 
 
-MAY_CHANGE = ("stages", "every")  # keys of a recipe that a resumed run may have otherwise
+MAY_CHANGE = ("stages", "images", "every")  # keys of a recipe that a resumed run may have otherwise
 
 
 def check_run(run: Path, recipe: BaseRecipe, resume: bool) -> None:
@@ -29,7 +29,7 @@ def check_run(run: Path, recipe: BaseRecipe, resume: bool) -> None:
         BadInput: either.
     """
     path = run / "recipe.yaml"
-    if not path.exists():
+    if not path.exists() and not (run / "checkpoints").exists():
         return
     if not resume:
         raise BadInput(f"{run}: holds a run already; go on with --resume, or name another folder")
@@ -62,3 +62,24 @@ def check_finite(terms: Mapping[str, Tensor], total: Tensor, run: Path, images: 
             f"{run}: the loss '{name}' is {float(terms.get(name, total))} after {images} images; the last "
             f"good checkpoint is kept; lower the learning rates ({rates}) or that loss' weight"
         )
+
+
+def check_weights(networks: Mapping[str, nn.Module], run: Path, images: int, rates: str) -> None:
+    """Refuse to save weights that are no longer numbers: a finite loss may have had a gradient that is not.
+
+    Args:
+        networks: by name.
+        run: the run's folder, for the sentence.
+        images: images seen.
+        rates: the recipe's keys of the learning rates, for the sentence.
+
+    Raises:
+        BadInput: a weight or a buffer is nan or infinite.
+    """
+    for name, network in networks.items():
+        for key, tensor in network.state_dict().items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise BadInput(
+                    f"{run}: the {name}'s {key} is no longer finite after {images} images; the last good checkpoint "
+                    f"is kept; lower the learning rates ({rates})"
+                )

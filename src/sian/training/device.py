@@ -5,6 +5,7 @@ Every loop gets its Fabric here, and ends after the step in work on Ctrl-C or SI
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from sian.errors import BadInput, MissingResource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +40,39 @@ class Hardware:
 
 
 def launch(hardware: Hardware) -> Fabric:
-    """A Fabric on that hardware, its processes started."""
+    """A Fabric on that hardware, its processes started.
+
+    Raises:
+        BadInput: no such accelerator or precision.
+        MissingResource: this machine lacks the accelerator, or has fewer devices.
+    """
     cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
     precision: Any = hardware.precision or ("bf16-mixed" if cuda else "32-true")
     strategy = "ddp" if hardware.devices > 1 else "auto"
-    fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, strategy=strategy)
+    wish = f"device {hardware.accelerator!r} x {hardware.devices} with precision {precision!r}"
+    try:
+        fabric = Fabric(
+            accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, strategy=strategy
+        )
+    except ValueError as error:
+        raise BadInput(f"{wish}: {_sentence(error)}; expected auto, cpu, cuda or mps, e.g. --device cpu") from None
+    except (RuntimeError, MisconfigurationException) as error:
+        raise MissingResource(f"{wish}: not on this machine ({_sentence(error)}); try --device cpu") from None
     fabric.launch()
     return fabric
+
+
+def agreed(fabric: Fabric, wish: bool) -> bool:
+    """Whether any process wants it: all must stop after the same step, or the others wait for ever."""
+    if fabric.world_size == 1:
+        return wish
+    wishes: Any = fabric.all_reduce(torch.tensor(float(wish), device=fabric.device), reduce_op="max")
+    return bool(wishes > 0)
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes: with several devices, the others run the same script beside it."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 @contextmanager
@@ -59,3 +89,7 @@ def stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).splitlines()[0].split(". ")[0].rstrip(".")

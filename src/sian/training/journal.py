@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sian.files import write_text
+
 
 class Journal:
     """The run's record.
@@ -54,9 +56,12 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
-            lines.append(json.loads(line))
+            values = json.loads(line)
         except ValueError:
             break
+        if not isinstance(values, dict):
+            break
+        lines.append(values)
     return lines
 
 
@@ -91,7 +96,7 @@ def due(before: int, after: int, every: int) -> bool:
 def _cut(path: Path, images: int) -> None:
     lines = [line for line in read_journal(path) if line.get("images", 0) <= images]
     if path.is_file():
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _short(value: float) -> float:

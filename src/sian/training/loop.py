@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import sian
@@ -23,7 +23,7 @@ from sian.data.sampling import Sample, Tile, WindowSampler
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json, write_png, write_text
 from sian.files.provenance import commit, machine
-from sian.files.weights import find_weights
+from sian.files.weights import activation_scale, find_weights
 from sian.networks import (
     REFERENCE_SIZE,
     Painter,
@@ -33,10 +33,9 @@ from sian.networks import (
     stack,
     training_noise,
 )
-from sian.networks.vgg import ActivationScale
 from sian.training import augmentation, average, checkpoint
-from sian.training.checks import check_finite, check_run
-from sian.training.device import Hardware, launch, stop_signals
+from sian.training.checks import check_finite, check_run, check_weights
+from sian.training.device import Hardware, agreed, launch, stop_signals
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
@@ -74,7 +73,7 @@ def train(
 
     Raises:
         BadInput: the run exists already, belongs to another recipe, or a loss is no longer finite.
-        MissingResource: VGG19's weights are not on this machine.
+        MissingResource: VGG19's weights, the device, or space on the disk are not on this machine.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
     """
     run, hardware = Path(run), hardware or Hardware()
@@ -84,9 +83,11 @@ def train(
     # Devices and precision.
     fabric = launch(hardware)
     torch.set_flush_denormal(True)
-    write_text(run / "recipe.yaml", recipe.dump())
-    device = machine(torch.get_num_threads(), str(fabric.device))
-    write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
+    schedule = _schedule(recipe, tiles, fabric.world_size)
+    if fabric.is_global_zero:
+        write_text(run / "recipe.yaml", recipe.dump())
+        device = machine(torch.get_num_threads(), str(fabric.device))
+        write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
 
     # Networks, their average, optimisers.
     generator_arguments = recipe.generator.model_dump()
@@ -108,23 +109,24 @@ def train(
         )
     )
 
-    # Where the last run of this folder stopped.
-    schedule = _schedule(recipe, tiles, fabric.world_size)
+    # On their device, then where the last run of this folder stopped: Adam's moments follow their parameters.
+    wrapped_painter, painter_optimiser = fabric.setup(painter, painter_adam)
+    discriminator, discriminator_optimiser = fabric.setup(bare_discriminator, discriminator_adam)
+    averaged.to(fabric.device)
+    vgg = vgg.to(fabric.device, memory_format=torch.channels_last) if vgg is not None else None  # type: ignore[call-overload]
     networks = {"painter": painter, "discriminator": bare_discriminator}
     optimisers = {"painter": painter_adam, "discriminator": discriminator_adam}
     state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
     if saved := checkpoint.found(run / "checkpoints"):
         state = checkpoint.load(saved[-1], networks, averaged, optimisers)
-    scores = ScoreAverages(**state.scalars)
-    wrapped_painter, painter_optimiser = fabric.setup(painter, painter_adam)
-    discriminator, discriminator_optimiser = fabric.setup(bare_discriminator, discriminator_adam)
-    averaged.to(fabric.device)
-    vgg = vgg.to(fabric.device, memory_format=torch.channels_last) if vgg is not None else None  # type: ignore[call-overload]
+        state.recipe, state.version = recipe.dump(), sian.__version__  # of what goes on now
+    scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
     windows = choose_windows(tiles, recipe.seed)
-    total = schedule[-1].end if schedule else 0
+    total = schedule[-1].end
 
     def save() -> None:
+        check_weights(networks, run, state.images, RATES)
         state.scalars = {"real": scores.real, "fake": scores.fake}
         if fabric.is_global_zero:
             checkpoint.save(run / "checkpoints", state, networks, averaged, optimisers, recipe.every.keep)
@@ -156,7 +158,7 @@ def train(
                     seeds.derive(recipe.seed, "step", state.step, fabric.global_rank)
                 )
                 batch = _batch(raw, painter, recipe, size, random, fabric.device)
-                _set_rates(recipe, state.images / total, painter_optimiser, discriminator_optimiser)
+                _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
                 # Generator and encoder.
                 fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
@@ -198,14 +200,15 @@ def train(
                 if journal and (facts or due(before, state.images, recipe.every.journal)):
                     now = time.perf_counter()
                     facts["images_per_second"] = stats.count * batch_size / (now - clock)
-                    facts["rate"] = painter_optimiser.param_groups[0]["lr"]
+                    facts["rate"] = painter_adam.param_groups[0]["lr"]
                     journal.write(state.images, {**stats.means(), **facts})
                     stats, clock = Means(), now
                 if report:
                     report(state.images, total)
-                if due(before, state.images, recipe.every.checkpoint) or state.images >= total or stopped.is_set():
+                stop = agreed(fabric, stopped.is_set())
+                if due(before, state.images, recipe.every.checkpoint) or state.images >= total or stop:
                     save()
-                if stopped.is_set() and state.images < total:
+                if stop and state.images < total:
                     raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
                 if state.images >= stretch.end:
                     break
@@ -284,7 +287,7 @@ def _batch(
     )
 
 
-def _set_rates(recipe: Recipe, done: float, *optimisers: Any) -> None:
+def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) -> None:
     start = recipe.optimiser.decay_from
     factor = 1.0 if done < start else 1 - (1 - LAST_RATE) * (done - start) / max(1e-9, 1 - start)
     rates = (recipe.optimiser.generator_rate, recipe.optimiser.discriminator_rate)
@@ -303,7 +306,11 @@ def _perceptual_network(recipe: Recipe, folder: Path | None, trust: bool) -> Vgg
     if not recipe.losses.perceptual:
         return None
     path = find_weights("vgg19", folder, trust)
-    with safe_open(path, "pt") as file:
-        words = (file.metadata() or {}).get("activation_scale", "").lower()
-    scale: ActivationScale = "torchvision" if words.startswith("torchvision") else "normalised"
-    return VggFeatures(checkpoint.read_tensors(path), scale, recipe.losses.perceptual_layers)
+    scale = activation_scale(path)
+    try:
+        return VggFeatures(load_file(path), scale, recipe.losses.perceptual_layers)
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise BadInput(
+            f"{path}: expected VGG19's convolutions conv1_1 to conv5_1, found {str(error).splitlines()[0]}; make it "
+            "with `sian weights get` or `sian weights import FILE`"
+        ) from None

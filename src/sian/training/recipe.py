@@ -8,31 +8,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sian.errors import BadInput, nearest
 
-Fraction = Field(ge=0.0, le=1.0)
+Width = Annotated[int, Field(ge=1)]  # channels
+BlockIndex = Annotated[int, Field(ge=0, le=6)]  # one of the generator's seven blocks
+Beta = Annotated[float, Field(ge=0.0, lt=1.0)]  # of Adam
+VggLayer = Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
 
 class Section(BaseModel):
-    """A part of a recipe: immutable, no unknown keys."""
+    """A part of a recipe: immutable, no unknown keys, no nan and no infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GeneratorSection(Section):
     """Arguments of `sian.networks.Generator`; the defaults are the paper's (SPADE's sizes)."""
 
-    channels: tuple[int, int, int, int, int, int, int] = (1024, 1024, 1024, 512, 256, 128, 64)
-    hidden: tuple[int, int, int, int, int, int, int] = (128, 128, 128, 128, 128, 128, 128)
+    channels: tuple[Width, Width, Width, Width, Width, Width, Width] = (1024, 1024, 1024, 512, 256, 128, 64)
+    hidden: tuple[Width, Width, Width, Width, Width, Width, Width] = (128, 128, 128, 128, 128, 128, 128)
     style_dim: int = Field(default=256, ge=1)
     padding: Literal["zeros", "reflect"] = "zeros"
     downsampling: Literal["area", "nearest"] = "nearest"
-    noise_blocks: tuple[int, ...] = ()
+    noise_blocks: tuple[BlockIndex, ...] = ()
     plain_skips: int = Field(default=0, ge=0, le=7)
     direction: bool = True
     distance: bool = True
@@ -79,7 +82,7 @@ class LossSection(Section):
 
     feature_matching: float = Field(default=10.0, ge=0)
     perceptual: float = Field(default=10.0, ge=0)
-    perceptual_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    perceptual_layers: tuple[VggLayer, ...] = Field(default=get_args(VggLayer), min_length=1)
     perceptual_every: int = Field(default=1, ge=1)
     kld: float = Field(default=0.05, ge=0)
     kld_reduction: Literal["sum", "mean"] = "sum"
@@ -98,11 +101,11 @@ class AugmentSection(Section):
 
 
 class OptimiserSection(Section):
-    """Adam for generator with encoder, and discriminator; from `decay_from` (of all images) linearly to 0."""
+    """Adam for generator with encoder, and discriminator; rates fall linearly to 2 % from `decay_from` of the run."""
 
     generator_rate: float = Field(default=1e-4, gt=0)
     discriminator_rate: float = Field(default=4e-4, gt=0)
-    betas: tuple[float, float] = (0.0, 0.999)
+    betas: tuple[Beta, Beta] = (0.0, 0.999)
     decay_from: float = Field(default=1.0, ge=0.0, le=1.0)
 
 
@@ -166,7 +169,7 @@ class BaseRecipe(Section):
         if not isinstance(values, dict):
             raise BadInput(f"{path}: expected a mapping of recipe keys, found {type(values).__name__}")
         for key, value in (changes or {}).items():
-            _change(values, key, yaml.safe_load(value))
+            _change(values, key, value)
         return cls.parse(values, str(path))
 
     @classmethod
@@ -192,7 +195,7 @@ class Recipe(BaseRecipe):
     losses: LossSection = LossSection()
     augment: AugmentSection = AugmentSection()
     optimiser: OptimiserSection = OptimiserSection()
-    stages: tuple[Stage, ...] = (Stage(epochs=50),)
+    stages: tuple[Stage, ...] = Field(default=(Stage(epochs=50),), min_length=1)
     average: AverageSection = AverageSection()
     every: EverySection = EverySection()
 
@@ -215,21 +218,29 @@ def _recipe_text(source: str | Path, folder: str) -> tuple[str, str]:
     return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
 
 
-def _change(values: dict[str, Any], dotted: str, value: object) -> None:
+def _change(values: dict[str, Any], dotted: str, text: str) -> None:
+    """Set one value, given as YAML; sections that the file leaves out are made, list entries are not."""
     *parents, last = dotted.split(".")
     place: Any = values
-    for key in parents:
-        place = place[int(key)] if isinstance(place, list) and key.isdigit() else place.setdefault(key, {})
-    if isinstance(place, list):
-        place[int(last)] = value
-    else:
-        place[last] = value
+    try:
+        value = yaml.safe_load(text)
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except yaml.YAMLError as error:
+        raise BadInput(f"{dotted}={text}: expected a value in YAML, found {_first_line(error)}; quote it") from None
+    except (AttributeError, IndexError, TypeError, ValueError):
+        raise BadInput(
+            f"{dotted}={text}: the recipe has no place of that name; expected e.g. seed=1 or stages.0.images=2000"
+        ) from None
 
 
 def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
     """One problem of pydantic's as half a sentence, an unknown key with the nearest known one."""
     *parents, last = problem["loc"] or ("",)
     dotted = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "missing":
+        return f"{dotted}: found no value, and it has no default; add it"
     if problem["type"] != "extra_forbidden":
         return f"{dotted}: {problem['msg'].lower()}, found {problem['input']!r}"
     section = recipe

@@ -54,7 +54,7 @@ def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDA
     """The grid as one picture, and what it says in numbers.
 
     Args:
-        painter: EMA network; it is run in eval mode.
+        painter: EMA network on any device; it is run in eval mode.
         windows: see `choose_windows`.
         seed: of the noise, the same every time.
 
@@ -63,11 +63,12 @@ def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDA
         between a mask painted in its own and in another image's style, and `style_spread`, the standard deviation of
         the style vectors' entries over the windows.
     """
-    was_training = painter.training
+    was_training, device = painter.training, next(painter.parameters()).device
     painter.eval()
-    style, _ = painter.encoder(windows.real)
-    own = _paint(painter, windows.layout, style, seed)
-    others = [_paint(painter, windows.layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
+    style, _ = painter.encoder(windows.real.to(device))
+    layout = windows.layout.to(device)
+    own = _paint(painter, layout, style, seed)
+    others = [_paint(painter, layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
     painter.train(was_training)
     columns = [_mask_picture(windows.direction), _bytes(windows.real), _bytes(own), *map(_bytes, others)]
     grid = np.concatenate([np.concatenate(list(column), 0) for column in columns], 1)
@@ -80,7 +81,9 @@ def _paint(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor
     height, width = layout.shape[-2:]
     generator = painter.generator
     noise = [
-        noise_at(seed, level, 0, 0, height >> level, width >> level) if index in generator.noise_blocks else None
+        noise_at(seed, level, 0, 0, height >> level, width >> level).to(layout.device)
+        if index in generator.noise_blocks
+        else None
         for index, level in enumerate(LEVELS)
     ]
     return torch.cat([generator(maps[None], vector[None], noise) for maps, vector in zip(layout, style, strict=True)])
@@ -88,7 +91,7 @@ def _paint(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor
 
 def _bytes(images: Tensor) -> NDArray[np.uint8]:
     """(n, 3, h, w) in [-1, 1] to (n, h, w, 3) uint8."""
-    pixels: NDArray[np.uint8] = ((images + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    pixels: NDArray[np.uint8] = ((images + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return pixels
 
 

@@ -1,0 +1,1 @@
+"""Tests of recipes, losses, checkpoints and the training loop."""
