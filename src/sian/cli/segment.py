@@ -38,7 +38,7 @@ def train(
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", show_default=False)],
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. data.images=2000.")
+        list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. images=2000.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
     device: Device = "auto",
@@ -244,7 +244,7 @@ def _pairs(changes: list[str] | None) -> dict[str, str]:
     for change in changes or []:
         key, equals, value = change.partition("=")
         if not key or not equals:
-            raise BadInput(f"--set: expected KEY=VALUE, found {change!r}; write e.g. --set data.images=2000")
+            raise BadInput(f"--set: expected KEY=VALUE, found {change!r}; write e.g. --set images=2000")
         pairs[key] = value
     return pairs
 

@@ -17,13 +17,12 @@ class NetworkSection(Section):
 
 
 class DataSection(Section):
-    """How many windows are seen, of what size.
+    """Which windows are seen, of what size.
 
     `repeat` counts the tiles of a preparation so many times, e.g. {"frozen": 3}. `turn` draws one of the eight
     flips and quarter turns.
     """
 
-    images: int = Field(default=60000, ge=1)
     size: int = Field(default=256, ge=32, multiple_of=32)
     batch: int = Field(default=8, ge=2)
     positions: Literal["grid", "random"] = "random"
@@ -82,11 +81,15 @@ class EverySection(Section):
 
 
 class SegmenterRecipe(BaseRecipe):
-    """Everything that decides a segmenter; `SegmenterRecipe.load("segnet")` reads a bundled one."""
+    """Everything that decides a segmenter; `SegmenterRecipe.load("segnet")` reads a bundled one.
+
+    `images` is the run's length in windows; a resumed run may be made longer or shorter.
+    """
 
     folder: ClassVar[str] = "recipes/segmentation"
 
     network: NetworkSection = NetworkSection()
+    images: int = Field(default=60000, ge=1)
     data: DataSection = DataSection()
     augment: AugmentSection = AugmentSection()
     losses: LossSection = LossSection()

@@ -87,7 +87,7 @@ def train(
     averaged.to(fabric.device)
     journal = Journal(run, state.images)
     batch_size = recipe.data.batch
-    total = math.ceil(recipe.data.images / batch_size) * batch_size
+    total = math.ceil(recipe.images / batch_size) * batch_size
     seconds, stats, clock = state.scalars.get("seconds", 0.0), Means(), time.perf_counter()
     compute_terms = TERMS[recipe.network.kind]
 
