@@ -84,7 +84,8 @@ class Row:
 def distances(real: Features, fake: Features, subsets: int = KID_SUBSETS) -> dict[str, Any]:
     """FID and KID of two sets of features as a report holds them; with 1 subset KID is taken over all images."""
     smaller = min(len(real), len(fake))
-    mean, std = kid(real, fake, subset_size=smaller if subsets == 1 else min(KID_SUBSET, smaller), subsets=subsets)
+    size = KID_SUBSET if smaller > KID_SUBSET else max(2, 2 * smaller // 3)  # subsets of everything have no spread
+    mean, std = kid(real, fake, subset_size=smaller if subsets == 1 else size, subsets=subsets)
     return {"fid": fid(real, fake), "kid": {"mean": mean, "std": std}}
 
 

@@ -217,7 +217,7 @@ def _floor_rows(
     features = None if train is None else _features(train, tools, count, cached=True)
     if train is not None and features is not None and real_features is not None:
         numbers = {"n": [len(train), len(real)], **distances(real_features, features)}
-        rows.append(_floor("other real images", "FID and KID of other real images against these", numbers))
+        rows.append(_floor("other real images", f"{train.label} against {real.label}", numbers))
     if real_features is not None and len(real) >= 4:
         rows.append(_floor("halves", "two halves of the real images, mean of 5 splits", halves(real_features)))
     if tools.segmenter is not None and masks is not None and any(name in masks for name in real.names):

@@ -6,6 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from sian.evaluation.fid import ENOUGH_FOR_FID
+from sian.files.provenance import commit
 
 if TYPE_CHECKING:
     from sian.evaluation.collection import Collection
@@ -68,7 +69,7 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
+    found = {"commit": commit(), "python": platform.python_version()}
     for package in ("sian", "numpy", "torch", "scikit-image", "pillow"):
         try:
             found[package] = version(package)

@@ -11,8 +11,8 @@ from sian.evaluation.pictures import SEEN_COLOUR, TRUE_COLOUR, coloured, data_ur
 if TYPE_CHECKING:
     from sian.evaluation.evaluate import Evaluation
 
-SAMPLES = 8
-EXTREMES = 4
+SAMPLES = 9
+EXTREMES = 6
 COLUMNS = {"fid": "FID", "kid": "KID × 1000", "ssim": "SSIM", "dq": "DQ", "sq": "SQ", "pq": "PQ"} | {
     "aji": "AJI",
     "dice": "Dice",
@@ -38,7 +38,9 @@ td small { display: block; font-weight: 400; color: var(--quiet); }
 .warn p { margin: 4px 0; }
 .samples { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; padding: 8px; }
-figure div { display: flex; gap: 4px; } figure img { width: 0; flex: 1 1 0; min-width: 0; height: auto; }
+figure div { display: grid; gap: 4px; grid-auto-columns: 1fr; } figure img { width: 100%; height: auto; }
+figure .p1 { grid-template-columns: 1fr; } figure .p3 { grid-template-columns: repeat(3, 1fr); }
+figure .p2, figure .p4 { grid-template-columns: 1fr 1fr; }
 figcaption { font-size: 13px; margin-top: 6px; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; } dt { color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; } code { font-size: 13px; }
@@ -150,8 +152,9 @@ def _part_table(title: str, parts: dict[str, Any], note: str) -> str:
 
 def _samples(evaluation: Evaluation) -> str:
     names = evaluation.row.names
-    step = max(1, len(names) // SAMPLES)
-    figures = "".join(_figure(evaluation, name) for name in names[::step][:SAMPLES])
+    count = min(SAMPLES, len(names))
+    chosen = [names[(2 * i + 1) * len(names) // (2 * count)] for i in range(count)]
+    figures = "".join(_figure(evaluation, name) for name in chosen)
     return f'<h2>Samples</h2>{_legend(evaluation)}<div class="samples">{figures}</div>'
 
 
@@ -160,7 +163,7 @@ def _legend(evaluation: Evaluation) -> str:
     parts += ["real image"] if evaluation.row.ssim else []
     parts += ["image judged"]
     parts += ["the same with outlines: of the mask green, of the segmenter yellow"] if evaluation.segmented else []
-    return f'<p class="quiet">From left to right: {"; ".join(parts)}.</p>'
+    return f'<p class="quiet">In reading order: {"; ".join(parts)}.</p>'
 
 
 def _extremes(evaluation: Evaluation) -> str:
@@ -189,7 +192,8 @@ def _figure(evaluation: Evaluation, name: str) -> str:
         seen = outlined(outlined(image, mask, TRUE_COLOUR), evaluation.segmented[name], SEEN_COLOUR)
         shown.append(("outlines", seen))
     pictures = "".join(f'<img alt="{alt} of {escape(name)}" src="{data_uri(p)}">' for alt, p in shown)
-    return f"<figure><div>{pictures}</div><figcaption>{_caption(evaluation, name)}</figcaption></figure>"
+    block = f'<div class="p{len(shown)}">{pictures}</div>'
+    return f"<figure>{block}<figcaption>{_caption(evaluation, name)}</figcaption></figure>"
 
 
 def _caption(evaluation: Evaluation, name: str) -> str:

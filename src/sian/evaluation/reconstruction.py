@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -176,7 +176,7 @@ def evaluate_reconstruction(
     first = made.masks.read(made.masks.names[0])
     masks = made.masks if tools.segmenter is not None else None
     settings = {"style": made.style, "noise": noise, "window": len(first), "inputs": dict(inputs or {})}
-    return evaluate(
+    finished = evaluate(
         made.fake,
         made.real,
         masks,
@@ -187,6 +187,7 @@ def evaluate_reconstruction(
         settings=settings,
         report=report,
     )
+    return replace(finished, collections={**finished.collections, "masks": made.masks})  # pictures show them anyway
 
 
 def model_painter(model: Model, noise: float = 0.0) -> Painter:
