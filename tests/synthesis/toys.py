@@ -14,12 +14,12 @@ from sian.synthesis.styles import OrganStyles, Styles, make_part
 
 STYLE_DIM = 6
 GENERATOR = {
-    "channels": (8, 8, 8, 6, 4, 4, 2),
-    "hidden": (4, 4, 4, 4, 4, 3, 2),
+    "channels": [8, 8, 8, 6, 4, 4, 2],
+    "hidden": [4, 4, 4, 4, 4, 3, 2],
     "style_dim": STYLE_DIM,
     "padding": "reflect",
     "downsampling": "area",
-    "noise_blocks": (4, 5, 6),
+    "noise_blocks": [4, 5, 6],
     "plain_skips": 2,
 }
 ENCODER = {"width": 2, "statistics": True}

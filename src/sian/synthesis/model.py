@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -15,7 +16,7 @@ from sian.errors import BadInput, MissingResource, warn
 from sian.files import read_image
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
-from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter
+from sian.networks import LEVELS, REFERENCE_SIZE, STRIDE, Painter, build_painter
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
@@ -240,9 +241,12 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Model:
         arguments = content.info.recipe
         with torch.device("meta"):  # shapes alone: no random weights, and no memory for what a forged recipe asks for
             painter = build_painter(arguments["generator"], arguments["encoder"], spectral=False)
+        if len(painter.generator.blocks) != len(LEVELS):
+            raise ValueError(f"found {len(painter.generator.blocks)} blocks, expected {len(LEVELS)}")
         painter.load_state_dict(content.weights, assign=True)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or ["?"])[:2][-1].strip()  # the first line only names the class
+        line = (str(error).splitlines() or ["?"])[:2][-1]  # the first of several only names the class
+        reason = shorten(line, 120, placeholder=" ...")
         raise BadInput(f"{path}: its weights do not fit its recipe ({reason}); export the model again") from None
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(content.info, painter, _styles(path, content, painter), content.sha256).to(device)
