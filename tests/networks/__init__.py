@@ -1,1 +1,5 @@
 """Tests of the networks."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.networks.contract")

@@ -28,7 +28,7 @@ def noise_at(seed: int, level: int, y: int, x: int, height: int, width: int) -> 
     """Noise of one level's window.
 
     Args:
-        seed: of the image.
+        seed: of the image; its low 61 bits count.
         level: the generator's level, 0 at full size.
         y: the window's first row, in that level's pixels, may be negative.
         x: the window's first column.
