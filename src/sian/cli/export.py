@@ -31,7 +31,7 @@ def export(
     from sian.synthesis.export import export_run
 
     aliases = dict(pair.partition("=")[::2] for pair in alias or [])
-    if not all(aliases.values()):
+    if not all(aliases) or not all(aliases.values()):
         raise BadInput(f"--alias: expected NEW=ORGAN, found {alias}; write e.g. --alias lung=liver")
     numbers = {}
     if metrics is not None:
@@ -39,6 +39,8 @@ def export(
             numbers = json.loads(metrics.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise BadInput(f"{metrics}: expected the JSON of `sian evaluate --json`, found {error}") from None
+        if not isinstance(numbers, dict):
+            raise BadInput(f"{metrics}: expected the JSON object of `sian evaluate --json`, found {numbers!r:.60}")
     source = open_dataset(data).split(split)
     with console.progress("batch norm and style bank", "steps") as report:
         path = export_run(
