@@ -178,14 +178,13 @@ def test_a_mask_agrees_with_itself(mask: np.ndarray) -> None:
 
 @settings(max_examples=20)
 @given(pairs)
-def test_sparse_counting_equals_dense(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    dense = overlaps(*pair)
+def test_ids_too_large_for_one_key_sort_alike(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    plain = overlaps(*pair)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlaps_module, "DENSE_TABLE", 0)
-        patch.setattr(overlaps_module, "DENSE_IDS", 0)
-        sparse = overlaps(*pair)
+        patch.setattr(overlaps_module, "LARGEST_KEY", 0)
+        huge = overlaps(*pair)
     for name in ("true_ids", "pred_ids", "true_areas", "pred_areas", "true_index", "pred_index", "shared"):
-        np.testing.assert_array_equal(getattr(sparse, name), getattr(dense, name))
+        np.testing.assert_array_equal(getattr(huge, name), getattr(plain, name))
 
 
 def test_parts_of_the_table_equal_the_functions(pair: tuple[np.ndarray, np.ndarray]) -> None:

@@ -1,7 +1,7 @@
 """How the nuclei of two instance masks overlap: one sparse table that every mask metric reads.
 
-Counting pairs of ids once costs a few milliseconds on a 1000 x 1000 tile; comparing binary masks pair by
-pair, as is widely done, costs seconds.
+Both masks are read once, as runs of pixels in which neither changes, and the runs are summed by pair of ids: a few
+milliseconds on a 1000 x 1000 tile. Comparing binary masks pair by pair, as is widely done, costs seconds.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     from sian.evaluation.arrays import Floats, Ints, Mask
 
-DENSE_TABLE = 4_000_000  # up to so many (true, pred) cells, counting beats sorting
-DENSE_IDS = 1 << 24  # up to this largest id, a look-up table beats sorting
+LARGEST_KEY = 2**63  # a pair of ids and a length are sorted as one integer below this
 
 
 @dataclass(frozen=True)
@@ -79,45 +78,58 @@ def overlaps(true: Mask, pred: Mask) -> Overlaps:
         BadInput: not integers, negative ids, not two-dimensional, or two different sizes.
     """
     true, pred = check_pair(true, pred)
-    inside = true.ravel() != 0
-    true_values, pred_values = true.ravel()[inside], _foreground(pred)
-    under = pred.ravel()[inside]  # what the prediction has where the truth has a nucleus
-    both = under != 0
-    true_ids, true_areas, true_ranks = _count(true_values, true_values[both])
-    pred_ids, pred_areas, pred_ranks = _count(pred_values, under[both])
-    true_index, pred_index, shared = _count_pairs(true_ranks, pred_ranks, len(true_ids), len(pred_ids))
-    return Overlaps(true_ids, pred_ids, true_areas, pred_areas, true_index, pred_index, shared)
+    rows, columns, pixels = _sum_pairs(*_runs(true.ravel(), pred.ravel()))
+    true_ids, true_areas = _areas(rows, pixels)
+    pred_ids, pred_areas = _areas(columns, pixels)
+    both = (rows != 0) & (columns != 0)
+    true_index, pred_index = np.searchsorted(true_ids, rows[both]), np.searchsorted(pred_ids, columns[both])
+    return Overlaps(true_ids, pred_ids, true_areas, pred_areas, true_index, pred_index, pixels[both])
 
 
-def _foreground(mask: Mask) -> Mask:
-    """The ids of all nuclear pixels, in reading order."""
-    flat = mask.ravel()
-    values: Mask = flat[flat != 0]
-    return values
+def _runs(true: Mask, pred: Mask) -> tuple[Ints, Ints, Ints]:
+    """Runs of pixels, in reading order, in which neither mask changes: both ids and the length; empty runs left out."""
+    if not true.size:
+        return (np.zeros(0, np.int64),) * 3
+    changes = np.empty(true.size, bool)
+    changes[0] = True
+    np.not_equal(true[1:], true[:-1], out=changes[1:])
+    changes[1:] |= pred[1:] != pred[:-1]
+    starts = np.flatnonzero(changes)
+    rows, columns = true[starts].astype(np.int64), pred[starts].astype(np.int64)
+    lengths = np.diff(starts, append=true.size)
+    inside = (rows | columns) != 0
+    return rows[inside], columns[inside], lengths[inside]
 
 
-def _count(values: Mask, shared: Mask) -> tuple[Ints, Ints, Ints]:
-    """Ids and areas of the nuclei in `values`, and the rank (0..n-1) of each id in `shared`."""
-    if values.size and values.max() > DENSE_IDS:
-        ids, areas = np.unique(values, return_counts=True)
-        return ids.astype(np.int64), areas, np.searchsorted(ids, shared)
-    counts = np.bincount(values, minlength=1)
-    ids = np.flatnonzero(counts)
-    ranks = np.cumsum(counts > 0) - 1
-    return ids, counts[ids], ranks[shared]
+def _sum_pairs(rows: Ints, columns: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints]:
+    """Which (row id, column id) pairs occur, in order, and their lengths together."""
+    if not rows.size:
+        return rows, columns, lengths
+    width, bits = int(columns.max()) + 1, int(lengths.max()).bit_length()
+    if (int(rows.max()) + 1) * width << bits >= LARGEST_KEY:
+        return _sum_large_pairs(rows, columns, lengths)
+    packed = np.sort(((rows * width + columns) << bits) | lengths)  # a third of the time of sorting by index
+    keys, sorted_lengths = packed >> bits, packed & ((1 << bits) - 1)
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    row, column = np.divmod(keys[first], width)
+    return row, column, np.add.reduceat(sorted_lengths, first)
 
 
-def _count_pairs(rows: Ints, columns: Ints, n_rows: int, n_columns: int) -> tuple[Ints, Ints, Ints]:
-    """Which (row, column) pairs occur, in order, and how often."""
-    keys = rows * n_columns + columns
-    if n_rows * n_columns <= DENSE_TABLE:
-        table = np.bincount(keys, minlength=1)
-        pairs = np.flatnonzero(table)
-        counts = table[pairs]
-    else:
-        pairs, counts = np.unique(keys, return_counts=True)
-    row, column = np.divmod(pairs, max(n_columns, 1))
-    return row, column, counts
+def _sum_large_pairs(rows: Ints, columns: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints]:
+    """The same for ids that do not fit into one integer together with a length."""
+    order = np.lexsort((columns, rows))
+    rows, columns = rows[order], columns[order]
+    first = np.flatnonzero(np.diff(rows, prepend=-1) | np.diff(columns, prepend=-1))
+    return rows[first], columns[first], np.add.reduceat(lengths[order], first)
+
+
+def _areas(ids: Ints, pixels: Ints) -> tuple[Ints, Ints]:
+    """The nuclei among the pairs, ascending, and the sum of each one's pixels."""
+    found, ranks = np.unique(ids, return_inverse=True)
+    areas = np.zeros(len(found), np.int64)
+    np.add.at(areas, ranks, pixels)
+    first = int(bool(len(found)) and found[0] == 0)  # the background is no nucleus
+    return found[first:], areas[first:]
 
 
 def check_pair(true: Mask, pred: Mask) -> tuple[Mask, Mask]:
