@@ -42,9 +42,10 @@ def test_unpooling_puts_values_where_pooling_took_them():
 
 
 @pytest.mark.parametrize("kind", [SegNet, UNet])
+@pytest.mark.parametrize("levels", [3, 5])
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 96)])
-def test_any_size(kind, size):
-    network = kind(width=2).eval()
+def test_any_size(kind, levels, size):
+    network = kind(width=2, levels=levels).eval()
     assert network(images(*size)).shape == (2, OUTPUTS[kind], *size)
 
 
@@ -64,7 +65,7 @@ def test_gradients_reach_every_parameter(kind):
 @pytest.mark.parametrize("kind", ["segnet", "unet"])
 def test_weights_are_a_function_of_the_seed_alone(kind):
     before = torch.random.get_rng_state()
-    first, second, other = (build(kind, 2, seed).state_dict() for seed in (1, 1, 2))
+    first, second, other = (build(kind, 2, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])

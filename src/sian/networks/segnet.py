@@ -24,19 +24,22 @@ class SegNet(nn.Module):
 
     Args:
         width: channels of the first resolution; the paper's is 64 (29.4 M parameters).
+        levels: how many of VGG16's five resolutions; the paper has all. Nothing passes by the coarsest one but
+            pooling indices, and at 1/32 a nucleus is smaller than a cell: fewer levels learn faster.
         classes: of the output.
     """
 
-    def __init__(self, width: int = 64, classes: int = CLASSES) -> None:
+    def __init__(self, width: int = 64, levels: int = 5, classes: int = CLASSES) -> None:
         super().__init__()
-        channels = [width * multiple for multiple in MULTIPLES]
+        channels = [width * multiple for multiple in MULTIPLES[:levels]]
+        counts = CONVOLUTIONS[:levels]
         before = [3, *channels[:-1]]
         after = [width, *channels[:-1]]  # the decoder's outputs: what the next finer resolution expects
         self.encoder = nn.ModuleList(
-            _chain([start, *[end] * count]) for start, end, count in zip(before, channels, CONVOLUTIONS, strict=True)
+            _chain([start, *[end] * count]) for start, end, count in zip(before, channels, counts, strict=True)
         )
         self.decoder = nn.ModuleList(
-            _chain([*[start] * count, end]) for start, end, count in zip(channels, after, CONVOLUTIONS, strict=True)
+            _chain([*[start] * count, end]) for start, end, count in zip(channels, after, counts, strict=True)
         )
         self.head = nn.Conv2d(width, classes, 3, padding=1)
 

@@ -24,11 +24,12 @@ class UNet(nn.Module):
 
     Args:
         width: channels of the first resolution.
+        levels: how many resolutions, each half the one before.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, levels: int = 5) -> None:
         super().__init__()
-        channels = [width * multiple for multiple in MULTIPLES]
+        channels = [width * multiple for multiple in MULTIPLES[:levels]]
         self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False)
         self.down = nn.ModuleList(
             ResidualBlock(start, end) for start, end in zip([width, *channels[:-1]], channels, strict=True)

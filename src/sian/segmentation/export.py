@@ -55,7 +55,7 @@ def export_run(
         raise BadInput(f"{run}: holds no checkpoint, expected a run of `sian segment train`; train first")
     recipe = SegmenterRecipe.load(run / "recipe.yaml")
     state, _ = checkpoint.read_state(found[-1])
-    network = build(recipe.network.kind, recipe.network.width, recipe.seed)
+    network = build(**recipe.network.model_dump(), seed=recipe.seed)
     network.load_state_dict(checkpoint.read_tensors(found[-1] / "average.safetensors"))
     average.estimate_batch_norm(network, _passes(network, tiles, recipe, report))
     facts = {**_facts(run, state), "dataset": info.name, "tiles": tiles.unique, "licence": info.licence}

@@ -87,7 +87,7 @@ class Segmenter:
 def untrained(kind: str, width: int, seed: int = 0) -> Segmenter:
     """A segmenter with initial weights, for trials and tests."""
     recipe = SegmenterRecipe.parse({"name": "untrained", "network": {"kind": kind, "width": width}}, "untrained")
-    return Segmenter(build(kind, width, seed).eval(), recipe, {})
+    return Segmenter(build(kind, width, seed=seed).eval(), recipe, {})
 
 
 def save(segmenter: Segmenter, path: str | Path, storage: Storage = "float16") -> Path:
@@ -132,7 +132,7 @@ def load(path: str | Path, device: str = "cpu") -> Segmenter:
         raise BadInput(f"{path}: no such file, expected a segmenter; make one with `sian segment train`")
     metadata, tensors = _read(path)
     recipe = SegmenterRecipe.parse(_plain_recipe(path, metadata), f"{path}: recipe")
-    network = build(recipe.network.kind, recipe.network.width)
+    network = build(**recipe.network.model_dump())
     try:
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
         facts = json.loads(metadata.get("training", "{}"))

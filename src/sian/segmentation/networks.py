@@ -12,17 +12,18 @@ from sian.networks.unet import UNet
 NETWORKS: dict[str, type[SegNet | UNet]] = {"segnet": SegNet, "unet": UNet}
 
 
-def build(kind: str, width: int, seed: int = 0) -> nn.Module:
+def build(kind: str, width: int, levels: int = 5, seed: int = 0) -> nn.Module:
     """A network with He's initial weights, which depend on the seed alone; the global random state stays.
 
     Args:
         kind: a key of `NETWORKS`.
         width: channels of the first resolution.
+        levels: how many resolutions.
         seed: the run's.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(seed, "segmenter"))
-        network = NETWORKS[kind](width=width)
+        network = NETWORKS[kind](width=width, levels=levels)
         for part in network.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")

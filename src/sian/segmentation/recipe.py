@@ -10,10 +10,11 @@ from sian.training.recipe import AverageSection, BaseRecipe, Section
 
 
 class NetworkSection(Section):
-    """Which network, and its channels at the first resolution."""
+    """Which network, its channels at the first resolution, and how many resolutions it has."""
 
     kind: Literal["segnet", "unet"] = "segnet"
     width: int = Field(default=64, ge=1)
+    levels: int = Field(default=5, ge=1, le=5)
 
 
 class DataSection(Section):

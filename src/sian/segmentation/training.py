@@ -74,8 +74,8 @@ def train(
     write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
 
     # Network, its average, optimiser, and where the last run of this folder stopped.
-    network = build(recipe.network.kind, recipe.network.width, recipe.seed)
-    averaged = build(recipe.network.kind, recipe.network.width, recipe.seed).requires_grad_(False)
+    network = build(**recipe.network.model_dump(), seed=recipe.seed)
+    averaged = build(**recipe.network.model_dump(), seed=recipe.seed).requires_grad_(False)
     adam = torch.optim.AdamW(
         _groups(network, recipe.optimiser.weight_decay), recipe.optimiser.rate, recipe.optimiser.betas
     )
