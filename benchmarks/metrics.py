@@ -2,7 +2,8 @@
 
     python benchmarks/metrics.py --weights ../shared/weights
 
-MONAI and torchmetrics come with the dev extra. Prints the table of docs/results/benchmarks.md, section Metrics.
+Times are the process' own CPU time, so that other work on the machine does not count. MONAI and torchmetrics come with
+the dev extra. Prints the table of docs/results/benchmarks.md, section Metrics.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, numpy {np.__version__}, {options.threads} thread(s), best of several runs\n")
+    print(f"torch {torch.__version__}, numpy {np.__version__}, {options.threads} thread(s), CPU time, best of runs\n")
     print("| what | ours | beside it | ratio |\n|---|---|---|---|")
     masks()
     similarity()
@@ -94,16 +95,16 @@ def distance(extractor: InceptionFeatures) -> None:
     rng = np.random.default_rng(0)
     images = list(rng.integers(0, 256, (2 * PAIRS, WINDOW, WINDOW, 3), dtype=np.uint8))
     extractor(images[:BATCH])
-    start = time.perf_counter()
+    start = time.process_time()
     features = extractor(images)
     value = fid(features[:PAIRS], features[PAIRS:])
-    ours = time.perf_counter() - start
-    start = time.perf_counter()
+    ours = time.process_time() - start
+    start = time.process_time()
     with torch.inference_mode():
         for first in range(0, len(images), BATCH):
             batch = np.stack(images[first : first + BATCH]).transpose(0, 3, 1, 2)
             extractor.network(torch.from_numpy(np.ascontiguousarray(batch)))
-    bare = time.perf_counter() - start
+    bare = time.process_time() - start
     row(f"FID, {PAIRS} + {PAIRS} images ({len(images) / ours:.1f} images/s)", ours, "the bare forward pass", bare)
     both = features[:PAIRS], features[PAIRS:]
     row("FID from features", best(lambda: fid(*both), 3))
@@ -112,12 +113,11 @@ def distance(extractor: InceptionFeatures) -> None:
 
 
 def best(function: Callable[[], object], runs: int) -> float:
-    function()
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 

@@ -49,6 +49,16 @@ def test_a_table_for_people(folders, inception, tmp_path: Path, capsys: pytest.C
     assert "report.html" in captured.err
 
 
+def test_names_without_a_partner_are_printed(folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake, real, _ = folders
+    for index in range(5):
+        (Path(real) / f"w{index}.png").rename(Path(real) / f"x{index}.png")
+    assert main(["evaluate", fake, "--real", real, "--no-fid", "-o", str(tmp_path / "r")]) == 0
+    printed = capsys.readouterr().out
+    assert "in fake but not in real: w0, w1, w2, w3, w4\n" in printed
+    assert "in real but not in fake: x0, x1, x2, x3, x4\n" in printed
+
+
 def test_data_sets_stand_for_folders(inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(toys.write_dataset(tmp_path / "data"))
     arguments = ["evaluate", data, "--real", data, "--masks", data, "--predicted", str(Path(data) / "masks")]

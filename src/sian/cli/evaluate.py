@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sian.evaluation.reconstruction import Reconstruction
 
 PROTOCOLS = ("folders", "reconstruction")
+NAMED = 8  # names without a partner that are printed; the report has all
 
 
 def evaluate(
@@ -102,11 +103,23 @@ def summary(result: dict[str, Any]) -> str:
         if value is not None:
             lines.append(f"{name:8}{_text(value):>18}{_text(result['floors'].get(name)):>18}")
     lines += [f"n = {result['n']} against {result['n_real']} real images"]
-    lines += [f"without a partner: {len(result['unpaired'])}"] if result["unpaired"] else []
+    lines += _unpaired(result["unpaired"])
     lines += [f"note: {sentence}" for sentence in result["warnings"]]
     copies = result.get("memorisation")
     lines += [f"possible copies of training images: {len(copies['flagged'])} of {copies['n']}"] if copies else []
     return "\n".join(lines)
+
+
+def _unpaired(entries: list[dict[str, str]]) -> list[str]:
+    """One line for each pair of sides that lack partners, naming the first few."""
+    sides: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        sides.setdefault((entry["in"], entry["not_in"]), []).append(entry["name"])
+    lines = []
+    for (found, missing), names in sides.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        lines.append(f"in {found} but not in {missing}: {', '.join(names[:NAMED])}{more}")
+    return lines
 
 
 def _text(value: Any) -> str:
