@@ -185,6 +185,14 @@ def test_confidence_draws_groups() -> None:
     assert confidence(Row(names, ["a"] * 12, [None] * 12, None, scores), None, [], 200) == {}
 
 
+def test_large_sets_get_no_interval_for_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sian.evaluation.comparison.MOST_RESAMPLED", 11)
+    names = [f"n{i}" for i in range(12)]
+    features = np.random.default_rng(0).normal(size=(12, 4))
+    row = Row(names, names, [None] * 12, features, dict.fromkeys(names, 0.5))
+    assert set(confidence(row, features, names, 5)) == {"ssim"}
+
+
 def test_halves_of_one_distribution_are_near_each_other() -> None:
     features = np.random.default_rng(0).normal(size=(400, 4))
     found = halves(features)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KID_SUBSET = 50  # images of a subset
 KID_SUBSETS = 100
+MOST_RESAMPLED = 1000  # images; a hundred more FIDs of larger sets would take longer than the evaluation
 METRICS = ("fid", "kid", "ssim", "dq", "sq", "pq", "aji", "dice", "f1")
 
 
@@ -118,8 +119,11 @@ def confidence(row: Row, real: Features | None, real_groups: list[str], rounds: 
     own mean.
 
     Returns:
-        (low, high) by metric; nothing when there are fewer than 3 groups.
+        (low, high) by metric; nothing when there are fewer than 3 groups, and none of FID and KID for more than
+        `MOST_RESAMPLED` images.
     """
+    if max(len(row.names), len(real_groups)) > MOST_RESAMPLED:
+        real = None
     groups = sorted(set(row.groups))
     if len(groups) < 3 or rounds < 1:
         return {}
