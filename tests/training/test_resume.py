@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
+from tests.training import toys
 
 from sian.errors import BadInput
 from sian.training import Hardware, train
 from sian.training.journal import read_journal
-from tests.training import toys
 
 CPU = Hardware("cpu")
 STEPS = 12  # images: six steps of two
@@ -36,3 +35,35 @@ def test_resumed_run_equals_straight_one(tiles, straight, tmp_path, workers):
     assert toys.differing(last, straight) == []
     assert {name.split("/")[0] for name in toys.tensors(last)} == {"average", "networks", "optimisers"}
     assert (last / "state.json").read_bytes() == (straight / "state.json").read_bytes()
+
+
+def test_another_recipe_is_refused_but_stages_may_change(tiles, straight, tmp_path):
+    run = straight.parents[1]
+    for changes, key in ({"seed": 1}, "seed"), ({"losses": {"colour": 2}}, "losses"):
+        with pytest.raises(BadInput, match=f"'{key}' differs"):
+            train(toys.recipe(stages=[toys.stage(STEPS)], **changes), tiles, run, resume=True, hardware=CPU)
+    shorter = toys.recipe(stages=[toys.stage(4)], every={"journal": 2})
+    assert train(shorter, tiles, run, resume=True, hardware=CPU) == straight  # it has gone further already
+
+
+def test_a_run_that_exists_is_not_overwritten(tiles, straight):
+    with pytest.raises(BadInput, match="--resume"):
+        train(toys.recipe(stages=[toys.stage(STEPS)]), tiles, straight.parents[1], hardware=CPU)
+
+
+def test_what_a_run_leaves(straight):
+    run = straight.parents[1]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoints",
+        "environment.json",
+        "recipe.yaml",
+        "samples",
+        "stats.jsonl",
+        "tensorboard",
+    ]
+    lines = read_journal(run / "stats.jsonl")
+    assert [line["images"] for line in lines] == [4, 8, 12]
+    assert {"gan", "discriminator", "lecam", "colour", "kld_nats", "images_per_second", "rate"} <= lines[0].keys()
+    assert {"style_change", "style_spread"} <= lines[-1].keys()
+    assert [path.name for path in (run / "samples").iterdir()] == ["000000012.png"]
+    assert all(bool(tensor.isfinite().all()) for tensor in toys.tensors(straight).values())

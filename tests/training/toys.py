@@ -74,9 +74,7 @@ def tiles(count: int = 2) -> list[Tile]:
     """Tiles with their layouts, each of its own organ."""
     organs = ("breast", "kidney", "liver")
     masks = [ellipses(number) for number in range(count)]
-    return [
-        Tile(f"tile-{n}", organs[n % 3], "ffpe", picture(mask, n), describe(mask)) for n, mask in enumerate(masks)
-    ]
+    return [Tile(f"tile-{n}", organs[n % 3], "ffpe", picture(mask, n), describe(mask)) for n, mask in enumerate(masks)]
 
 
 def write_folder(folder: Path, count: int = 2) -> Path:

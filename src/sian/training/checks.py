@@ -59,7 +59,7 @@ def check_finite(terms: Mapping[str, Tensor], total: Tensor, run: Path, images: 
     if not bool(torch.isfinite(total)):
         name = next((name for name, term in terms.items() if not bool(torch.isfinite(term))), "total")
         raise BadInput(
-            f"{run}: the loss '{name}' is {float(terms.get(name, total))} after {images} images; the last "
+            f"{run}: the loss '{name}' is {float(terms.get(name, total).detach())} after {images} images; the last "
             f"good checkpoint is kept; lower the learning rates ({rates}) or that loss' weight"
         )
 

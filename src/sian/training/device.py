@@ -56,7 +56,7 @@ def launch(hardware: Hardware) -> Fabric:
         )
     except ValueError as error:
         raise BadInput(f"{wish}: {_sentence(error)}; expected auto, cpu, cuda or mps, e.g. --device cpu") from None
-    except (RuntimeError, MisconfigurationException) as error:
+    except (RuntimeError, ImportError, MisconfigurationException) as error:
         raise MissingResource(f"{wish}: not on this machine ({_sentence(error)}); try --device cpu") from None
     fabric.launch()
     return fabric

@@ -1,0 +1,178 @@
+"""The loop's promises: what stops it, what it leaves, precision, frozen batch norm, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from tests.networks.vgg_state import small_vgg_state
+from tests.training import toys
+
+from sian.errors import BadInput, MissingResource
+from sian.training import Hardware, checkpoint, train
+from sian.training import loop as loop_module
+from sian.training.checks import check_finite, check_weights
+from sian.training.device import launch
+
+CPU = Hardware("cpu")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    return toys.tiles()
+
+
+@pytest.fixture(autouse=True)
+def _without_samples(monkeypatch):
+    """Painting the grid takes most of a toy run's time, and test_resume.py has it."""
+    picture = np.zeros((8, 8, 3), np.uint8)
+    monkeypatch.setattr(loop_module, "paint_grid", lambda *_: (picture, {"style_change": 0.0, "style_spread": 0.0}))
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tiles, tmp_path):
+    poisoned = toys.recipe(
+        optimiser={"generator_rate": 1e30}, stages=[toys.stage(40)], every={"checkpoint": 2, "journal": 1000}
+    )
+    with pytest.raises(BadInput) as caught:
+        train(poisoned, tiles, tmp_path / "run", hardware=CPU)
+    sentence = str(caught.value)
+    assert str(tmp_path / "run") in sentence
+    assert "optimiser.generator_rate" in sentence
+    assert "\n" not in sentence
+    for kept in checkpoint.found(tmp_path / "run" / "checkpoints"):
+        assert all(bool(tensor.isfinite().all()) for tensor in toys.tensors(kept).values())
+
+
+def test_terms_are_named_and_weights_checked(tmp_path):
+    terms = {"gan": torch.tensor(1.0), "kld": torch.tensor(float("nan"), requires_grad=True)}
+    with pytest.raises(BadInput, match="'kld' is nan after 12 images"):
+        check_finite(terms, sum(terms.values()), tmp_path, 12, "rate")
+    check_finite(terms, terms["gan"], tmp_path, 12, "rate")
+    layer = torch.nn.Linear(2, 2)
+    check_weights({"painter": layer}, tmp_path, 8, "rate")
+    layer.bias.data[1] = float("inf")
+    with pytest.raises(BadInput, match="painter's bias is no longer finite after 8 images"):
+        check_weights({"painter": layer}, tmp_path, 8, "rate")
+
+
+def test_bf16_mixed_on_the_cpu(tiles, tmp_path):
+    recipe = toys.recipe(stages=[toys.stage(2)], losses={"perceptual": 1})
+    save_file(small_vgg_state(), tmp_path / "vgg19.safetensors", {"activation_scale": "normalised"})
+    hardware = Hardware("cpu", precision="bf16-mixed")
+    last = train(recipe, tiles, tmp_path / "run", hardware=hardware, weights=tmp_path, trust_weights=True)
+    found = toys.tensors(last)
+    assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in found.values())
+    assert all(bool(tensor.isfinite().all()) for tensor in found.values())
+
+
+def test_weights_that_are_not_vgg19_are_one_sentence(tiles, tmp_path):
+    state = small_vgg_state()
+    del state["conv4_1.weight"]
+    save_file(state, tmp_path / "vgg19.safetensors", {"activation_scale": "normalised"})
+    recipe = toys.recipe(losses={"perceptual": 1})
+    with pytest.raises(BadInput, match=r"vgg19\.safetensors: .*conv4_1\.weight"):
+        train(recipe, tiles, tmp_path / "run", hardware=CPU, weights=tmp_path, trust_weights=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_frozen_batch_norm_keeps_its_statistics(tiles, tmp_path):
+    run, stages = tmp_path / "run", [toys.stage(4)]
+    first = toys.tensors(train(toys.recipe(stages=stages), tiles, run, hardware=CPU))
+    stages.append(toys.stage(4, size=96, frozen_batch_norm=True))
+    last = toys.tensors(train(toys.recipe(stages=stages), tiles, run, resume=True, hardware=CPU))
+    statistics = [name for name in first if "running_" in name or "num_batches" in name]
+    assert len(statistics) > 40
+    assert [name for name in statistics if not torch.equal(first[name], last[name])] == []
+    assert not torch.equal(
+        first["networks/painter.generator.to_rgb.weight"], last["networks/painter.generator.to_rgb.weight"]
+    )
+
+
+def test_nothing_is_written_when_the_schedule_is_impossible(tmp_path):
+    with pytest.raises(BadInput, match="at least 512 x 512 px"):
+        train(toys.recipe(stages=[toys.stage(4, size=512)]), toys.tiles(1), tmp_path / "run", hardware=CPU)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("hardware", "kind"),
+    [(Hardware("gpu9"), BadInput), (Hardware("cpu", precision="3-bit"), BadInput), (Hardware("tpu"), MissingResource)],
+)
+def test_devices_that_are_not_there(hardware, kind):
+    with pytest.raises(kind, match="--device cpu") as caught:
+        launch(hardware)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_processes_see_the_same_samples_together(tiles):
+    """Two ranks' halves make one process' batches."""
+    recipe = toys.recipe(stages=[toys.stage(8, batch=4)])
+    (one,), (two,) = (loop_module._schedule(recipe, tiles, n) for n in (1, 2))
+    whole = loop_module._RankView(one.sampler, 4, 0, 1)
+    halves = [loop_module._RankView(two.sampler, 2, rank, 2) for rank in (0, 1)]
+    for batch in range(3):
+        expected = [whole.sample(batch * 4 + k).image for k in range(4)]
+        found = [half.sample(batch * 2 + k).image for half in halves for k in range(2)]
+        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(BadInput, match="multiple of 3"):
+        loop_module._schedule(recipe, tiles, 3)
+
+
+DISTRIBUTED = """
+import sys, torch
+from pathlib import Path
+from sian.training import Hardware, train
+from sian.training import loop
+from tests.training import toys
+
+folder, rank = Path(sys.argv[1]), []
+setup = loop.launch
+def launch(hardware):
+    fabric = setup(hardware)
+    rank.append(fabric.global_rank)
+    return fabric
+loop.launch = launch
+built = []
+build_painter, build_discriminator = loop.build_painter, loop.build_discriminator
+def keep(build):
+    def wrapped(*arguments, **keywords):
+        built.append(build(*arguments, **keywords))
+        return built[-1]
+    return wrapped
+loop.build_painter, loop.build_discriminator = keep(build_painter), keep(build_discriminator)
+train(toys.recipe(stages=[toys.stage(8, batch=4)]), toys.tiles(), folder / "run", hardware=Hardware("cpu", devices=2))
+from safetensors.torch import save_file
+names = ("painter", "average", "discriminator")
+tensors = {f"{name}.{k}": p.detach().contiguous() for name, net in zip(names, built) for k, p in net.named_parameters()}
+save_file(tensors, folder / f"rank{rank[0]}.safetensors")
+"""
+
+
+def test_two_processes_keep_equal_weights(tmp_path):
+    """DDP on two CPU processes: finite weights, the same on both."""
+    from safetensors.torch import load_file
+
+    script = tmp_path / "distributed.py"
+    script.write_text(DISTRIBUTED, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1)]
+    assert ranks[0].keys() == ranks[1].keys()
+    assert [name for name in ranks[0] if not torch.equal(ranks[0][name], ranks[1][name])] == []
+    assert all(bool(tensor.isfinite().all()) for tensor in ranks[0].values())
+    saved = toys.tensors(tmp_path / "run" / "checkpoints" / "000000008")
+    assert torch.equal(
+        saved["networks/discriminator.scales.0.score.weight"], ranks[0]["discriminator.scales.0.score.weight"]
+    )
+    assert json.loads((tmp_path / "run" / "checkpoints" / "000000008" / "state.json").read_text())["step"] == 2

@@ -1,0 +1,154 @@
+"""Each loss worked out by hand or by NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.training import toys
+
+from sian.networks import build_discriminator
+from sian.training import augmentation, losses
+from sian.training.step import Batch, ScoreAverages, discriminator_loss, generator_loss
+
+
+def t(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def scales(*scores: torch.Tensor) -> list[list[torch.Tensor]]:
+    """Discriminator outputs of two feature maps that do not matter, and the scores."""
+    return [[t(0.0), t(0.0), score] for score in scores]
+
+
+def test_hinge():
+    real, fake = scales(t(2.0, 0.5), t(-1.0, 1.0, 4.0)), scales(t(-2.0, 0.0), t(1.0, -0.5, -3.0))
+    # Scale 1: mean(0, .5) + mean(0, 1) = .75; scale 2: mean(2, 0, 0) + mean(2, .5, 0) = 2/3 + 2.5/3 = 1.5
+    assert float(losses.discriminator_hinge(real, fake)) == pytest.approx((0.75 + 1.5) / 2)
+    assert float(losses.generator_hinge(fake)) == pytest.approx(-(-1.0 + -2.5 / 3) / 2)
+
+
+def test_feature_matching_sums_layers_averages_scales_and_leaves_the_scores_out():
+    real = [[t(0, 0), t(1, 1, 1, 1), t(9)], [t(0, 2), t(3), t(9)]]
+    fake = [[t(1, 3), t(0, 0, 0, 2), t(-9)], [t(0, 0), t(7), t(-9)]]
+    # Scale 1: 2 + 1; scale 2: 1 + 4; averaged over two scales.
+    assert float(losses.feature_matching(real, fake)) == pytest.approx((3 + 5) / 2)
+
+
+def test_feature_matching_has_no_gradient_for_the_real():
+    real, fake = t(1.0, 2.0).requires_grad_(), t(0.0, 0.0).requires_grad_()
+    losses.feature_matching([[real, t(0)]], [[fake, t(0)]]).backward()
+    assert real.grad is None
+    assert fake.grad.tolist() == [-0.5, -0.5]
+
+
+def test_perceptual_weighs_layers():
+    real, fake = {"a": t(0, 0), "b": t(1)}, {"a": t(1, 3), "b": t(4)}
+    assert float(losses.perceptual(real, fake, {"a": 0.5, "b": 10})) == pytest.approx(0.5 * 2 + 10 * 3)
+
+
+def test_kld():
+    mean, log_variance = torch.tensor([[1.0, 0.0], [2.0, -1.0]]), torch.tensor([[0.0, 0.0], [math.log(4), 0.0]])
+    # KL(N(m, v) | N(0, 1)) = (m^2 + v - 1 - log v) / 2
+    by_hand = [[0.5, 0.0], [(4 + 4 - 1 - math.log(4)) / 2, 0.5]]
+    np.testing.assert_allclose(losses.kld_per_dimension(mean, log_variance), by_hand, rtol=1e-6)
+    total = sum(map(sum, by_hand))
+    assert float(losses.kld(mean, log_variance, "sum")) == pytest.approx(total)
+    assert float(losses.kld(mean, log_variance, "mean")) == pytest.approx(total / 2)
+    monte_carlo = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, (0.5 * log_variance).exp()), torch.distributions.Normal(0.0, 1.0)
+    )
+    torch.testing.assert_close(losses.kld_per_dimension(mean, log_variance), monte_carlo)
+
+
+def test_kld_free_nats_are_counted_a_dimension():
+    mean, log_variance = torch.tensor([[2.0, 0.2], [0.0, 0.0]]), torch.zeros(2, 2)
+    # Means over the batch: 1 and 0.01 nats; 0.1 of each is free.
+    assert float(losses.kld(mean, log_variance, "mean", 0.1)) == pytest.approx(0.9)
+    assert float(losses.kld(mean, log_variance, "sum", 0.1)) == pytest.approx(1.8)
+
+
+def test_style_regularisation_is_equation_2():
+    mean = torch.tensor([[1.0, 4.0], [3.0, 0.0]])  # batch mean (2, 2)
+    loss = losses.style_regularisation(mean, "sum")
+    assert float(loss) == pytest.approx(((1 + 2) + (1 + 2)) / 2)
+    assert float(losses.style_regularisation(mean, "mean")) == pytest.approx((1 + 2 + 1 + 2) / 4)
+    three = torch.tensor([[0.0], [0.0], [3.0]], requires_grad=True)  # batch mean 1; signs - - +
+    losses.style_regularisation(three, "sum").backward()
+    assert three.grad[:, 0].tolist() == pytest.approx([-1 / 3 + 1 / 9, -1 / 3 + 1 / 9, 1 / 3 + 1 / 9])
+
+
+def test_colour_compares_block_means():
+    random = np.random.default_rng(0)
+    real, fake = random.normal(size=(2, 2, 3, 32, 48)).astype(np.float32)
+    means = [x.reshape(2, 3, 2, 16, 3, 16).mean((3, 5)) for x in (real, fake)]
+    expected = np.abs(means[0] - means[1]).mean()
+    assert float(losses.colour(torch.from_numpy(real), torch.from_numpy(fake))) == pytest.approx(expected, abs=1e-6)
+
+
+def test_lecam_is_equation_3_one_sided():
+    # relu(real - fake's average)^2 + relu(real's average - fake)^2
+    loss = losses.lecam(t(1.0, -2.0), t(0.5, -1.0), average_real=1.5, average_fake=-1.0)
+    assert float(loss) == pytest.approx((2.0**2 + 0) / 2 + (1.0**2 + 2.5**2) / 2)
+
+
+def test_running_scores_move_by_a_hundredth():
+    scores = ScoreAverages(1.0, -1.0)
+    scores.update(2.0, 0.0)
+    assert (scores.real, scores.fake) == pytest.approx((1.01, -0.99))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    random = torch.Generator().manual_seed(0)
+    image, layout = torch.rand(2, 3, 64, 64, generator=random), torch.rand(2, 19, 64, 64, generator=random)
+    return Batch(image, layout, image, image, [], augmentation.draw(2, 64, 0, 0, random))
+
+
+@pytest.mark.parametrize("condition", ["layout", "semantic"])
+def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
+    bare = build_discriminator({"width": 2, "layers": 2, "condition": condition}).eval().requires_grad_(False)
+    fake, style = batch.image.flip(0), (t(1.0, 2.0)[:, None], t(0.0, 0.5)[:, None])
+    weights = toys.recipe(losses={"feature_matching": 3, "kld": 0.2, "regularisation": 0.7, "colour": 5}).losses
+    found = generator_loss(batch, fake, style, bare, None, weights, 0)
+    seen = batch.layout[:, : 19 if condition == "layout" else 1]
+    real_out, fake_out = (bare(torch.cat([image, seen], 1)) for image in (batch.image, fake))
+    expected = {
+        "gan": losses.generator_hinge(fake_out),
+        "feature_matching": 3 * losses.feature_matching(real_out, fake_out),
+        "kld": 0.2 * losses.kld(*style, "mean"),
+        "regularisation": 0.7 * losses.style_regularisation(style[0], "sum"),
+        "colour": 5 * losses.colour(batch.image, fake),
+    }
+    assert {key: float(value) for key, value in found.terms.items()} == pytest.approx(
+        {key: float(value) for key, value in expected.items()}
+    )
+    assert float(found.total) == pytest.approx(sum(map(float, expected.values())))
+    averages = ScoreAverages(0.5, -0.5)
+    of_discriminator = discriminator_loss(batch, fake, bare, bare, 0.3, averages)
+    hinge = losses.discriminator_hinge(real_out, fake_out)
+    lecam = sum(
+        losses.lecam(r[-1], f[-1], averages.real, averages.fake) for r, f in zip(real_out, fake_out, strict=True)
+    )
+    assert float(of_discriminator.total) == pytest.approx(float(hinge + 0.3 * lecam / 2), rel=1e-5)
+
+
+class Halves(torch.nn.Module):
+    """Stands in for VGG19: one layer that is half of the image."""
+
+    layer_weights = {"relu1_1": 2.0}  # noqa: RUF012 - as on the real one
+
+    def forward(self, image):
+        return {"relu1_1": image / 2}
+
+
+def test_perceptual_term_every_other_step_counts_twice(batch):
+    bare = build_discriminator({"width": 2, "layers": 2}).requires_grad_(False)
+    style = (torch.zeros(2, 1), torch.zeros(2, 1))
+    weights = toys.recipe(losses={"perceptual": 6, "perceptual_every": 2}).losses
+    terms = [generator_loss(batch, batch.image.flip(0), style, bare, Halves(), weights, k).terms for k in range(3)]
+    expected = 6 * 2 * 2 * float((batch.image - batch.image.flip(0)).abs().mean()) / 2
+    assert float(terms[0]["perceptual"]) == float(terms[2]["perceptual"]) == pytest.approx(expected)
+    assert "perceptual" not in terms[1]
