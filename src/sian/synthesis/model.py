@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from textwrap import shorten
@@ -127,13 +128,8 @@ class Model:
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)])
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         images = [
-            paint(
-                self.painter.generator,
-                mask if isinstance(mask, Layout) else describe(mask),
-                vector,
-                Noise(seed + number, noise, origin),
-            )
-            for number, mask in enumerate(several)
+            paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin))
+            for number, layout in enumerate(_layouts(several))
         ]
         return images if isinstance(masks, Sequence) else images[0]
 
@@ -287,6 +283,22 @@ def _checked_masks(masks: Mask | Layout | Sequence[Mask | Layout]) -> list[NDArr
     if not isinstance(masks, Sequence):
         return [masks if isinstance(masks, Layout) else check_mask(masks)]
     return [m if isinstance(m, Layout) else check_mask(m, f"mask {place} of the list") for place, m in enumerate(masks)]
+
+
+def _layouts(masks: Sequence[NDArray[np.int32] | Layout]) -> Iterator[Layout]:
+    """The masks' layouts; while one is painted, the next is described."""
+    with ThreadPoolExecutor(1) as ahead:
+        coming = [ahead.submit(_layout, mask) for mask in masks[:1]]
+        for following in masks[1:]:
+            ready = coming.pop().result()
+            coming.append(ahead.submit(_layout, following))
+            yield ready
+        for last in coming:
+            yield last.result()
+
+
+def _layout(mask: NDArray[np.int32] | Layout) -> Layout:
+    return mask if isinstance(mask, Layout) else describe(mask)
 
 
 def _parse_mixture(text: str) -> dict[str, float]:
