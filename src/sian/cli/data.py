@@ -1,4 +1,4 @@
-"""``sian data``: import annotated tiles into a data set on disk, and look at one."""
+"""``sian data``: import annotated tiles into a data set on disk, look at one, export one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from sian.data.importing import ImportReport
     from sian.data.inspecting import Inspection, ItemFacts
 
-app = typer.Typer(help="Annotated tiles: import them into a data set on disk, inspect one.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Annotated tiles: import them into a data set on disk, inspect and export one.", rich_markup_mode=None
+)
 
 COLUMNS = (
     *("id", "split", "organ", "prep.", "mpp", "size", "ids", "nuclei", "median px"),
@@ -23,7 +25,7 @@ COLUMNS = (
 
 @app.callback()
 def _group() -> None:
-    """Annotated tiles: import them into a data set on disk, inspect one."""
+    """Annotated tiles: import them into a data set on disk, inspect and export one."""
 
 
 @app.command("import")
@@ -39,8 +41,9 @@ def import_(
 ) -> None:
     """Import annotated tiles into a data set on disk; safe to rerun.
 
-    Reads MoNuSeg's folders (ImageScope XML + tif), images/ + masks/, and NAME.png beside NAME_labels.png or
-    NAME.xml. Everything is checked before anything is written.
+    Reads MoNuSeg's folders (ImageScope XML + tif), images/ + masks/, NAME.png beside NAME_labels.png, NAME.xml,
+    NAME.mat or NAME.geojson, and the other formats that `sian data formats` lists. Everything is checked before
+    anything is written.
     """
     from sian.data.importing import import_dataset
 
@@ -57,6 +60,52 @@ def import_(
             report=report,
         )
     _say_import(result)
+
+
+@app.command("export")
+def export(
+    dataset: Annotated[Path, typer.Argument(help="The data set.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to make; new or empty.", show_default=False)],
+    format_: Annotated[str, typer.Option("--format", help="`sian data formats` lists them.", show_default=False)],
+    split: Annotated[str | None, typer.Option(help="Only the items of this split, e.g. train.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write a data set in the format of other programs; `sian data import` reads it back.
+
+    The folder appears when it is whole. provenance.json in it says where every image comes from.
+    """
+    from sian.data import export_dataset, open_dataset
+
+    data = open_dataset(dataset)
+    with console.progress("exporting") as report:
+        result = export_dataset(data.split(split) if split else data, out, format_, report=report)
+    if json:
+        console.print_json(
+            {
+                "format": "sian.export/1",
+                "folder": result.folder,
+                "written": result.format.name,
+                "items": result.items,
+                "nuclei": result.nuclei,
+                "losses": result.format.losses,
+            }
+        )
+        return
+    console.out(f"{result.folder}: {_count(result.items, 'item')}, {result.nuclei:,} nuclei, as {result.format.name}")
+    console.out(result.format.losses)
+
+
+@app.command("formats")
+def formats(json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """List the formats of `sian data export`: what each is, and what it can't hold."""
+    from sian.data.formats import FORMATS
+
+    if json:
+        listed = [{"name": f.name, "describes": f.describes, "losses": f.losses} for f in FORMATS.values()]
+        console.print_json({"format": "sian.formats/1", "formats": listed})
+        return
+    for known in FORMATS.values():
+        console.out(f"{known.name}\n    {known.describes}\n    {known.losses}")
 
 
 @app.command("inspect")

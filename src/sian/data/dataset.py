@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sian.errors import BadInput, nearest
 from sian.files import read_image
 from sian.masks import read_mask
+from sian.masks.checking import MAX_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,6 +68,7 @@ class Item(BaseModel):
         style: for synthetic items, the style that was asked for.
         seed: for synthetic items.
         plan: for synthetic items, the item's number in its plan.
+        classes: ids by class name, of the nuclei whose class is known; None if nobody said.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -93,6 +95,7 @@ class Item(BaseModel):
     style: str | list[float] | dict[str, float] | None = None
     seed: int | None = None
     plan: int | None = None
+    classes: dict[str, list[int]] | None = None
 
     @field_validator("id")
     @classmethod
@@ -108,6 +111,21 @@ class Item(BaseModel):
         if path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value or len(path.parts) < 1:
             raise ValueError(f"path {value!r} leaves the data set")
         return value
+
+    @field_validator("classes")
+    @classmethod
+    def _one_class_a_nucleus(cls, value: dict[str, list[int]] | None) -> dict[str, list[int]] | None:
+        listed = [number for ids in (value or {}).values() for number in ids]
+        if len(set(listed)) != len(listed) or any(not 0 < number <= MAX_ID for number in listed):
+            raise ValueError("found an id in two classes, or one below 1")
+        if any(not name.strip() for name in value or {}):
+            raise ValueError("found a class without a name")
+        return value
+
+    @property
+    def class_by_id(self) -> dict[int, str]:
+        """The class name of each nucleus whose class is known."""
+        return {number: name for name, ids in (self.classes or {}).items() for number in ids}
 
 
 class DatasetInfo(BaseModel):

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sian.data.dataset import ID_PATTERN, PREPARATIONS, Dataset, DatasetInfo, Item, open_dataset
+from sian.data.formats import ANNOTATION_READERS
 from sian.data.imagescope import read_imagescope
-from sian.data.sources import Collection, Pair, find_pairs
+from sian.data.pairs import Annotated, Collection, Pair
+from sian.data.provenance import restored
+from sian.data.sources import find_pairs
 from sian.data.writing import DatasetWriter, check_target, is_intact
 from sian.errors import BadInput, nearest
 from sian.files import read_image, sha256_file, sha256_pixels
@@ -21,7 +25,7 @@ from sian.masks import decode_mask_png, encode_mask_png, nucleus_ids, rasterize,
 from sian.masks.files import MAX_PNG_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -117,9 +121,11 @@ def _info(collection: Collection, name: str | None, licence: str | None, mpp: fl
     known = {pair.mpp for pair in collection.pairs}
     return DatasetInfo(
         name=name or collection.name,
-        mpp=mpp or (known.pop() if len(known) == 1 else None),
+        mpp=mpp or collection.mpp or (known.pop() if len(known) == 1 else None),
         licence=licence or collection.licence,
         source=collection.source,
+        synthetic=collection.synthetic,
+        classes=list(collection.classes),
     )
 
 
@@ -130,9 +136,10 @@ def _check_all(
     existing = open_dataset(target) if (target / "dataset.json").is_file() else None
     checked: list[_Checked | None] = []
     problems: list[str] = []
+    hashes = lru_cache(maxsize=8)(_sha256_source_file)
     for number, pair in enumerate(collection.pairs, start=1):
         try:
-            checked.append(_check(pair, existing, given))
+            checked.append(_check(pair, existing, given, hashes))
         except BadInput as problem:
             problems.append(str(problem))
         if report:
@@ -143,18 +150,22 @@ def _check_all(
     return checked
 
 
-def _check(pair: Pair, existing: Dataset | None, given: dict[str, Any]) -> _Checked | None:
+def _check(
+    pair: Pair, existing: Dataset | None, given: dict[str, Any], hashes: Callable[[Path], str]
+) -> _Checked | None:
     if not ID_PATTERN.fullmatch(pair.id):
         raise BadInput(
             f"{pair.image}: the name has unusual characters; expected letters, digits, ._- and spaces; rename it"
         )
-    sha256_source = _hash_source(pair, given)
+    sha256_source = _hash_source(pair, given, hashes)
     if existing is not None and _is_done(existing, pair.id, sha256_source):
         return None
-    image = read_image(pair.image)
+    image = _read_picture(pair)
     height, width = image.shape[:2]
     if pair.sha256_pixels is not None and sha256_pixels(image) != pair.sha256_pixels:
         raise BadInput(f"{pair.image}: its pixels are not the ones that tiles.csv lists; copy it again")
+    annotated = _read_annotation(pair, height, width)
+    known, classes = restored(annotated, pair.facts)
     facts = {
         "organ": pair.organ,
         "split": pair.split,
@@ -162,26 +173,53 @@ def _check(pair: Pair, existing: Dataset | None, given: dict[str, Any]) -> _Chec
         "patient": pair.patient,
         "mpp": pair.mpp,
         "source": pair.source,
+        "classes": ids_by_class(classes),
     }
-    vanished = 0
-    if pair.has_outlines:
-        annotation = read_imagescope(pair.annotation)
-        drawn = rasterize(annotation.outlines, height, width)
-        mask, vanished = drawn.mask, drawn.vanished_regions
-        facts["overlaps"] = drawn.overlaps
-        facts["lost_pixels"] = drawn.lost_pixels
-        facts["dropped_regions"] = drawn.dropped_regions
-        facts["mpp"] = annotation.mpp or pair.mpp
-        _check_drawn(pair, annotation.outlines, mask, width, height)
-    else:
-        mask = read_mask(pair.annotation)
-        if mask.shape != (height, width):
-            raise BadInput(
-                f"{pair.annotation}: found {mask.shape[1]} x {mask.shape[0]} pixels, "
-                f"expected {width} x {height} as in {pair.image.name}; check that they belong together"
-            )
-    packed = encode_mask_png(mask) if int(mask.max()) <= MAX_PNG_ID else mask
-    return _Checked(pair, sha256_source, packed, facts | given, vanished)
+    packed = encode_mask_png(annotated.mask) if int(annotated.mask.max()) <= MAX_PNG_ID else annotated.mask
+    return _Checked(pair, sha256_source, packed, facts | known | given, annotated.vanished)
+
+
+def _read_picture(pair: Pair) -> npt.NDArray[np.uint8]:
+    return pair.read_picture() if pair.read_picture else read_image(pair.image)
+
+
+def _read_annotation(pair: Pair, height: int, width: int) -> Annotated:
+    """Read a pair's annotation by the reader it brings, or by the ending of its name."""
+    name = pair.annotation.name.lower()
+    if pair.read_annotation is not None:
+        return pair.read_annotation(pair.annotation, height, width)
+    for ending, read in ANNOTATION_READERS.items():
+        if name.endswith(ending):
+            return read(pair.annotation, height, width)
+    if name.endswith((".xml", ".xml.gz")):
+        return _read_outlines(pair, height, width)
+    mask = read_mask(pair.annotation)
+    if mask.shape != (height, width):
+        raise BadInput(
+            f"{pair.annotation}: found {mask.shape[1]} x {mask.shape[0]} pixels, "
+            f"expected {width} x {height} as in {pair.image.name}; check that they belong together"
+        )
+    return Annotated(mask)
+
+
+def _read_outlines(pair: Pair, height: int, width: int) -> Annotated:
+    annotation = read_imagescope(pair.annotation)
+    drawn = rasterize(annotation.outlines, height, width)
+    facts: dict[str, Any] = {
+        "overlaps": drawn.overlaps,
+        "lost_pixels": drawn.lost_pixels,
+        "dropped_regions": drawn.dropped_regions,
+    }
+    if annotation.mpp:
+        facts["mpp"] = annotation.mpp
+    _check_drawn(pair, annotation.outlines, drawn.mask, width, height)
+    return Annotated(drawn.mask, facts=facts, vanished=drawn.vanished_regions)
+
+
+def ids_by_class(classes: Mapping[int, str]) -> dict[str, list[int]] | None:
+    """Class names by id as `Item.classes` holds them: ids by class name, both in order; None without classes."""
+    names = sorted(set(classes.values()))
+    return {name: sorted(i for i, own in classes.items() if own == name) for name in names} or None
 
 
 def _check_drawn(
@@ -195,8 +233,14 @@ def _check_drawn(
         )
 
 
-def _hash_source(pair: Pair, given: dict[str, Any]) -> str:
-    """SHA-256 over the two files and all that was known beforehand: what an item is made from."""
+def _hash_source(pair: Pair, given: dict[str, Any], hashes: Callable[[Path], str]) -> str:
+    """SHA-256 over the two files and all that was known beforehand: what an item is made from.
+
+    Args:
+        pair: the item.
+        given: what the user said.
+        hashes: a file's SHA-256; keeps those of files that hold many items.
+    """
     known = (
         pair.organ,
         pair.split,
@@ -205,9 +249,19 @@ def _hash_source(pair: Pair, given: dict[str, Any]) -> str:
         pair.mpp,
         pair.source,
         sorted(given.items()),
+        *((pair.part, sorted(pair.facts.items())) if pair.part or pair.facts else ()),
     )
-    parts = (sha256_file(pair.image), sha256_file(pair.annotation), repr(known))
+    parts = (hashes(pair.image), hashes(pair.annotation), repr(known))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _sha256_source_file(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files and their names in order."""
+    if not path.is_dir():
+        return sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = "\n".join(f"{file.relative_to(path).as_posix()} {sha256_file(file)}" for file in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def _is_done(existing: Dataset, item_id: str, sha256_source: str) -> bool:
@@ -217,6 +271,15 @@ def _is_done(existing: Dataset, item_id: str, sha256_source: str) -> bool:
     return item.sha256_source == sha256_source and is_intact(existing, item)
 
 
+def _with_classes(info: DatasetInfo, target: Path, checked: list[_Checked | None]) -> DatasetInfo:
+    """The classes that the source lists, then others found in the items, those there already included."""
+    found = [ready.facts["classes"] or {} for ready in checked if ready is not None]
+    if None in checked:
+        found += [item.classes or {} for item in open_dataset(target)]
+    others = sorted({name for classes in found for name in classes} - set(info.classes))
+    return info.model_copy(update={"classes": [*info.classes, *others]})
+
+
 def _write_all(
     collection: Collection,
     target: Path,
@@ -224,12 +287,12 @@ def _write_all(
     checked: list[_Checked | None],
     report: Callable[[int, int], None] | None,
 ) -> ImportReport:
-    writer = DatasetWriter(target, info)
+    writer = DatasetWriter(target, _with_classes(info, target, checked))
     total = len(checked)
     for number, ready in enumerate(checked, start=1):
         if ready is not None:
             mask = decode_mask_png(ready.mask) if isinstance(ready.mask, bytes) else ready.mask
-            image = read_image(ready.pair.image)
+            image = _read_picture(ready.pair)
             writer.add(ready.pair.id, image, mask, sha256_source=ready.sha256_source, **ready.facts)
         if report:
             report(total + number, 2 * total)

@@ -2,18 +2,22 @@
 
 Known: MoNuSeg's training zip (``Tissue Images`` + ``Annotations``) and flat test folder, a folder with
 ``tiles.csv`` or ``items.csv``, ``images/`` + ``masks/``, and NAME.png beside NAME_labels.png,
-NAME_mask.png, NAME.xml or NAME.xml.gz; each also below ``train``, ``test`` and ``val``. A new layout is one
-function here. Nothing is read but names and tables.
+NAME_mask.png, NAME.xml or NAME.xml.gz; each also below ``train``, ``test`` and ``val``; and everything in
+`sian.data.formats`. A new layout is one function here, a new format one file there. Nothing is read but names, tables
+and the headers of formats that hold many items in one file.
 """
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sian.data import monuseg
 from sian.data.dataset import PREPARATIONS, Preparation, tcga_patient, tcga_preparation
+from sian.data.formats import ANNOTATION_READERS, FORMATS
+from sian.data.pairs import Collection, Pair
+from sian.data.provenance import read_provenance, with_provenance
 from sian.errors import BadInput
 from sian.files.images import IMAGE_SUFFIXES
 from sian.masks.files import MASK_SUFFIXES
@@ -22,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from sian.data.provenance import Provenance
+
 IMAGE_FOLDERS = ("tissue images", "tissue_images", "images", "image")
 MASK_FOLDERS = ("annotations", "masks", "mask", "labels", "label")
 MASK_MARKS = ("_labels", "_label", "_masks", "_mask")
-OUTLINE_SUFFIXES = (".xml.gz", ".xml")
+OUTLINE_SUFFIXES = (".xml.gz", ".xml", *ANNOTATION_READERS)
 SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -40,37 +46,6 @@ LAYOUTS = (
     "expected images/ and masks/ (or 'Tissue Images'/ and Annotations/) with equal file names, "
     "or NAME.png beside NAME_labels.png or NAME.xml"
 )
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One image, its annotation, and what is known of it before either is read."""
-
-    id: str
-    image: Path
-    annotation: Path
-    organ: str = "unknown"
-    split: str = "train"
-    preparation: Preparation = "unknown"
-    patient: str | None = None
-    mpp: float | None = None
-    source: str = ""
-    sha256_pixels: str | None = None  # what a table says the pixels are
-
-    @property
-    def has_outlines(self) -> bool:
-        """Whether the annotation is XML; else it is an instance mask."""
-        return self.annotation.name.lower().endswith(OUTLINE_SUFFIXES)
-
-
-@dataclass(frozen=True)
-class Collection:
-    """What a source holds."""
-
-    name: str
-    pairs: tuple[Pair, ...]
-    licence: str = "unknown"
-    source: str = ""
 
 
 def find_pairs(source: Path) -> Collection:
@@ -89,7 +64,19 @@ def find_pairs(source: Path) -> Collection:
     sets = sorted(table.parent for table in source.glob("*/items.csv"))
     if sets:
         return _several_sets(source, sets)
-    return _known(Collection(source.resolve().name, tuple(_unique(source, _folder_pairs(source, None, DEPTH)))))
+    provenance = read_provenance(source)
+    pairs = _format_pairs(source, provenance) or _folder_pairs(source, None, DEPTH)
+    found = _known(Collection(source.resolve().name, tuple(_unique(source, pairs))))
+    return found if provenance is None else with_provenance(found, provenance)
+
+
+def _format_pairs(source: Path, provenance: Provenance | None) -> list[Pair] | None:
+    """The pairs of a format whose pictures or annotations are not files of their own."""
+    if provenance is not None and provenance.layout in FORMATS:
+        find = FORMATS[provenance.layout].find
+        return find(source, provenance) if find else None
+    found = (known.find(source, provenance) for known in FORMATS.values() if known.find)
+    return next((pairs for pairs in found if pairs), None)
 
 
 def _one_image(path: Path) -> Collection:

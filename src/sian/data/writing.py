@@ -105,6 +105,10 @@ class DatasetWriter:
 
 def describe_item(item_id: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.int32], **facts: Any) -> Item:
     """An item's line, from its image and mask and what else is known of it."""
+    ids = nucleus_ids(mask)
+    strangers = {number for listed in (facts.get("classes") or {}).values() for number in listed} - set(ids.tolist())
+    if strangers:
+        raise BadInput(f"{item_id}: found a class for nucleus {min(strangers)}, expected ids of the mask; check them")
     many_ids = int(mask.max(initial=0)) > np.iinfo(np.uint16).max
     return Item(
         id=item_id,
@@ -112,7 +116,7 @@ def describe_item(item_id: str, image: npt.NDArray[np.uint8], mask: npt.NDArray[
         mask=f"masks/{item_id}.{'tif' if many_ids else 'png'}",
         width=image.shape[1],
         height=image.shape[0],
-        nuclei=len(nucleus_ids(mask)),
+        nuclei=len(ids),
         sha256_image=sha256_pixels(image),
         sha256_mask=sha256_array(mask),
         **facts,

@@ -65,11 +65,11 @@ def rasterize(outlines: Sequence[npt.ArrayLike], height: int, width: int) -> Ras
     mask = np.zeros((height, width), np.int32)
     nuclei = overlaps = lost_pixels = dropped = vanished = 0
     for outline in outlines:
-        vertices = _check_outline(outline)
+        vertices = check_ring(outline)
         if len(vertices) < MIN_VERTICES:
             dropped += 1
             continue
-        top, left, inside = _fill(vertices, height, width)
+        top, left, inside = fill_ring(vertices, height, width)
         below = mask[top : top + inside.shape[0], left : left + inside.shape[1]]
         free = inside & (below == 0)
         drawn = int(free.sum())
@@ -83,7 +83,8 @@ def rasterize(outlines: Sequence[npt.ArrayLike], height: int, width: int) -> Ras
     return Rasterized(mask, overlaps, lost_pixels, dropped, vanished)
 
 
-def _check_outline(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def check_ring(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The vertices of one outline as (n, 2) float64; refuses other shapes and what is not finite."""
     vertices = np.asarray(outline, np.float64)
     if vertices.size == 0:
         return np.empty((0, 2))
@@ -94,7 +95,7 @@ def _check_outline(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return vertices
 
 
-def _fill(vertices: npt.NDArray[np.float64], height: int, width: int) -> tuple[int, int, npt.NDArray[np.bool_]]:
+def fill_ring(vertices: npt.NDArray[np.float64], height: int, width: int) -> tuple[int, int, npt.NDArray[np.bool_]]:
     """Fill one outline: top, left, and what is inside of the part of the tile that its box covers."""
     rows, columns = _crossings(vertices, height)
     if len(rows) == 0:

@@ -1,0 +1,25 @@
+"""The formats that data sets are exported to and imported from: one file each, and one line in the table below."""
+
+from sian.data.formats import cellpose, coco, hovernet, hovernet_npy, ometiff, omezarr, pannuke, qupath, stardist
+from sian.data.formats.format import Format, Sample
+
+FORMATS: dict[str, Format] = {
+    known.name: known
+    for known in (
+        hovernet.FORMAT,
+        hovernet_npy.FORMAT,
+        pannuke.FORMAT,
+        coco.FORMAT,
+        qupath.FORMAT,
+        qupath.PACKED,
+        stardist.FORMAT,
+        cellpose.FORMAT,
+        omezarr.FORMAT,
+        ometiff.FORMAT,
+    )
+}
+
+# Annotations that lie beside their image, in any of the folders that `sian.data.sources` knows, by their ending.
+ANNOTATION_READERS = {ending: read for known in FORMATS.values() for ending, read in known.annotations.items()}
+
+__all__ = ["ANNOTATION_READERS", "FORMATS", "Format", "Sample"]

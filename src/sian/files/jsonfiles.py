@@ -1,0 +1,50 @@
+"""Read JSON that others wrote, plain or gzip: size limited, no NaN, one sentence when it is broken."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from sian.errors import BadInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_JSON_BYTES = 512 << 20  # unpacked; the outlines of 5,000 images are about 60 MB
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON value; the file's content decides whether it is gzip.
+
+    Raises:
+        BadInput: cannot be read, too large once unpacked, broken gzip, not JSON, or NaN and infinity in it.
+    """
+    try:
+        return json.loads(_unpacked(path), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        reason = (str(error).splitlines() or ["?"])[0][:200].rstrip(".;")
+        raise BadInput(f"{path}: is not JSON ({reason}), expected whole JSON as UTF-8; export it again") from error
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_JSON_BYTES + 1)
+        if content.startswith(GZIP_MAGIC):
+            with gzip.open(path) as packed:
+                content = packed.read(MAX_JSON_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{path}: found a broken gzip file ({error}), expected a whole one; copy it again") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadInput(f"{path}: cannot be read ({reason}); expected a JSON file; check the path") from error
+    if len(content) > MAX_JSON_BYTES:
+        raise BadInput(f"{path}: found more than {MAX_JSON_BYTES >> 20} MB of JSON; expected less; split it")
+    return content
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"found {name}, which is no number")
