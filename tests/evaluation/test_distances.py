@@ -111,7 +111,7 @@ def test_kid_is_seeded() -> None:
     assert kid(x, y, subset_size=10, subsets=5, seed=2) != first
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 99), st.integers(2, 40), st.integers(1, 20), st.floats(-5, 5))
 def test_fid_of_a_shift_is_its_square(seed: int, n: int, d: int, shift: float) -> None:
     x = np.random.default_rng(seed).normal(size=(n, d))
@@ -119,7 +119,7 @@ def test_fid_of_a_shift_is_its_square(seed: int, n: int, d: int, shift: float) -
     assert fid(x, x + shift) == pytest.approx(d * shift**2, rel=1e-6, abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 99), st.integers(2, 30), st.integers(2, 30), st.integers(1, 12))
 def test_fid_is_symmetric_real_and_blind_to_order(seed: int, n: int, m: int, d: int) -> None:
     rng = np.random.default_rng(seed)

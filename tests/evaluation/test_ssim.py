@@ -21,7 +21,7 @@ def image_pair(seed: int, height: int = 40, width: int = 56) -> tuple[np.ndarray
     return smooth.astype(np.uint8), other.astype(np.uint8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(11, 40), st.integers(11, 40))
 def test_equals_scikit_image(seed: int, height: int, width: int) -> None:
     from skimage.metrics import structural_similarity
