@@ -107,11 +107,12 @@ def test_eval_paints_what_train_paints(painter):
     averaged.load_state_dict(average.folded(painter))
     generator = averaged.generator
     windows, random = [tile.layout for tile in toys.tiles()], np.random.default_rng(0)
+    styles = torch.from_numpy(random.normal(size=(8, 3))).float()  # the same in each batch, or 8 draws' mean decides
     batches = []
     for _ in range(6):
         cut = [windows[i % 2].window(*random.integers(0, 144, 2), 128, 128) for i in range(8)]
         direction, distance = (torch.from_numpy(np.stack([getattr(w, name) for w in cut])) for name in MAPS)
-        batches.append((stack(direction, distance.float()), torch.from_numpy(random.normal(size=(8, 3))).float()))
+        batches.append((stack(direction, distance.float()), styles))
     average.estimate_batch_norm(generator, [lambda pair=pair: generator(*pair) for pair in batches])
     painted = generator.eval()(*batches[0])
     trained = generator.train()(*batches[0])
