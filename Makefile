@@ -8,7 +8,7 @@
 # "Get started" page): make demo TORCH_INDEX=https://...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format clean wheel-check
+.PHONY: help demo test format clean wheel-check bundle
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 demo` names another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
@@ -28,6 +28,7 @@ help:
 	@echo "make test         format check, lint, strict types, architecture test, tests"
 	@echo "make format       put the code into its format and mend what the linter can mend"
 	@echo "make wheel-check  build the wheel and try it outside the checkout"
+	@echo "make bundle RUN=runs/small DATA=data/monuseg   make a run the bundled model, with its numbers and its card"
 	@echo "make clean        remove what these commands made, .venv too"
 
 demo: $(INSTALLED)
@@ -49,6 +50,21 @@ format: $(INSTALLED)
 
 wheel-check: $(INSTALLED)
 	@$(BIN)/python .ci/wheel_check.py || $(call fail,the wheel does not work outside the checkout; see above)
+
+# From a run to the bundled model: style bank, numbers of the reconstruction protocol, card.
+RUN ?= runs/small
+DATA ?= data/monuseg
+ALIASES ?= --alias lung=liver
+MODEL := src/sian/assets/model.safetensors
+SEGMENTER := src/sian/assets/segnet.safetensors
+bundle: export OMP_NUM_THREADS :=
+bundle: export MKL_NUM_THREADS :=
+bundle: $(INSTALLED)
+	@$(BIN)/sian export $(RUN) --data $(DATA) $(ALIASES) -o $(MODEL) || $(call fail,the run could not be exported)
+	@$(BIN)/sian evaluate --protocol reconstruction --model $(MODEL) --data $(DATA) --segmenter $(SEGMENTER) --noise \
+		-o $(RUN)/report --json > $(RUN)/report.json || $(call fail,the model could not be measured)
+	@$(BIN)/sian export $(MODEL) --metrics $(RUN)/report.json || $(call fail,the numbers do not go into the model)
+	@echo "The bundled model is $(MODEL), its card $(MODEL:.safetensors=.md), its report $(RUN)/report/"
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache

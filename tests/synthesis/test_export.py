@@ -245,3 +245,23 @@ def test_data_that_are_missing(tmp_path: Path, capfd) -> None:
     assert main(["train", recipe, "-d", str(tmp_path / "folder"), "-o", str(tmp_path / "run")]) == 3
     assert "dataset.json" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_numbers_into_a_model_file(run: Path, folder: Path, tmp_path: Path, capfd) -> None:
+    model, numbers = tmp_path / "model.safetensors", tmp_path / "report.json"
+    export.export_run(run, sian.open_dataset(folder), model)
+    before = export.read_model(model)
+    numbers.write_text('{"protocol": "reconstruction", "n": 4, "metrics": {"fid": 12.5}, "floors": {"fid": 3.25}}')
+    assert main(["export", str(model), "--metrics", str(numbers)]) == 0
+    assert capfd.readouterr().out.strip() == str(model)
+    after = export.read_model(model)
+    assert after.info.metrics["metrics"] == {"fid": 12.5}
+    assert after.info.model_copy(update={"metrics": {}}) == before.info
+    for name, tensor in before.weights.items():
+        assert torch.equal(after.weights[name], tensor), name
+    assert all(torch.equal(after.bank[name], tensor) for name, tensor in before.bank.items())
+    assert "| fid | 12.5 | 3.25 |" in model.with_suffix(".md").read_text()
+    assert main(["export", str(model)]) == 3
+    assert "--metrics" in capfd.readouterr().err
+    assert main(["export", str(run)]) == 3
+    assert "--data" in capfd.readouterr().err

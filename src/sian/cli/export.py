@@ -1,18 +1,21 @@
-"""`sian export`: a run to a model file, also before the run is complete."""
+"""`sian export`: a run to a model file, also before the run is complete; or numbers into a model file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sian.cli import console
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder, made by `sian train`.")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="The data set that it learned from.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, made by `sian train`, or a model file.")],
+    data: Annotated[Path | None, typer.Option("--data", "-d", help="The data set that the run learned from.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="RUN/model.safetensors if not given.")] = None,
     split: Annotated[str, typer.Option(help="The split that it learned from.")] = "train",
     alias: Annotated[
@@ -20,32 +23,69 @@ def export(
     ] = None,
     metrics: Annotated[Path | None, typer.Option(help="Report of `sian evaluate --json` to keep in the file.")] = None,
 ) -> None:
-    """Make a model file of a run's newest checkpoint: weights, style bank, facts."""
-    import json
+    """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
 
+    With a model file instead of a run, --metrics puts numbers into it and nothing else changes.
+    """
     from sian.data import open_dataset
     from sian.errors import BadInput
-    from sian.files import write_text
-    from sian.synthesis import load
-    from sian.synthesis.card import model_card
-    from sian.synthesis.export import export_run
+    from sian.synthesis.export import add_metrics, export_run
 
-    aliases = dict(pair.partition("=")[::2] for pair in alias or [])
-    if not all(aliases) or not all(aliases.values()):
-        raise BadInput(f"--alias: expected NEW=ORGAN, found {alias}; write e.g. --alias lung=liver")
-    numbers = {}
-    if metrics is not None:
-        try:
-            numbers = json.loads(metrics.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{metrics}: expected the JSON of `sian evaluate --json`, found {error}") from None
-        if not isinstance(numbers, dict):
-            raise BadInput(f"{metrics}: expected the JSON object of `sian evaluate --json`, found {numbers!r:.60}")
+    aliases, numbers = parse_aliases(alias), _read_metrics(metrics)
+    if run.is_file():
+        if numbers is None or alias or data:
+            raise BadInput(
+                f"{run}: is a model file, expected --metrics REPORT.json alone with it; or name a run's folder"
+            )
+        write_card(add_metrics(run, numbers, output or run))
+        return
+    if data is None:
+        raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")
     source = open_dataset(data).split(split)
     with console.progress("batch norm and style bank", "steps") as report:
         path = export_run(
             run, source, output or run / "model.safetensors", aliases=aliases, metrics=numbers, report=report
         )
-    card = path.with_suffix(".md")
-    write_text(card, model_card(load(path)))
-    console.out(f"{path} and its card {card}")
+    write_card(path)
+
+
+def parse_aliases(pairs: Sequence[str] | None) -> dict[str, str]:
+    """NEW=ORGAN pairs of the command line as a mapping.
+
+    Raises:
+        BadInput: a pair without a name on both sides.
+    """
+    from sian.errors import BadInput
+
+    aliases = dict(pair.partition("=")[::2] for pair in pairs or [])
+    if not all(aliases) or not all(aliases.values()):
+        raise BadInput(f"--alias: expected NEW=ORGAN, found {pairs}; write e.g. --alias lung=liver")
+    return aliases
+
+
+def write_card(model: Path) -> None:
+    """Write a model file's card beside it and say where both are."""
+    from sian.files import write_text
+    from sian.synthesis import load
+    from sian.synthesis.card import model_card
+
+    card = model.with_suffix(".md")
+    write_text(card, model_card(load(model)))
+    console.out(str(model))
+    console.say(f"its card: {card}")
+
+
+def _read_metrics(path: Path | None) -> dict[str, Any] | None:
+    import json
+
+    from sian.errors import BadInput
+
+    if path is None:
+        return None
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: expected the JSON of `sian evaluate --json`, found {error}") from None
+    if not isinstance(numbers, dict):
+        raise BadInput(f"{path}: expected the JSON object of `sian evaluate --json`, found {numbers!r:.60}")
+    return numbers

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.export import parse_aliases, write_card
 
 
 def train(
@@ -26,6 +27,9 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
     weights: Annotated[Path | None, typer.Option(help="Folder that holds vgg19.safetensors.")] = None,
     trust_weights: Annotated[bool, typer.Option(help="Accept weights of an unknown SHA-256.")] = False,
+    alias: Annotated[
+        list[str] | None, typer.Option(help="Another name of an organ's style: NEW=ORGAN, e.g. lung=liver.")
+    ] = None,
     export: Annotated[bool, typer.Option(help="Write RUN/model.safetensors when the run is complete.")] = True,
 ) -> None:
     """Train SIAN on annotated tiles. Ctrl-C saves and stops; --resume goes on."""
@@ -36,6 +40,7 @@ def train(
     from sian.errors import BadInput
     from sian.training import Hardware, Recipe
     from sian.training import train as run_training
+    from sian.training.checks import check_run
 
     if threads:
         torch.set_num_threads(threads)
@@ -43,7 +48,9 @@ def train(
     if "" in pairs.values():
         raise BadInput(f"--set: expected KEY=VALUE, found {changes}; write e.g. --set stages.0.images=2000")
     chosen = Recipe.load(recipe, pairs)
+    aliases = parse_aliases(alias)
     source = open_dataset(data).split(split)
+    check_run(run, chosen, resume)  # before the seconds of reading tiles
     with console.progress("describing tiles", "tiles") as report:
         tiles = read_tiles(source, chosen.data.organ_aliases, report)
     hardware = Hardware(device, devices, None, workers)
@@ -63,5 +70,5 @@ def train(
         from sian.synthesis.export import export_run
 
         with console.progress("style bank and batch norm", "windows") as report:
-            path = export_run(run, source, run / "model.safetensors", tiles=tiles, report=report)
-        console.out(str(path))
+            path = export_run(run, source, run / "model.safetensors", tiles=tiles, aliases=aliases, report=report)
+        write_card(path)

@@ -20,7 +20,7 @@ from sian.errors import BadInput
 from sian.masks import median_area
 from sian.networks import REFERENCE_SIZE, Painter, build_painter, stack, training_noise
 from sian.seeds import torch_generator
-from sian.synthesis.modelfile import ModelInfo, ReferenceDistances, TrainingFacts, write_model
+from sian.synthesis.modelfile import ModelInfo, ReferenceDistances, TrainingFacts, read_model, write_model
 from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
@@ -137,6 +137,20 @@ def export_run(
     )
     write_model(target, info, painter.state_dict(), bank.tensors())
     return target
+
+
+def add_metrics(model: str | Path, metrics: Mapping[str, Any], target: str | Path) -> Path:
+    """Write a model file again with other metrics in its description; weights and bank stay to the bit.
+
+    Args:
+        model: the model file.
+        metrics: the object of `sian evaluate --json`.
+        target: the file to write; may be the same.
+    """
+    content = read_model(model)
+    info = content.info.model_copy(update={"metrics": dict(metrics)})
+    write_model(target, info, content.weights, content.bank)
+    return Path(target)
 
 
 @torch.no_grad()
