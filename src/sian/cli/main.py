@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console, data, demo, doctor, evaluate, export, segment, synthesize, train, weights
+from sian.cli import console, data, demo, doctor, evaluate, export, masks, segment, synthesize, train, weights
 from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "export": export.export,
     "synthesize": synthesize.synthesize,
     "demo": demo.demo,
+    "masks": masks.masks,
     "evaluate": evaluate.evaluate,
     "doctor": doctor.doctor,
 }
