@@ -42,9 +42,7 @@ def main() -> None:
         print(f"without the perceptual loss: {error}")
         recipe = recipe.model_copy(update={"losses": recipe.losses.model_copy(update={"perceptual": 0.0})})
     tiles, ratios = made_up_tiles(), []
-    print(
-        f"{recipe.name}: images/s ({arguments.clock}), {arguments.steps} steps a round, {torch.get_num_threads()} threads"
-    )
+    print(f"{recipe.name}: images/s ({arguments.clock}), {arguments.steps} steps, {torch.get_num_threads()} threads")
     for number in range(arguments.rounds + 1):  # the first warms up
         bare = bare_rate(recipe, tiles, arguments)
         whole = loop_rate(recipe, tiles, arguments)
