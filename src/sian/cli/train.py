@@ -41,6 +41,7 @@ def train(
     from sian.training import Hardware, Recipe
     from sian.training import train as run_training
     from sian.training.checks import check_run
+    from sian.training.device import is_main_process
 
     if threads:
         torch.set_num_threads(threads)
@@ -66,7 +67,7 @@ def train(
             report=report,
         )
     console.say(f"last checkpoint: {last}")
-    if export:
+    if export and is_main_process():
         from sian.synthesis.export import export_run
 
         with console.progress("style bank and batch norm", "windows") as report:
