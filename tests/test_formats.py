@@ -13,6 +13,7 @@ from scipy.io import loadmat, savemat
 from sian.cli import main as cli
 from sian.data import Dataset, DatasetInfo, DatasetWriter, export_dataset, import_dataset, open_dataset
 from sian.data.formats import FORMATS
+from sian.data.formats.matfile import read_numeric
 from sian.errors import BadInput, MissingResource
 from sian.files import read_image, read_png_text
 from sian.masks import nucleus_ids, read_mask
@@ -281,6 +282,24 @@ def test_mat_by_scipy(exports, toy):
             assert names[str(kind)][0] == item.class_by_id[number]
         origin = json.loads(content["provenance"][0])
         assert (origin["synthetic"], origin["licence"]) == (True, "CC0")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"])
+def test_our_reader_of_mat_files_is_scipys(tmp_path, kind, packed):
+    random = np.random.default_rng(3)
+    content = {
+        "a": random.integers(0, 100, (7, 5)).astype(kind),
+        "bb": np.array([[1]], kind),
+        "c": np.zeros((0, 2), kind),
+    }
+    savemat(tmp_path / "x.mat", content | {"text": "hello", "cells": {"a": 1}}, do_compression=packed)
+    expected = loadmat(tmp_path / "x.mat")
+    found = read_numeric(tmp_path / "x.mat", {"a", "bb", "c", "d"})
+    assert set(found) == {"a", "bb", "c"}
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name])
+        assert array.dtype == expected[name].dtype
 
 
 def test_pannuke_arrays_by_numpy(exports, toy):

@@ -22,8 +22,9 @@ def read_json(path: Path) -> Any:
     Raises:
         BadInput: cannot be read, too large once unpacked, broken gzip, not JSON, or NaN and infinity in it.
     """
+    content = _unpacked(path)
     try:
-        return json.loads(_unpacked(path), parse_constant=_refuse_constant)
+        return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         reason = (str(error).splitlines() or ["?"])[0][:200].rstrip(".;")
         raise BadInput(f"{path}: is not JSON ({reason}), expected whole JSON as UTF-8; export it again") from error

@@ -123,6 +123,7 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
                 raise BadInput(f"{path}: found {len(file.pages)} pages, expected one mask; export one page alone")
             page = file.pages[0]
             _check_pixels(path, page.shape)
+            check_whole(path, page)
             return np.asarray(page.asarray())
     except BadInput:
         raise
@@ -131,6 +132,16 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
             f"{path}: cannot be read as a TIFF mask ({first_line(error)}); "
             "expected integer ids in one page; export it as 16-bit grey PNG"
         ) from error
+
+
+def check_whole(path: Path, page: Any) -> None:
+    """Refuse a TIFF page whose pixels lie beyond the end of the file; tifffile would read them as 0."""
+    size = path.stat().st_size
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if start + count > size:
+            raise BadInput(
+                f"{path}: cannot be read as a TIFF (cut short: {size:,} bytes of {start + count:,}); copy it again"
+            )
 
 
 def _write_tiff(path: Path, mask: npt.NDArray[np.int32]) -> None:

@@ -142,16 +142,17 @@ def _pairs(source: Path, path: Path) -> list[Pair] | None:
     except (TypeError, KeyError) as error:
         raise BadInput(f"{path}: found an entry without {error}, {EXPECTED}; export it again") from error
     split = path.stem.removeprefix("instances_")
+    images = [(number, _image(source, path, split, name)) for number, name in listed]
     return [
         Pair(
-            Path(name).stem,
-            _image(source, path, split, name),
+            image.stem,
+            image,
             path,
             split=split,
             part=str(number),
             read_annotation=partial(_annotation, by_image.get(number, []), categories),
         )
-        for number, name in listed
+        for number, image in images
     ]
 
 

@@ -92,9 +92,9 @@ def polygon_region(where: str, polygons: Sequence[Sequence[Any]], height: int, w
 
 def check_vertices(where: str, ring: Any) -> npt.NDArray[np.float64]:
     """A ring of [x, y] (or [x, y, z]) pairs as (n, 2) float64."""
+    if isinstance(ring, list) and len(ring) > MAX_RING_VERTICES:
+        raise BadInput(f"{where}: found a ring of {len(ring):,} vertices, expected at most {MAX_RING_VERTICES:,}")
     try:
-        if len(ring) > MAX_RING_VERTICES:
-            raise BadInput(f"{where}: found a ring of {len(ring):,} vertices, expected at most {MAX_RING_VERTICES:,}")
         vertices = np.array([(float(point[0]), float(point[1])) for point in ring], np.float64).reshape(-1, 2)
     except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise BadInput(f"{where}: found a ring that is not a list of [x, y]; export it again") from error

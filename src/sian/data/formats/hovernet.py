@@ -8,9 +8,6 @@ too. Only plain numeric variables of MATLAB 5 files are ever unpacked.
 from __future__ import annotations
 
 import json
-import struct
-import warnings
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +16,6 @@ from sian.data.formats.format import (
     Format,
     Sample,
     as_mask,
-    check_shape,
     class_names,
     class_numbers,
     type_map,
@@ -27,11 +23,11 @@ from sian.data.formats.format import (
     whole_numbers,
     write_picture,
 )
+from sian.data.formats.matfile import EXPECTED, read_numeric
 from sian.data.formats.typeinfo import name_types, write_type_info
 from sian.data.pairs import Annotated
 from sian.data.provenance import item_origin
 from sian.errors import BadInput
-from sian.files.images import first_line
 from sian.masks import nucleus_ids
 
 if TYPE_CHECKING:
@@ -45,11 +41,6 @@ if TYPE_CHECKING:
 SPLIT_NAMES = {"train": "Train", "test": "Test"}  # CoNSeP's
 IDS = ("inst_uid", "id")
 TYPES = ("inst_type", "class")
-NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
-MAX_VARIABLE_BYTES = 1 << 30  # unpacked
-HEADER_BYTES = 128
-COMPRESSED = 15  # miCOMPRESSED
-EXPECTED = "expected a MATLAB 5 file with an integer inst_map"
 
 
 def write(folder: Path, dataset: Dataset, samples: Iterable[Sample]) -> None:
@@ -93,7 +84,7 @@ def _centroids(mask: npt.NDArray[np.int32], ids: npt.NDArray[np.int64]) -> npt.N
 
 def read(path: Path, height: int, width: int) -> Annotated:
     """Read one .mat; see `Format.annotations`."""
-    content = _load(path)
+    content = read_numeric(path, {"inst_map", "type_map", *IDS, *TYPES})
     if "inst_map" not in content:
         raise BadInput(f"{path}: found no inst_map, {EXPECTED}; export it again")
     mask = as_mask(content["inst_map"], f"{path}, inst_map", height, width)
@@ -116,59 +107,6 @@ def _types(path: Path, content: dict[str, npt.NDArray[Any]], mask: npt.NDArray[n
         )
     known = set(present.tolist())
     return {nucleus: number for nucleus, number in zip(ids, numbers, strict=True) if number > 0 and nucleus in known}
-
-
-def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The numeric variables of interest; nothing else of the file is unpacked."""
-    from scipy.io import loadmat, whosmat
-
-    wanted = {"inst_map", "type_map", *IDS, *TYPES}
-    try:
-        _check_unpacked_size(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # variables given twice: the last counts, as in MATLAB
-            listed = [entry for entry in whosmat(path, appendmat=False) if entry[0] in wanted]
-            for name, shape, kind in listed:
-                if kind not in NUMERIC:
-                    raise BadInput(f"{path}: found {name} of kind {kind}, {EXPECTED}; export it again")
-                check_shape(f"{path}, {name}", shape)
-            names = [entry[0] for entry in listed]
-            content = loadmat(path, appendmat=False, variable_names=names) if names else {}
-    except BadInput:
-        raise
-    except NotImplementedError as error:
-        raise BadInput(f"{path}: found a MATLAB 7.3 file, {EXPECTED}; save it again with -v7") from error
-    except (*_BROKEN, MemoryError) as error:
-        raise BadInput(f"{path}: cannot be read as a .mat file ({first_line(error)}), {EXPECTED}") from error
-    return {name: np.asarray(content[name]) for name in names if name in content}
-
-
-_BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, struct.error, zlib.error)
-
-
-def _check_unpacked_size(path: Path) -> None:
-    """Unpack each compressed variable up to the limit only, so that a small file can't fill the memory."""
-    with path.open("rb") as stream:
-        header = stream.read(HEADER_BYTES)
-        if len(header) < HEADER_BYTES or header[126:128] not in (b"IM", b"MI"):
-            raise BadInput(f"{path}: found no MATLAB 5 header, {EXPECTED}; save it with scipy.io.savemat")
-        order = "<" if header[126:128] == b"IM" else ">"
-        while len(tag := stream.read(8)) == 8:
-            kind, size = struct.unpack(f"{order}II", tag)
-            if size > MAX_VARIABLE_BYTES:
-                raise BadInput(f"{path}: found a variable of {size:,} bytes, expected at most {MAX_VARIABLE_BYTES:,}")
-            packed = stream.read(size)
-            if kind == COMPRESSED:
-                unpacker = zlib.decompressobj()
-                total = 0
-                while packed:
-                    total += len(unpacker.decompress(packed, 1 << 24))
-                    packed = unpacker.unconsumed_tail
-                    if total > MAX_VARIABLE_BYTES:
-                        raise BadInput(
-                            f"{path}: found a variable that unpacks to more than {MAX_VARIABLE_BYTES:,} bytes, "
-                            f"{EXPECTED} of one tile"
-                        )
 
 
 FORMAT = Format(

@@ -19,7 +19,7 @@ from sian.data.provenance import origin_text
 from sian.errors import BadInput
 from sian.files.images import DECODE_ERRORS, first_line
 from sian.masks import nucleus_ids
-from sian.masks.files import MAX_PNG_ID, QUIET
+from sian.masks.files import MAX_PNG_ID, QUIET, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,6 +121,7 @@ def _read(path: Path) -> tuple[npt.NDArray[Any], str]:
             page = file.pages.first
             check_shape(str(path), page.shape)
             check_shape(str(path), page.chunks)
+            check_whole(path, page)
             raw = int(np.prod(page.chunks)) * np.dtype(page.dtype).itemsize
             if max(page.databytecounts, default=0) > raw + SLACK_BYTES:
                 raise BadInput(f"{path}: found a tile larger than its pixels, {EXPECTED}; export it again")
@@ -139,7 +140,7 @@ def _ome(path: Path, description: str) -> tuple[float | None, dict[str, str]]:
     from defusedxml.ElementTree import fromstring
 
     if not description.lstrip().startswith("<") or len(description) > MAX_XML:
-        return None, {}
+        raise BadInput(f"{path}: holds no OME-XML, or the file is cut short; copy or export it again")
     try:
         root = fromstring(description.encode(), forbid_dtd=True)
     except (DefusedXmlException, ParseError, ValueError, LookupError) as error:
