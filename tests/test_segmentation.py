@@ -127,7 +127,7 @@ def test_training_lowers_the_loss(data, tmp_path):
 
 
 def test_a_run_is_not_overwritten_or_resumed_with_another_recipe(data, tmp_path):
-    recipe = recipe_of(**{"images": "2"})
+    recipe = recipe_of(images="2")
     tiles = tiles_of(data, recipe)
     train(recipe, tiles, tmp_path / "run")
     with pytest.raises(BadInput, match="holds a run already"):
@@ -218,6 +218,23 @@ def test_save_and_load(tmp_path, storage):
     assert len(loaded.sha256) == 64
     image = tile(1)[0]
     np.testing.assert_allclose(loaded.maps(image), segmenter.maps(image), atol={"float16": 0.05, "float32": 0}[storage])
+
+
+def test_the_bundled_segnet_finds_nuclei():
+    segmenter = segmentation.load()
+    assert segmenter.facts["licence"].startswith("CC BY-NC-SA 4.0")
+    image, mask = tile(0, 96)
+    found = segmenter.predict(image)
+    assert (found > 0)[mask > 0].mean() > 0.5
+    assert (found > 0)[mask == 0].mean() < 0.1
+
+
+@pytest.mark.shared
+def test_the_bundled_segnet_on_a_real_test_tile(shared):
+    image = read_image(shared / "data" / "monuseg" / "test" / "TCGA-IZ-8196-01A-01-BS1.webp")[:384, :384]
+    areas = np.bincount(segmentation.load().predict(image).ravel())[1:]
+    assert 30 < len(areas) < 200
+    assert 150 < np.median(areas) < 1000  # pixels at 0.25 um
 
 
 def test_load_refuses_other_files(tmp_path):

@@ -21,7 +21,9 @@ METRICS = ("dq", "sq", "pq", "aji", "dice", "f1")
 
 app = typer.Typer(help=ABOUT, rich_markup_mode=None)
 
-ModelFile = Annotated[Path, typer.Option("--model", "-m", help="The segmenter's model file.", show_default=False)]
+ModelFile = Annotated[
+    Path | None, typer.Option("--model", "-m", help="The segmenter's model file; the bundled SegNet if not given.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")]
 
@@ -72,8 +74,8 @@ def train(
 @app.command("predict")
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Images or folders of them.", show_default=False)],
-    model: ModelFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.", show_default=False)],
+    model: ModelFile = None,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
@@ -101,9 +103,9 @@ def predict(
 
 @app.command("evaluate")
 def evaluate(
-    model: ModelFile,
     data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.", show_default=False)],
+    model: ModelFile = None,
     split: Annotated[str, typer.Option(help="Which split is measured.")] = "test",
     masks: Annotated[bool, typer.Option("--masks", help="Also write the predicted masks.")] = False,
     device: Device = "cpu",
@@ -142,7 +144,7 @@ def evaluate(
 
 
 def _result(
-    scores: list[tuple[Item, Agreement]], segmenter: Segmenter, model: Path, source: Dataset, split: str
+    scores: list[tuple[Item, Agreement]], segmenter: Segmenter, model: Path | None, source: Dataset, split: str
 ) -> dict[str, Any]:
     from sian.evaluation.agreement import summarize
     from sian.evaluation.notes import versions
@@ -164,7 +166,7 @@ def _result(
         ],
         "inputs": {
             "data": {"path": str(source.folder), "split": split, "items": len(source)},
-            "segmenter": {"path": str(model), "sha256": segmenter.sha256},
+            "segmenter": {"path": "bundled" if model is None else str(model), "sha256": segmenter.sha256},
         },
         "training": segmenter.facts,
         "versions": versions(),
@@ -202,7 +204,7 @@ def _write_table(path: Path, tiles: list[dict[str, Any]]) -> None:
     write_text(path, stream.getvalue())
 
 
-def _load(model: Path, device: str) -> Segmenter:
+def _load(model: Path | None, device: str) -> Segmenter:
     import torch
 
     from sian.errors import MissingResource

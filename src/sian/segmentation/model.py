@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = "sian.segmenter/1"
+BUNDLED = Path(__file__).parents[1] / "assets" / "segnet.safetensors"
 Storage = Literal["float16", "float32"]
 
 
@@ -117,17 +118,17 @@ def save(segmenter: Segmenter, path: str | Path, storage: Storage = "float16") -
     return Path(path)
 
 
-def load(path: str | Path, device: str = "cpu") -> Segmenter:
+def load(path: str | Path | None = None, device: str = "cpu") -> Segmenter:
     """Read a segmenter's model file.
 
     Args:
-        path: e.g. "segnet.safetensors".
+        path: e.g. "segnet.safetensors"; the bundled SegNet if not given.
         device: where it is to compute.
 
     Raises:
         BadInput: no such file, not a segmenter, damaged, or of another format version.
     """
-    path = Path(path)
+    path = BUNDLED if path is None else Path(path)
     if not path.is_file():
         raise BadInput(f"{path}: no such file, expected a segmenter; make one with `sian segment train`")
     metadata, tensors = _read(path)
