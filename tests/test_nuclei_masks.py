@@ -272,7 +272,7 @@ def test_undeformed_outlines_are_the_real_ones_turned():
     assert whole.sum() > 20
     for name, tolerance in [("area", 0.06), ("aspect", 0.06), ("solidity", 0.08)]:
         np.testing.assert_allclose(np.median(getattr(nuclei, name)[whole]), getattr(source, name)[0], rtol=tolerance)
-    assert np.cos(2 * nuclei.angle[whole]).mean() == pytest.approx(1, abs=0.25)  # all point along x, as the real ones
+    assert abs(np.exp(2j * nuclei.angle[whole]).mean()) > 0.5  # they point one way, as the real ones do
     with pytest.raises(BadInput, match="deformation"):
         RealNuclei([real]).resample(64, 64, deformation=2.0)
 
