@@ -264,6 +264,26 @@ def test_ome_zarr_by_its_own_reader(exports, toy):
         assert labels is not image
 
 
+def test_ome_zarr_of_version_0_4(tmp_path, toy):
+    """Zarr 2, axes t, c, z, y, x, labels of another name."""
+    import zarr
+
+    mask = toy.mask(toy["one"])
+    root = zarr.open_group(str(tmp_path / "old" / "a.ome.zarr"), mode="w", zarr_format=2)
+    places = ((root, np.moveaxis(toy.image(toy["one"]), -1, 0)[None, :, None], "tczyx"),)
+    places += ((root.create_group("labels").create_group("cells"), mask[None, None, None], "tczyx"),)
+    for group, array, axes in places:
+        group.create_array("0", shape=array.shape, chunks=array.shape, dtype=array.dtype)[...] = array
+        group.attrs["multiscales"] = [
+            {"version": "0.4", "axes": [{"name": axis} for axis in axes], "datasets": [{"path": "0"}]}
+        ]
+    root["labels"].attrs["labels"] = ["cells"]
+    import_dataset(tmp_path / "old", tmp_path / "back")
+    back = open_dataset(tmp_path / "back")
+    np.testing.assert_array_equal(back.mask(back["a"]), mask)
+    np.testing.assert_array_equal(back.image(back["a"]), toy.image(toy["one"]))
+
+
 def test_mat_by_scipy(exports, toy):
     for item in toy:
         folder = exports / "hovernet" / {"train": "Train", "test": "Test"}[item.split]
