@@ -37,7 +37,7 @@ def trace_nuclei(mask: npt.NDArray[np.int32]) -> Iterator[tuple[int, list[Polygo
         The id and its polygons, one a piece.
 
     >>> list(trace_nuclei(np.array([[0, 7, 7]], np.int32)))
-    [(7, [[[(1, 0), (3, 0), (3, 1), (1, 1)]]])]
+    [(7, [[[(3, 0), (3, 1), (1, 1), (1, 0)]]])]
     """
     from scipy.ndimage import find_objects
 

@@ -79,12 +79,12 @@ def train(
     adam = torch.optim.AdamW(
         _groups(network, recipe.optimiser.weight_decay), recipe.optimiser.rate, recipe.optimiser.betas
     )
-    state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
-    if saved := checkpoint.found(run / "checkpoints"):
-        state = checkpoint.load(saved[-1], {"segmenter": network}, averaged, {"segmenter": adam})
     bare = network
     network, optimiser = fabric.setup(bare, adam)
     averaged.to(fabric.device)
+    state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
+    if saved := checkpoint.found(run / "checkpoints"):  # after the move: Adam's moments follow their parameters
+        state = checkpoint.load(saved[-1], {"segmenter": bare}, averaged, {"segmenter": adam})
     journal = Journal(run, state.images)
     batch_size = recipe.data.batch
     total = math.ceil(recipe.images / batch_size) * batch_size
