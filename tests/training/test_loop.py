@@ -19,7 +19,7 @@ from sian.errors import BadInput, MissingResource
 from sian.training import Hardware, checkpoint, train
 from sian.training import loop as loop_module
 from sian.training.checks import check_finite, check_weights
-from sian.training.device import launch
+from sian.training.device import flushed_denormals, launch
 
 CPU = Hardware("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,3 +176,10 @@ def test_two_processes_keep_equal_weights(tmp_path):
         saved["networks/discriminator.scales.0.score.weight"], ranks[0]["discriminator.scales.0.score.weight"]
     )
     assert json.loads((tmp_path / "run" / "checkpoints" / "000000008" / "state.json").read_text())["step"] == 2
+
+
+def test_arithmetic_is_left_as_it_was() -> None:
+    """Training flushes denormals; whoever called it gets them back."""
+    with flushed_denormals():
+        assert float(torch.tensor(1e-40) * 1) == 0
+    assert float(torch.tensor(1e-40) * 1) > 0

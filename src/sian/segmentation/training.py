@@ -24,7 +24,7 @@ from sian.segmentation.losses import TERMS
 from sian.segmentation.networks import build
 from sian.training import average, checkpoint
 from sian.training.checks import check_finite, check_run
-from sian.training.device import Hardware, launch, stop_signals
+from sian.training.device import Hardware, flushed_denormals, launch, stop_signals
 from sian.training.journal import Journal, Means, due
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ RATES = "optimiser.rate"
 GRADIENT_NORM = 5.0  # larger gradients are shortened to it
 
 
+@flushed_denormals()
 def train(
     recipe: SegmenterRecipe,
     tiles: TrainingTiles,
@@ -68,7 +69,6 @@ def train(
 
     # Device and books.
     fabric = launch(replace(hardware, devices=1))
-    torch.set_flush_denormal(True)
     write_text(run / "recipe.yaml", recipe.dump())
     device = machine(torch.get_num_threads(), str(fabric.device))
     write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})

@@ -35,7 +35,7 @@ from sian.networks import (
 )
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
-from sian.training.device import Hardware, agreed, launch, stop_signals
+from sian.training.device import Hardware, agreed, flushed_denormals, launch, stop_signals
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
@@ -48,6 +48,7 @@ LAST_RATE = 0.02  # of the full learning rate; where the linear decay ends
 Report = Callable[[int, int], None]
 
 
+@flushed_denormals()
 def train(
     recipe: Recipe,
     tiles: Sequence[Tile],
@@ -82,7 +83,6 @@ def train(
 
     # Devices and precision.
     fabric = launch(hardware)
-    torch.set_flush_denormal(True)
     schedule = _schedule(recipe, tiles, fabric.world_size)
     if fabric.is_global_zero:
         write_text(run / "recipe.yaml", recipe.dump())
