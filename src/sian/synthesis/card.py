@@ -15,8 +15,8 @@ Diagnosis, or anything that decides about a patient. The pictures are painted; t
 
 ## What it cannot do
 
-- Organs it has not seen: {organs} are all it knows. Any other organ's reference image is carried over by its colour
-  and texture at best.
+- Organs it has not seen: it knows {organs} and no other. Another organ's reference image is carried over by its
+  colour and texture at best.
 - Structure that the mask does not name: glands' lumina, vessels, collagen bundles and blood are guessed from where
   nuclei lie, not placed by you.
 - Other magnifications: it was trained at {mpp} um a pixel, median nucleus {area:.0f} px; masks that are off by more
@@ -70,7 +70,8 @@ def _numbers(metrics: dict[str, Any]) -> list[str]:
     if not metrics:
         return ["None were measured."]
     values, floors = metrics.get("metrics", {}), metrics.get("floors", {})
-    head = f"Protocol {metrics.get('protocol')}, n = {metrics.get('n')}; floors are what real images score."
+    settings = [f"{key} {metrics[key]}" for key in ("protocol", "style", "noise") if key in metrics]
+    head = f"{', '.join(settings)}; n = {metrics.get('n')}. Floors are what real images score by the same code."
     rows = [
         f"| {key} | {_number(value)} | {_number(floors.get(key))} |"
         for key, value in values.items()
