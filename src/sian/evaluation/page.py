@@ -24,7 +24,7 @@ UNPAIRED_SHOWN = 50
 STYLE = """
 :root { color-scheme: light; --ink: #1c1b22; --quiet: #67646f; --line: #e3e0e8; --accent: #7a2e72; --paper: #fff; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  max-width: 1080px; padding: 24px 20px 60px; }
+  max-width: 1280px; padding: 24px 20px 60px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 8px; }
 p, li { max-width: 78ch; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; }
