@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import parse_aliases
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
@@ -36,7 +37,8 @@ def evaluate(
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="reconstruction: paint with noise.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of drawn styles and of the noise.")] = 0,
     alias: Annotated[
-        list[str] | None, typer.Option(metavar="ORGAN=NAME", help="reconstruction: a test organ's training name.")
+        list[str] | None,
+        typer.Option(metavar="NEW=ORGAN", help="reconstruction: a test organ's training name, e.g. lung=liver."),
     ] = None,
     save_images: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="reconstruction: keep the paintings.")
@@ -74,7 +76,7 @@ def evaluate(
         _only_folders(fake, real)
     elif data is None:
         raise BadInput("--protocol reconstruction: needs a data set to paint again; add --data DATASET")
-    aliases = _aliases(alias)
+    aliases = parse_aliases(alias)
     dataset = _opened(data, split or "test")
     tools = _tools(segmenter, fid, weights, trust_weights, cache)
     inputs = _inputs(segmenter)
@@ -134,18 +136,6 @@ def _only_folders(fake: Path | None, real: Path | None) -> None:
     if fake is None or real is None:
         missing = "FAKE" if fake is None else "--real"
         raise typer.BadParameter(f"{missing} is missing: sian evaluate FAKE --real REAL -o REPORT")
-
-
-def _aliases(pairs: list[str] | None) -> dict[str, str]:
-    from sian.errors import BadInput
-
-    aliases = {}
-    for pair in pairs or ():
-        organ, equals, name = pair.partition("=")
-        if not (organ and equals and name):
-            raise BadInput(f"--alias {pair!r}: expected ORGAN=NAME; write e.g. --alias lung=liver")
-        aliases[organ.lower()] = name.lower()
-    return aliases
 
 
 def _opened(data: Path | None, split: str) -> Dataset | None:

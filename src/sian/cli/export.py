@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sian.cli import console
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from sian.cli.arguments import parse_aliases
 
 
 def export(
@@ -47,20 +45,6 @@ def export(
             run, source, output or run / "model.safetensors", aliases=aliases, metrics=numbers, report=report
         )
     write_card(path)
-
-
-def parse_aliases(pairs: Sequence[str] | None) -> dict[str, str]:
-    """NEW=ORGAN pairs of the command line as a mapping.
-
-    Raises:
-        BadInput: a pair without a name on both sides.
-    """
-    from sian.errors import BadInput
-
-    aliases = dict(pair.partition("=")[::2] for pair in pairs or [])
-    if not all(aliases) or not all(aliases.values()):
-        raise BadInput(f"--alias: expected NEW=ORGAN, found {pairs}; write e.g. --alias lung=liver")
-    return aliases
 
 
 def write_card(model: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import check_outputs, named_files, parse_changes
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset, Item
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from sian.segmentation import Segmenter
 
 ABOUT = "Segmenters: train one, segment images with it, measure it on annotated tiles."
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 FORMAT = "sian.segmentation/1"
 METRICS = ("dq", "sq", "pq", "aji", "dice", "f1")
 
@@ -57,7 +57,7 @@ def train(
     from sian.training.device import Hardware
 
     _set_threads(threads)
-    chosen = SegmenterRecipe.load(recipe, _pairs(changes))
+    chosen = SegmenterRecipe.load(recipe, parse_changes(changes, "images=2000"))
     check_run(run, chosen, resume)
     source = open_dataset(data).split(split)
     with console.progress("reading tiles", "tiles") as report:
@@ -82,19 +82,22 @@ def predict(
 ) -> None:
     """Segment the nuclei of images of any size; writes OUT/NAME.png, 16-bit instance masks."""
     from sian.files import read_image
+    from sian.files.images import IMAGE_SUFFIXES
     from sian.masks import write_mask
 
     _set_threads(threads)
-    paths = _image_files(images)
+    paths = named_files(images, IMAGE_SUFFIXES, "image")
+    targets = [output / f"{path.stem}.png" for path in paths]
+    check_outputs(targets, paths)
     segmenter = _load(model, device)
-    read = {path: read_image(path) for path in paths}  # all are checked before anything is written
+    for path in paths:  # all are checked before anything is written; a thousand images would not fit in memory
+        read_image(path)
     written: list[dict[str, Any]] = []
     with console.progress("segmenting") as report:
-        for number, (path, image) in enumerate(read.items(), 1):
-            mask = segmenter.predict(image)
-            target = write_mask(output / f"{path.stem}.png", mask)
-            written.append({"mask": target, "image": path, "nuclei": int(mask.max())})
-            report(number, len(read))
+        for number, (path, target) in enumerate(zip(paths, targets, strict=True), 1):
+            mask = segmenter.predict(read_image(path))
+            written.append({"mask": write_mask(target, mask), "image": path, "nuclei": int(mask.max())})
+            report(number, len(paths))
     if as_json:
         console.print_json({"model": segmenter.sha256, "written": written})
     else:
@@ -217,38 +220,6 @@ def _load(model: Path | None, device: str) -> Segmenter:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise MissingResource(f"device {device}: cannot be used ({reason}); try --device cpu") from None
-
-
-def _image_files(images: list[Path]) -> list[Path]:
-    """The images that were named, folders by what they hold."""
-    from sian.errors import BadInput
-
-    files: list[Path] = []
-    for path in images:
-        if path.is_dir():
-            found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise BadInput(f"{path}: holds no images, expected files that end in {', '.join(IMAGE_SUFFIXES)}")
-            files.extend(found)
-        else:
-            files.append(path)
-    by_stem: dict[str, Path] = {}
-    for path in files:
-        if (other := by_stem.setdefault(path.stem, path)) != path:
-            raise BadInput(f"{path}: found {other} of the same name, expected one mask a name; rename one of them")
-    return files
-
-
-def _pairs(changes: list[str] | None) -> dict[str, str]:
-    from sian.errors import BadInput
-
-    pairs = {}
-    for change in changes or []:
-        key, equals, value = change.partition("=")
-        if not key or not equals:
-            raise BadInput(f"--set: expected KEY=VALUE, found {change!r}; write e.g. --set images=2000")
-        pairs[key] = value
-    return pairs
 
 
 def _set_threads(threads: int | None) -> None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import check_outputs, named_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sian.synthesis import Style
 
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 SHEET_ROWS = 8
 
 
@@ -44,13 +42,14 @@ def synthesize(
 
     from sian.files import write_png
     from sian.masks import read_mask
+    from sian.masks.files import MASK_SUFFIXES
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
     from sian.synthesis.sheet import Picture, contact_sheet, mask_picture, reduced
 
     if threads:
         torch.set_num_threads(threads)
-    paths = _mask_files(masks)
+    paths = named_files(masks, MASK_SUFFIXES, "mask")
     painter = load(model, device)
     wanted = [name for part in style or ["all"] for name in (list(painter.styles) if part == "all" else [part])]
     styles = [painter.style(name) for name in wanted]
@@ -84,35 +83,6 @@ def synthesize(
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
 
-def _mask_files(masks: list[Path]) -> list[Path]:
-    """The masks that were named, folders by what they hold.
-
-    Raises:
-        BadInput: nothing there, or two masks of one name.
-    """
-    from sian.errors import BadInput
-
-    files: list[Path] = []
-    for path in masks:
-        if path.is_dir():
-            found = sorted(
-                entry
-                for entry in path.iterdir()
-                if entry.suffix.lower() in MASK_SUFFIXES and not entry.name.startswith(".")
-            )
-            if not found:
-                raise BadInput(f"{path}: holds no masks, expected files that end in {', '.join(MASK_SUFFIXES)}")
-            files.extend(found)
-        elif not path.exists():
-            raise BadInput(f"{path}: no such file; check the path of the mask")
-        else:
-            files.append(path)
-    stems = [path.stem for path in files]
-    if double := next((stem for stem in stems if stems.count(stem) > 1), None):
-        raise BadInput(f"two masks are called {double!r}, their pictures would overwrite one another; rename one")
-    return files
-
-
 def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) -> None:
     """Refuse to write one picture over another, or over what was given."""
     from sian.errors import BadInput
@@ -120,12 +90,7 @@ def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) 
     names = [_file_name(style.name) for style in styles]
     if double := next((style.name for style, name in zip(styles, names, strict=True) if names.count(name) > 1), None):
         raise BadInput(f"two styles are called {double!r}, their pictures would overwrite one another; leave one out")
-    if lost := _places(targets) & _places(given):
-        raise BadInput(f"{min(lost)}: is an input and would be overwritten by a picture; choose another --output")
-
-
-def _places(paths: Iterable[Path]) -> set[Path]:
-    return {path.absolute() for path in paths}
+    check_outputs(targets, given)
 
 
 def _target(output: Path, mask: Path, style: Style) -> Path:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
-from sian.cli.export import parse_aliases, write_card
+from sian.cli.arguments import parse_aliases, parse_changes
+from sian.cli.export import write_card
 
 
 def train(
@@ -37,7 +38,6 @@ def train(
 
     from sian.data import open_dataset
     from sian.data.tiles import read_tiles
-    from sian.errors import BadInput
     from sian.training import Hardware, Recipe
     from sian.training import train as run_training
     from sian.training.checks import check_run
@@ -45,10 +45,7 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    pairs = dict(change.partition("=")[::2] for change in changes or [])
-    if "" in pairs.values():
-        raise BadInput(f"--set: expected KEY=VALUE, found {changes}; write e.g. --set stages.0.images=2000")
-    chosen = Recipe.load(recipe, pairs)
+    chosen = Recipe.load(recipe, parse_changes(changes, "stages.0.images=2000"))
     aliases = parse_aliases(alias)
     source = open_dataset(data).split(split)
     check_run(run, chosen, resume)  # before the seconds of reading tiles

@@ -1,0 +1,89 @@
+"""What several verbs are given: KEY=VALUE pairs, files and folders of pictures, and outputs that must not be inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sian.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def parse_pairs(option: str, words: Iterable[str] | None, form: str, example: str) -> dict[str, str]:
+    """KEY=VALUE words of an option that may be repeated, as a mapping.
+
+    Args:
+        option: its name, e.g. "--set".
+        words: what was given.
+        form: how a word should look, e.g. "KEY=VALUE".
+        example: one that is right.
+
+    Raises:
+        BadInput: a word without something on both sides of its first "=".
+
+    >>> parse_pairs("--set", ["seed=1", "a.b=[c=d]"], "KEY=VALUE", "seed=1")
+    {'seed': '1', 'a.b': '[c=d]'}
+    """
+    pairs = {}
+    for word in words or ():
+        key, _, value = word.partition("=")
+        if not key or not value:
+            raise BadInput(f"{option}: expected {form}, found {word!r}; write e.g. {option} {example}")
+        pairs[key] = value
+    return pairs
+
+
+def parse_changes(words: Iterable[str] | None, example: str) -> dict[str, str]:
+    """``--set KEY=VALUE``: changes of a recipe."""
+    return parse_pairs("--set", words, "KEY=VALUE", example)
+
+
+def parse_aliases(words: Iterable[str] | None) -> dict[str, str]:
+    """``--alias NEW=ORGAN``: other names of organs, in lower case as organs are."""
+    pairs = parse_pairs("--alias", words, "NEW=ORGAN", "lung=liver")
+    return {new.strip().lower(): organ.strip().lower() for new, organ in pairs.items()}
+
+
+def named_files(given: Sequence[Path], suffixes: tuple[str, ...], kind: str) -> list[Path]:
+    """The files that were named, and those that the named folders hold.
+
+    Args:
+        given: files and folders.
+        suffixes: what counts in a folder, in lower case; hidden files never do.
+        kind: what they are, e.g. "mask".
+
+    Raises:
+        BadInput: nothing there, or two files of one name: what is made of them would be called alike.
+    """
+    files: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            entries = (e for e in path.iterdir() if e.suffix.lower() in suffixes and not e.name.startswith("."))
+            if not (found := sorted(entries)):
+                raise BadInput(f"{path}: holds no {kind}s, expected files that end in {', '.join(suffixes)}")
+            files.extend(found)
+        elif not path.exists():
+            raise BadInput(f"{path}: no such file; check the path of the {kind}")
+        else:
+            files.append(path)
+    by_stem: dict[str, Path] = {}
+    for path in files:
+        if path.stem in by_stem:
+            raise BadInput(
+                f"{path}: two {kind}s are called {path.stem!r} (the other is {by_stem[path.stem]}), their results "
+                "would overwrite one another; rename one"
+            )
+        by_stem[path.stem] = path
+    return files
+
+
+def check_outputs(targets: Iterable[Path], given: Iterable[Path]) -> None:
+    """Refuse to write over what was given.
+
+    Raises:
+        BadInput: an input is among the targets.
+    """
+    if lost := {path.resolve() for path in targets} & {path.resolve() for path in given}:
+        raise BadInput(f"{min(lost)}: is an input and would be overwritten; choose another --output")
