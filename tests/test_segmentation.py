@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import numpy as np
@@ -296,6 +297,37 @@ def test_train_predict_evaluate(data, tmp_path, capsys):
     assert set(result["per_organ"]) == {"kidney"}
     assert {"dq", "sq", "pq", "aji", "dice", "f1"} <= set(result["metrics"])
     assert (report / "tiles.csv").read_text().splitlines()[1].startswith("t2,kidney,ffpe,")
+
+
+def test_predict_overwrites_no_image(tmp_path, capsys):
+    model = segmentation.save(segmentation.untrained("segnet", 2), tmp_path / "model.safetensors")
+    image = tmp_path / "in" / "a.png"
+    write_png(image, tile(5, 70)[0])
+    before = image.read_bytes()
+    assert main(["segment", "predict", str(image.parent), "-m", str(model), "-o", str(image.parent)]) == 3
+    assert "a.png: is an input and would be overwritten" in capsys.readouterr().err
+    assert image.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_model_file_can_be_read_by_whom_other_files_can(tmp_path):
+    (tmp_path / "plain").touch()
+    model = segmentation.save(segmentation.untrained("segnet", 2), tmp_path / "model.safetensors")
+    assert model.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_weights_that_are_no_numbers_are_not_saved(data, tmp_path, monkeypatch):
+    recipe = recipe_of(**{"every.checkpoint": "2"})
+    monkeypatch.setattr("sian.segmentation.training.average.update", lambda _, network, __: _break(network))
+    with pytest.raises(BadInput, match="is no longer finite"):
+        train(recipe, tiles_of(data, recipe), tmp_path / "run")
+    assert checkpoint.found(tmp_path / "run" / "checkpoints") == []
+
+
+def _break(network):
+    """As a finite loss with a gradient that is not does."""
+    with torch.no_grad():
+        next(network.parameters()).fill_(torch.nan)
 
 
 @pytest.mark.parametrize(

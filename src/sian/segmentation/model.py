@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 
 from sian.errors import BadInput
-from sian.files import atomic_file, sha256_file
+from sian.files import sha256_file, write_bytes
 from sian.segmentation.instances import INSTANCES
 from sian.segmentation.networks import build
 from sian.segmentation.recipe import SegmenterRecipe
@@ -113,8 +114,8 @@ def save(segmenter: Segmenter, path: str | Path, storage: Storage = "float16") -
         "training": json.dumps(segmenter.facts),
         "licence": str(segmenter.facts.get("licence", "unknown")),
     }
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    # Written like any other file: safetensors' own writer makes files that only their owner may read.
+    write_bytes(path, to_bytes(tensors, metadata))
     return Path(path)
 
 

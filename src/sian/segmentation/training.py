@@ -23,7 +23,7 @@ from sian.segmentation.augmentation import jitter
 from sian.segmentation.losses import TERMS
 from sian.segmentation.networks import build
 from sian.training import average, checkpoint
-from sian.training.checks import check_finite, check_run
+from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, flushed_denormals, launch, stop_signals
 from sian.training.journal import Journal, Means, due
 
@@ -128,6 +128,7 @@ def train(
                 report(state.images, total)
             over = state.images >= total
             if due(before, state.images, recipe.every.checkpoint) or over or stopped.is_set():
+                check_weights({"segmenter": bare}, run, state.images, RATES)
                 state.scalars = {"seconds": seconds + time.perf_counter() - clock}
                 checkpoint.save(
                     run / "checkpoints",
