@@ -232,7 +232,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     """Open a data set on disk.
 
     Only the manifest is read here; images and masks are read, and checked, when they are asked for.
-    `sian.data .inspect_dataset` checks all of it.
+    `sian.data.inspect_dataset` checks all of it.
 
     Raises:
         BadInput: no such folder, no data set in it, or a manifest that is wrong; all problems are named.

@@ -14,9 +14,8 @@ from typing import Any, TypeAlias
 
 from sian.errors import BadInput
 from sian.evaluation.arrays import Image, Mask
-
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+from sian.files.images import IMAGE_SUFFIXES
+from sian.masks.files import MASK_SUFFIXES
 
 Read: TypeAlias = Callable[[], Any]
 

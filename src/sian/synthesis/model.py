@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sian.errors import BadInput, MissingResource, warn
 from sian.files import read_image
+from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import LEVELS, REFERENCE_SIZE, STRIDE, Painter, build_painter
@@ -26,7 +27,6 @@ BUNDLED = "model.safetensors"
 SMALLEST_REFERENCE = 32  # px
 MOST_WINDOWS = 64  # of a reference image that its style is averaged over
 AREA_RATIO = 2.5  # median nucleus areas that differ by more are usually of another magnification
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 
 Image: TypeAlias = NDArray[np.uint8]
 Mask: TypeAlias = NDArray[Any]
@@ -155,7 +155,7 @@ class Model:
                 return self._checked(Style(wanted.astype(np.float32), "vector"))
             return self._encode(np.asarray(wanted), "the style image")
         text = str(wanted)
-        if isinstance(wanted, Path) or text.lower().endswith(PICTURE_SUFFIXES):
+        if isinstance(wanted, Path) or text.lower().endswith(IMAGE_SUFFIXES):
             return self._encode(read_image(text), text)
         return self._named(text)
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sian.data.windows import test_offsets
 from sian.layout import Layout
 from sian.networks import LAYOUT_CHANNELS, LEVELS, STRIDE, Generator, noise_at, pyramid
 
@@ -183,14 +184,8 @@ def encode_windows(image: NDArray[np.uint8], size: int, most: int) -> Tensor:
         while image.shape[axis] < size:
             mirrored = np.concatenate([image, np.flip(image, axis)], axis)
             image = mirrored[:size] if axis == 0 else mirrored[:, :size]
-    places = [(y, x) for y in _starts(image.shape[0], size) for x in _starts(image.shape[1], size)]
+    places = [(y, x) for y in test_offsets(image.shape[0], size) for x in test_offsets(image.shape[1], size)]
     if len(places) > most:
         places = [places[i] for i in np.linspace(0, len(places) - 1, most).round().astype(int)]
     windows = np.stack([image[y : y + size, x : x + size] for y, x in places])
     return torch.from_numpy(windows).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _starts(side: int, size: int) -> list[int]:
-    """Evenly spread starts of windows that cover a side."""
-    count = -(-side // size)
-    return [round(i * (side - size) / max(1, count - 1)) for i in range(count)]
