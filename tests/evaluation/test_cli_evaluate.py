@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sian.cli.main import main
 from sian.evaluation.features import InceptionFeatures
-from sian.files import write_png
+from sian.files import read_png_text, write_png
+from sian.synthesis.styles import Styles
 
 from . import toys
 
@@ -70,7 +72,8 @@ class ToyModel:
     """What a model is to the protocol."""
 
     sha256 = "f" * 64
-    styles: dict = {}  # noqa: RUF012
+    styles = Styles({})
+    info = SimpleNamespace(training=SimpleNamespace(version="0"), licence="CC0-1.0")
 
     def synthesize(self, layout, style, *, seed, noise):
         assert seed >= 0
@@ -93,7 +96,11 @@ def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.Capture
     assert (result["protocol"], result["style"], result["n"], result["window"]) == ("reconstruction", "paired", 12, 256)
     assert result["inputs"]["model"] == {"path": "m.safetensors", "sha256": "f" * 64}
     assert [row["name"] for row in result["floor_rows"]] == ["other real images", "halves", "trivial painter"]
-    assert len(list((tmp_path / "kept").glob("*.png"))) == 12
+    kept = sorted((tmp_path / "kept").glob("*.png"))
+    assert len(kept) == 12
+    text = read_png_text(kept[0])
+    assert (text["Synthetic"], text["Model"], text["Licence"]) == ("true", "f" * 64, "CC0-1.0")
+    assert (text["Style"], text["Mask"]) == (kept[0].stem, kept[0].stem)
 
 
 def test_memorisation(model, inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +108,9 @@ def test_memorisation(model, inception, tmp_path: Path, capsys: pytest.CaptureFi
     arguments = ["evaluate", "--protocol", "reconstruction", "--data", data, "--memorisation", *inception]
     assert main([*arguments, "-o", str(tmp_path / "report")]) == 0
     assert "possible copies of training images" in capsys.readouterr().out
-    assert "Copies of training images" in (tmp_path / "report" / "report.html").read_text()
+    html = (tmp_path / "report" / "report.html").read_text()
+    assert "Copies of training images" in html
+    assert "style: paired · noise: 0 · windows of 256 px" in html
 
 
 def _broken(folder: Path) -> None:

@@ -12,7 +12,6 @@ from sian.cli.arguments import parse_aliases
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
-    from sian.evaluation.collection import Collection
     from sian.evaluation.evaluate import Evaluation, Tools
     from sian.evaluation.reconstruction import Reconstruction
 
@@ -82,10 +81,10 @@ def evaluate(
     inputs = _inputs(segmenter)
     if protocol == "reconstruction":
         assert dataset is not None  # noqa: S101 - checked above, for the type checker
-        made, inputs = _painted(dataset, model, split or "test", style, noise, seed, aliases, inputs)
+        made, inputs, text = _painted(dataset, model, split or "test", style, noise, seed, aliases, inputs)
         finished = _measured(made, tools, inputs, noise)
         if save_images is not None:
-            _save(made.fake, save_images)
+            _save(made, text, save_images)
     else:
         finished = _compared(fake, real, masks, predicted, floor, split, tools, inputs)
     if memorisation and dataset is not None:
@@ -209,12 +208,14 @@ def _painted(
     seed: int,
     aliases: dict[str, str],
     inputs: dict[str, Any],
-) -> tuple[Reconstruction, dict[str, Any]]:
+) -> tuple[Reconstruction, dict[str, Any], dict[str, str]]:
+    """The paintings, what they were made from, and what each of them says of itself."""
     from sian.evaluation.reconstruction import model_painter, reconstruct
     from sian.synthesis import load
+    from sian.synthesis.labels import png_text
 
     model = load(path)
-    aliases = {**getattr(model.styles, "aliases", {}), **aliases}
+    aliases = {**model.styles.aliases, **aliases}
     with console.progress("painting", "windows") as report:
         made = reconstruct(
             model_painter(model, float(noise)),
@@ -227,7 +228,8 @@ def _painted(
             label=str(path or "the bundled model"),
             report=report,
         )
-    return made, {"model": {"path": str(path or "bundled"), "sha256": model.sha256}, **inputs}
+    inputs = {"model": {"path": str(path or "bundled"), "sha256": model.sha256}, **inputs}
+    return made, inputs, png_text(model, None, seed)
 
 
 def _measured(made: Reconstruction, tools: Tools, inputs: dict[str, Any], noise: bool) -> Evaluation:
@@ -237,11 +239,11 @@ def _measured(made: Reconstruction, tools: Tools, inputs: dict[str, Any], noise:
         return evaluate_reconstruction(made, tools, inputs=inputs, noise=float(noise), report=report)
 
 
-def _save(images: Collection, folder: Path) -> None:
+def _save(made: Reconstruction, text: dict[str, str], folder: Path) -> None:
     from sian.files import write_png
 
-    for name in images.names:
-        write_png(folder / f"{name}.png", images.read(name), {"Software": "sian", "Synthetic": "true"})
+    for name in made.fake.names:
+        write_png(folder / f"{name}.png", made.fake.read(name), {**text, "Style": made.references[name], "Mask": name})
 
 
 def _screened(finished: Evaluation, data: Dataset, split: str, tools: Tools) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _about_n(fake: Collection, real: Collection, row: Row) -> list[str]:
     elif n < ENOUGH_FOR_FID:
         sentences.append(
             f"n = {n} is below the {ENOUGH_FOR_FID} features of FID, which is biased upwards then: compare it "
-            "only with numbers of equal n, such as the floor"
+            "only with numbers of equal n; a floor's own n stands beside it"
         )
     if len(fake) != len(real):
         sentences.append(f"{len(fake)} fakes are compared with {len(real)} real images; FID depends on both numbers")

@@ -74,6 +74,7 @@ def page(evaluation: Evaluation) -> str:
 def _subtitle(result: dict[str, Any]) -> str:
     facts = [f"protocol: {result['protocol']}"]
     facts += [f"style: {result['style']}"] if result.get("style") else []
+    facts += [f"noise: {result['noise']:g}"] if result.get("noise") is not None else []
     facts += [f"windows of {result['window']} px"] if result.get("window") else []
     return " · ".join([*facts, f"{result['n']} images against {result['n_real']} real ones"])
 
