@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sian.errors import BadInput, MissingResource
-from sian.files.atomic import atomic_file, write_text
+from sian.files.atomic import atomic_file, write_bytes, write_text
 from sian.files.hashing import sha256_file
 from sian.files.weights import RECEIPTS, WeightsName, cache_folder, is_known, read_metadata, receipts
 
@@ -262,11 +262,10 @@ METADATA: dict[WeightsName, dict[str, str]] = {
 
 
 def _save(tensors: dict[str, Tensor], metadata: dict[str, str], target: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    contiguous = {key: value.contiguous() for key, value in tensors.items()}
-    with atomic_file(target) as temporary:
-        save_file(contiguous, temporary, metadata=metadata)
+    # Written like any other file: safetensors' own writer makes files that only their owner may read.
+    write_bytes(target, save({key: value.contiguous() for key, value in tensors.items()}, metadata=metadata))
 
 
 def _remember(name: WeightsName, sha256: str) -> None:
