@@ -67,6 +67,6 @@ def train(
     if export and is_main_process():
         from sian.synthesis.export import export_run
 
-        with console.progress("style bank and batch norm", "windows") as report:
+        with console.progress("batch norm and style bank", "steps") as report:
             path = export_run(run, source, run / "model.safetensors", tiles=tiles, aliases=aliases, report=report)
         write_card(path)
