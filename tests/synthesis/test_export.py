@@ -205,9 +205,23 @@ def test_train_on_the_command_line(folder: Path, tmp_path: Path, capfd) -> None:
     assert not (target / "model.safetensors").exists()
     assert main(words) == 3  # the run is there already
     assert "--resume" in capfd.readouterr().err
-    assert main([*words, "--resume"]) == 0
-    assert capfd.readouterr().out.strip() == str(target / "model.safetensors")
+    assert main(["train", "-d", str(folder), "-o", str(target), "--device", "cpu", "--resume"]) == 0  # its own recipe
+    captured = capfd.readouterr()
+    assert captured.out.strip() == str(target / "model.safetensors")
+    assert "stages change" not in captured.err
     assert sian.load(target / "model.safetensors").info.recipe["seed"] == 3
+
+
+def test_a_resumed_run_with_other_stages_says_so(folder: Path, tmp_path: Path, capfd) -> None:
+    recipe, target = toy_recipe(tmp_path), tmp_path / "run"
+    words = ["train", str(recipe), "-d", str(folder), "-o", str(target), "--device", "cpu", "--no-export"]
+    assert main(words) == 0
+    before = Recipe.load(target / "recipe.yaml").stages[0]
+    longer = (before.images or 0) + 2 * before.batch
+    capfd.readouterr()
+    assert main([*words, "--resume", "--set", f"stages.0.images={longer}"]) == 0
+    assert f"stages change from {before.images} images of {before.size} px" in capfd.readouterr().err
+    assert Recipe.load(target / "recipe.yaml").stages[0].images == longer
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def _group() -> None:
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="A folder of annotated tiles, or one image.", show_default=False)],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The data set to make.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--output", help="The data set to make.", show_default=False)],
     organ: Annotated[str | None, typer.Option(help="Organ of all tiles, e.g. kidney.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of all tiles, e.g. train.")] = None,
     mpp: Annotated[float | None, typer.Option(min=0.01, max=100, help="Micrometres per pixel of all tiles.")] = None,
@@ -65,7 +65,7 @@ def import_(
 @app.command("export")
 def export(
     dataset: Annotated[Path, typer.Argument(help="The data set.", show_default=False)],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to make; new or empty.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--output", help="The folder to make; new or empty.", show_default=False)],
     format_: Annotated[str, typer.Option("--format", help="`sian data formats` lists them.", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Only the items of this split, e.g. train.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

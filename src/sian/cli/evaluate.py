@@ -25,7 +25,9 @@ def evaluate(
     ] = None,
     real: Annotated[Path | None, typer.Option(help="Folder of real images, or a data set.")] = None,
     masks: Annotated[Path | None, typer.Option(help="Instance masks by the images' names, or a data set.")] = None,
-    segmenter: Annotated[Path | None, typer.Option(metavar="MODEL", help="Segments the images.")] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="Segments the images; 'bundled' is the one that comes along.")
+    ] = None,
     predicted: Annotated[Path | None, typer.Option(help="Segmentations made before, instead of a segmenter.")] = None,
     floor: Annotated[Path | None, typer.Option(help="More real images, whose FID and KID are the floor.")] = None,
     protocol: Annotated[str, typer.Option(help="folders, or reconstruction (of a model on a data set).")] = "folders",
@@ -163,7 +165,12 @@ def _tools(segmenter: Path | None, fid: bool, weights: Path | None, trust: bool,
 def _inputs(segmenter: Path | None) -> dict[str, Any]:
     from sian.files import sha256_file
 
-    return {} if segmenter is None else {"segmenter": {"path": str(segmenter), "sha256": sha256_file(segmenter)}}
+    if segmenter is None:
+        return {}
+    from sian.segmentation.model import BUNDLED
+
+    path = BUNDLED if str(segmenter) == "bundled" else segmenter
+    return {"segmenter": {"path": str(segmenter), "sha256": sha256_file(path)}}
 
 
 def _compared(

@@ -22,8 +22,8 @@ def synthesize(
     style: Annotated[
         list[str] | None,
         typer.Option(
-            help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3, image.png; repeat for several; "
-            "'all' for every organ of the model."
+            help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3 (scaled to sum to 1), image.png; "
+            "repeat for several; 'all', as if none is given, for every organ of the model."
         ),
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
@@ -53,6 +53,9 @@ def synthesize(
     painter = load(model, device)
     wanted = [name for part in style or ["all"] for name in (list(painter.styles) if part == "all" else [part])]
     styles = [painter.style(name) for name in wanted]
+    for name in wanted:
+        if (organ := name.split("#")[0].split("/")[0].strip().lower()) in painter.styles.aliases:
+            console.say(f"style {organ}: this model's name for its {painter.styles.aliases[organ]} tiles")
     targets = [_target(output, path, vector) for path in paths for vector in styles]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory

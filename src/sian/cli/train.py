@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,17 @@ from sian.cli import console
 from sian.cli.arguments import parse_aliases, parse_changes
 from sian.cli.export import write_card
 
+if TYPE_CHECKING:
+    from sian.training.recipe import Stage
+
 
 def train(
     data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk (see `sian data import`).")],
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
-    recipe: Annotated[str, typer.Argument(help="A bundled recipe's name, or the path of a .yaml file.")] = "small",
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A bundled recipe's name or the path of a .yaml file; small, or the resumed run's own."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
         list[str] | None,
@@ -38,6 +44,7 @@ def train(
 
     from sian.data import open_dataset
     from sian.data.tiles import read_tiles
+    from sian.files.weights import find_weights
     from sian.training import Hardware, Recipe
     from sian.training import train as run_training
     from sian.training.checks import check_run
@@ -45,10 +52,18 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    chosen = Recipe.load(recipe, parse_changes(changes, "stages.0.images=2000"))
+    own = run / "recipe.yaml" if resume and (run / "recipe.yaml").is_file() else None
+    chosen = Recipe.load(recipe or own or "small", parse_changes(changes, "stages.0.images=2000"))
     aliases = parse_aliases(alias)
     source = open_dataset(data).split(split)
     check_run(run, chosen, resume)  # before the seconds of reading tiles
+    if own and chosen.stages != (before := Recipe.load(own).stages):
+        console.say(
+            f"the run's stages change from {_stages(before)} to {_stages(chosen.stages)}; to keep its own, leave out "
+            "RECIPE and --set"
+        )
+    if chosen.losses.perceptual:
+        find_weights("vgg19", weights, trust_weights)
     with console.progress("describing tiles", "tiles") as report:
         tiles = read_tiles(source, chosen.data.organ_aliases, report)
     hardware = Hardware(device, devices, None, workers)
@@ -70,3 +85,11 @@ def train(
         with console.progress("batch norm and style bank", "steps") as report:
             path = export_run(run, source, run / "model.safetensors", tiles=tiles, aliases=aliases, report=report)
         write_card(path)
+
+
+def _stages(stages: tuple[Stage, ...]) -> str:
+    """The stages in short, e.g. "2000 images of 128 px + 50 epochs of 256 px"."""
+    return " + ".join(
+        f"{stage.images} images of {stage.size} px" if stage.images else f"{stage.epochs} epochs of {stage.size} px"
+        for stage in stages
+    )

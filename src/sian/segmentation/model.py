@@ -123,13 +123,13 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Segmenter:
     """Read a segmenter's model file.
 
     Args:
-        path: e.g. "segnet.safetensors"; the bundled SegNet if not given.
+        path: e.g. "segnet.safetensors"; the bundled SegNet if not given or called "bundled".
         device: where it is to compute.
 
     Raises:
         BadInput: no such file, not a segmenter, damaged, or of another format version.
     """
-    path = BUNDLED if path is None else Path(path)
+    path = BUNDLED if path is None or str(path) == "bundled" else Path(path)
     if not path.is_file():
         raise BadInput(f"{path}: no such file, expected a segmenter; make one with `sian segment train`")
     metadata, tensors = _read(path)

@@ -91,6 +91,8 @@ def train(
     seconds, stats, clock = state.scalars.get("seconds", 0.0), Means(), time.perf_counter()
     compute_terms = TERMS[recipe.network.kind]
 
+    if report:
+        report(state.images, total)  # what a resumed run had done before is not this session's speed
     with stop_signals() as stopped:
         bare.train()
         for images, targets in tiles.batches(recipe, state.step, hardware.workers):

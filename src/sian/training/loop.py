@@ -141,6 +141,8 @@ def train(
         return facts
 
     stats, clock = Means(), time.perf_counter()
+    if report:
+        report(state.images, total)  # what a resumed run had done before is not this session's speed
     with stop_signals() as stopped:
         for stretch in schedule:
             if state.images >= stretch.end:
