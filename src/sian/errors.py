@@ -57,6 +57,15 @@ def warn(sentence: str) -> None:
     warnings.warn(sentence, SianWarning, stacklevel=3)
 
 
+def first_line(error: Exception) -> str:
+    r"""What an error says, as a part of a sentence.
+
+    >>> first_line(ValueError("broken.\nmore")), first_line(KeyError())
+    ('broken', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".;:")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Finish a sentence about an unknown name: ``"; did you mean 'kidney'? Known: ..."``.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from sian.errors import BadInput, SianError
+from sian.errors import BadInput, SianError, first_line
 from sian.files.atomic import atomic_file
 from sian.files.hashing import sha256_file
 
@@ -75,7 +75,7 @@ class InceptionFeatures:
             network = inception_from(load_file(path)).fused()
         except (SafetensorError, RuntimeError) as error:
             raise BadInput(
-                f"{path}: found something else than the FID Inception's weights ({_first_line(error)}), "
+                f"{path}: found something else than the FID Inception's weights ({first_line(error)}), "
                 "expected the keys of pytorch-fid's state dict as safetensors; try `sian weights get`."
             ) from error
         return cls(network, sha256_file(path), device)
@@ -209,7 +209,3 @@ def _write_entry(entry: Path, features: Features) -> None:
     """Keep an entry; a cache that cannot be written is no reason to fail."""
     with suppress(SianError), atomic_file(entry) as temporary, temporary.open("wb") as file:
         np.save(file, features, allow_pickle=False)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(":") if str(error).strip() else type(error).__name__

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from sian.errors import BadInput
+from sian.errors import BadInput, first_line
 from sian.files.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -145,8 +145,3 @@ def _check_header(path: Path, picture: Image.Image, max_pixels: int) -> None:
 
 def _too_large(path: Path, found: str, max_pixels: int) -> BadInput:
     return BadInput(f"{path}: found {found} pixels, expected at most {max_pixels:,}; cut it into tiles first")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, as a part of a sentence."""
-    return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".;")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from sian.errors import BadInput
+from sian.errors import BadInput, first_line
 from sian.files import atomic_file, write_bytes
-from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, first_line, open_picture
+from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, open_picture
 from sian.masks.checking import check_mask
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sian.errors import BadInput
+from sian.errors import BadInput, first_line
 from sian.files import sha256_file, write_bytes
 
 FORMAT = "sian.model/1"
@@ -127,7 +127,7 @@ def read_model(path: str | Path) -> ModelContent:
         if isinstance(error, BadInput):
             raise
         raise BadInput(
-            f"{path}: expected a model of format {FORMAT}, found {_first_line(error)}; copy or export it again"
+            f"{path}: expected a model of format {FORMAT}, found {first_line(error)}; copy or export it again"
         ) from None
     weights = {k.removeprefix("painter."): _wide(t) for k, t in tensors.items() if k.startswith("painter.")}
     bank = {k.removeprefix("bank."): _wide(t) for k, t in tensors.items() if k.startswith("bank.")}
@@ -150,12 +150,8 @@ def _info(path: Path, text: str | None) -> ModelInfo:
         reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}"
         raise BadInput(f"{path}: its description is damaged ({reason}); export the model again") from None
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(f"{path}: its description is damaged ({_first_line(error)}); export the model again") from None
+        raise BadInput(f"{path}: its description is damaged ({first_line(error)}); export the model again") from None
 
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sian.errors import BadInput, MissingResource
+from sian.errors import BadInput, MissingResource, first_line
 
 FORMAT = "sian.checkpoint/1"
 _PART = ".part"  # suffix of a folder that is being written
@@ -186,8 +186,7 @@ def _flush(path: Path) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> BadInput:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return BadInput(
-        f"{path}: expected a whole checkpoint of this run, found {reason}; remove that checkpoint's folder to go on "
-        "from the one before"
+        f"{path}: expected a whole checkpoint of this run, found {first_line(error)}; remove that checkpoint's folder "
+        "to go on from the one before"
     )

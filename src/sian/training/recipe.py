@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sian.errors import BadInput, nearest
+from sian.errors import BadInput, first_line, nearest
 
 Width = Annotated[int, Field(ge=1)]  # channels
 BlockIndex = Annotated[int, Field(ge=0, le=6)]  # one of the generator's seven blocks
@@ -165,7 +165,7 @@ class BaseRecipe(Section):
         try:
             values = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise BadInput(f"{path}: expected a recipe in YAML, found {_first_line(error)}") from None
+            raise BadInput(f"{path}: expected a recipe in YAML, found {first_line(error)}") from None
         if not isinstance(values, dict):
             raise BadInput(f"{path}: expected a mapping of recipe keys, found {type(values).__name__}")
         for key, value in (changes or {}).items():
@@ -228,7 +228,7 @@ def _change(values: dict[str, Any], dotted: str, text: str) -> None:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
         place[int(last) if isinstance(place, list) else last] = value
     except yaml.YAMLError as error:
-        raise BadInput(f"{dotted}={text}: expected a value in YAML, found {_first_line(error)}; quote it") from None
+        raise BadInput(f"{dotted}={text}: expected a value in YAML, found {first_line(error)}; quote it") from None
     except (AttributeError, IndexError, TypeError, ValueError):
         raise BadInput(
             f"{dotted}={text}: the recipe has no place of that name; expected e.g. seed=1 or stages.0.images=2000"
@@ -249,7 +249,3 @@ def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
             found = Stage if key == "stages" else section.model_fields[key].annotation
             section = found if isinstance(found, type) and issubclass(found, BaseModel) else section
     return f"unknown key {dotted!r}{nearest(str(last), section.model_fields)}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

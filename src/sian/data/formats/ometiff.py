@@ -16,8 +16,8 @@ from sian.data.formats.format import Format, Sample, as_mask, as_picture, check_
 from sian.data.formats.pyramid import mask_levels, picture_levels
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import origin_text
-from sian.errors import BadInput
-from sian.files.images import DECODE_ERRORS, first_line
+from sian.errors import BadInput, first_line
+from sian.files.images import DECODE_ERRORS
 from sian.masks import nucleus_ids
 from sian.masks.files import MAX_PNG_ID, QUIET, check_whole
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.data.formats.format import MAX_FILES, check_shape
-from sian.errors import BadInput, MissingResource
-from sian.files.images import first_line
+from sian.errors import BadInput, MissingResource, first_line
 from sian.files.jsonfiles import read_json
 
 if TYPE_CHECKING:
