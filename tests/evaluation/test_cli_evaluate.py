@@ -95,6 +95,7 @@ def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.Capture
     result = json.loads(capsys.readouterr().out)
     assert (result["protocol"], result["style"], result["n"], result["window"]) == ("reconstruction", "paired", 12, 256)
     assert result["inputs"]["model"] == {"path": "m.safetensors", "sha256": "f" * 64}
+    assert result["inputs"]["masks"]["items"] == 12  # they were painted, though nothing segments
     assert [row["name"] for row in result["floor_rows"]] == ["other real images", "halves", "trivial painter"]
     kept = sorted((tmp_path / "kept").glob("*.png"))
     assert len(kept) == 12

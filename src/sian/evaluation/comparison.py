@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian import seeds
-from sian.evaluation.agreement import Agreement, summarize
+from sian.evaluation.agreement import MASK_METRICS, Agreement, summarize
 from sian.evaluation.fid import fid
 from sian.evaluation.kid import kid
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KID_SUBSET = 50  # images of a subset
 KID_SUBSETS = 100
 MOST_RESAMPLED = 1000  # images; a hundred more FIDs of larger sets would take longer than the evaluation
-METRICS = ("fid", "kid", "ssim", "dq", "sq", "pq", "aji", "dice", "f1")
+METRICS = ("fid", "kid", "ssim", *MASK_METRICS)
 
 
 @dataclass(frozen=True)

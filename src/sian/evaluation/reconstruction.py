@@ -175,7 +175,12 @@ def evaluate_reconstruction(
     """
     first = made.masks.read(made.masks.names[0])
     masks = made.masks if tools.segmenter is not None else None
-    settings = {"style": made.style, "noise": noise, "window": len(first), "inputs": dict(inputs or {})}
+    settings = {
+        "style": made.style,
+        "noise": noise,
+        "window": len(first),
+        "inputs": {"masks": made.masks.describe(), **(inputs or {})},
+    }
     finished = evaluate(
         made.fake,
         made.real,
