@@ -12,7 +12,7 @@ from sian.errors import BadInput
 from sian.nuclei.statistics import Nuclei, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -132,11 +132,6 @@ def compare_measured(organ: str, real: Sequence[Nuclei], made: Sequence[Nuclei])
         floor = float(np.mean([_distance(one, other, spread) for one, other in halves]))
         rows[name] = Row(whole, invented, _distance(whole, invented, spread), floor)
     return Comparison(organ, len(real), len(made), rows)
-
-
-def mean_distance(comparisons: Mapping[str, Comparison]) -> float:
-    """The mean over organs of their distances."""
-    return float(np.mean([comparison.distance for comparison in comparisons.values()]))
 
 
 def _windows(mask: npt.NDArray[np.integer], height: int, width: int) -> list[npt.NDArray[np.integer]]:
