@@ -277,7 +277,7 @@ def _batch(
         raw[key].to(device, non_blocking=True) for key in ("image", "reference", "direction", "distance")
     )
     n, generator = len(image), painter.generator
-    cpu = torch.Generator().manual_seed(random.initial_seed())
+    cpu = torch.Generator().manual_seed(seeds.derive(random.initial_seed(), "augmentation"))  # a stream of its own
     last = torch.channels_last
     return Batch(
         image=(image.float() / 127.5 - 1).contiguous(memory_format=last),
