@@ -25,6 +25,7 @@ LAYERS = [
     "segmentation",
     "evaluation",
     "nuclei",
+    "torchdata",
     "production",
     "reproduce",
     "cli",

@@ -20,6 +20,7 @@ def empty_cache(tmp_path, monkeypatch):
 def healthy(monkeypatch):
     """A machine with room on the disk, whose bundled model works."""
     monkeypatch.setattr(doctor, "_model", lambda _: None)
+    monkeypatch.setattr(doctor, "_torch_dataset", lambda: None)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1e11))
 
 

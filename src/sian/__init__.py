@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sian.masks import read_mask, write_mask
     from sian.synthesis import Model, load
     from sian.synthesis.export import train
+    from sian.torchdata import torch_dataset
 
     __version__: str
 
@@ -37,6 +38,7 @@ _DOORS: dict[str, str] = {
     "open_dataset": "sian.data",
     "read_image": "sian.files",
     "read_mask": "sian.masks",
+    "torch_dataset": "sian.torchdata",
     "train": "sian.synthesis.export",
     "write_mask": "sian.masks",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "segmentation",
+    "torch_dataset",
     "train",
     "write_mask",
 ]

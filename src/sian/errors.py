@@ -14,6 +14,7 @@ a `SianError` is a bug in SIAN and leaves with exit code 1; wrong options of the
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,21 @@ def first_line(error: Exception) -> str:
     ('broken', 'KeyError')
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".;:")
+
+
+def dead_worker(error: Exception) -> MissingResource | None:
+    """What to say when torch found one of its loader's worker processes dead; None for any other error.
+
+    >>> dead_worker(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")).exit_code
+    4
+    """
+    found = re.match(r"DataLoader worker \(pid\(?s?\)? ?[\d, ]+\) (.+?)\.?\s*$", first_line(error))
+    if not isinstance(error, RuntimeError) or found is None:
+        return None
+    return MissingResource(
+        f"a worker process died ({found[1]}), most often because memory ran out; what was written is kept; try fewer "
+        "workers, smaller windows or a smaller batch"
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

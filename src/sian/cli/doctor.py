@@ -54,6 +54,7 @@ def examine() -> Facts:
         "torch": _torch(problems),
         "weights": _weights(problems),
         "model": _model(problems),
+        "torch_dataset": _torch_dataset(),
         "problems": problems,
     }
 
@@ -188,6 +189,24 @@ def _paint_once() -> float:
     return round(time.perf_counter() - start, 3)
 
 
+def _torch_dataset() -> Facts | None:
+    """Seconds an image and worker that `sian.torch_dataset` takes to invent, describe and paint; None if it cannot."""
+    from functools import partial
+
+    import sian
+
+    try:
+        organ = next(iter(sian.load().styles))
+        masks = partial(sian.nuclei.generate, PAINT_SIZE, PAINT_SIZE, organ)
+        data = sian.torch_dataset(masks, styles=organ, length=2)
+        data[0]
+        start = time.perf_counter()
+        data[1]
+    except Exception:  # noqa: BLE001 - what stops the model is told beside it
+        return None
+    return {"painted_seconds": round(time.perf_counter() - start, 3), "size": PAINT_SIZE, "threads": 1}
+
+
 def _print(facts: Facts) -> None:
     """The facts as a page for a person."""
     torch = facts["torch"]
@@ -203,6 +222,7 @@ def _print(facts: Facts) -> None:
         ),
         *((name, _weights_line(entry)) for name, entry in facts["weights"].items()),
         ("model", _model_line(facts["model"])),
+        ("torch_dataset", _torch_dataset_line(facts["torch_dataset"])),
         *((name, _package_line(entry)) for name, entry in facts["packages"].items() if name != "torch"),
     ]
     for name, text in lines:
@@ -225,6 +245,12 @@ def _model_line(entry: Facts | None) -> str:
         return "none"
     took = f"{entry['seconds']} s for {entry['size']} x {entry['size']}" if entry["seconds"] else "does not paint"
     return f"{entry['path']} (SHA-256 {entry['sha256'][:12]}..., {took})"
+
+
+def _torch_dataset_line(entry: Facts | None) -> str:
+    if entry is None:
+        return "does not paint"
+    return f"{entry['painted_seconds']} s an image of {entry['size']} x {entry['size']} and worker, painted on the fly"
 
 
 def _package_line(entry: Facts) -> str:

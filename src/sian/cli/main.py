@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from sian.cli import console, data, demo, doctor, evaluate, export, masks, segment, synthesize, train, weights
-from sian.errors import EXIT_BUG, EXIT_USAGE, BadInput, Interrupted, MissingResource, SianError, SianWarning
+from sian.errors import (
+    EXIT_BUG,
+    EXIT_USAGE,
+    BadInput,
+    Interrupted,
+    MissingResource,
+    SianError,
+    SianWarning,
+    dead_worker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +126,8 @@ def explain(error: Exception) -> tuple[int, str]:
     """The exit code and the one sentence that an error becomes."""
     if isinstance(error, SianError):
         return error.exit_code, str(error)
+    if (dead := dead_worker(error)) is not None:  # torch may notice it anywhere in this process
+        return dead.exit_code, str(dead)
     if isinstance(error, typer.TyperException):
         return EXIT_USAGE, _usage(error)
     if isinstance(error, typer.Abort):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from sian.errors import SianError, dead_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +36,49 @@ def batches(
         An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
         "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0.
     """
-    loader = DataLoader(
+    loader = Loader(
         _Windows(sampler),
         batch_size=batch_size,
         sampler=_From(start_batch * batch_size),
         num_workers=workers,
-        generator=torch.Generator(),  # otherwise the loader draws its workers' seed from torch's global state
     )
     return iter(loader)
+
+
+class Loader(DataLoader[Any]):
+    """torch's `DataLoader`, with what goes wrong in a worker process as one sentence.
+
+    Its workers' seeds come from no global state unless a `generator` is given.
+    """
+
+    def __init__(self, dataset: Dataset[Any], *arguments: Any, **options: Any) -> None:
+        options.setdefault("generator", torch.Generator())
+        super().__init__(dataset, *arguments, **options)
+
+    def __iter__(self) -> Any:
+        """The batches.
+
+        Raises:
+            SianError: as the data set raises it, whichever process it was raised in.
+            MissingResource: a worker process died.
+        """
+        try:
+            yield from super().__iter__()
+        except SianError as error:
+            raise _bare(error) from None
+        except RuntimeError as error:
+            if (dead := dead_worker(error)) is None:
+                raise
+            raise dead from None
+
+
+def _bare(error: SianError) -> SianError:
+    """An error without the worker's traceback that torch puts before its sentence."""
+    text = str(error)
+    if not text.startswith("Caught "):
+        return error
+    name = f"{type(error).__module__}.{type(error).__qualname__}: "
+    return type(error)(text[text.rfind(name) + len(name) :].strip()) if name in text else error
 
 
 class _Windows(Dataset[dict[str, torch.Tensor]]):

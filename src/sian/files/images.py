@@ -64,8 +64,17 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
     """
     path = Path(path)
     with open_picture(path, IMAGE_FORMATS, max_pixels) as picture:
-        mode = picture.mode
-        array = np.asarray(picture)
+        return _rgb(path, picture)
+
+
+def decode_image(content: bytes, name: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """A picture from a file's bytes, as `read_image`; `name` is what errors call it, e.g. an archive's member."""
+    with open_picture(Path(name), IMAGE_FORMATS, max_pixels, content) as picture:
+        return _rgb(Path(name), picture)
+
+
+def _rgb(path: Path, picture: Image.Image) -> npt.NDArray[np.uint8]:
+    mode, array = picture.mode, np.asarray(picture)
     if mode == "RGBA" and (array[..., 3] == 255).all():
         array = array[..., :3]
     elif mode != "RGB":
@@ -75,13 +84,19 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
 
 
 @contextmanager
-def open_picture(path: Path, formats: tuple[str, ...], max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """Open a picture, check its size before it is unpacked, unpack it, and name the file in every error."""
-    _check_file(path)
+def open_picture(
+    path: Path, formats: tuple[str, ...], max_pixels: int = MAX_PIXELS, content: bytes | None = None
+) -> Iterator[Image.Image]:
+    """Open a picture, check its size before it is unpacked, unpack it, and name the file in every error.
+
+    With `content` nothing is read from disk, and `path` is only a name.
+    """
+    if content is None:
+        _check_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked below, and broken metadata harms no pixel
-            with Image.open(path, formats=formats) as picture:
+            with Image.open(path if content is None else io.BytesIO(content), formats=formats) as picture:
                 _check_header(path, picture, max_pixels)
                 picture.load()
                 yield picture

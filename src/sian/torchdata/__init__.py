@@ -1,0 +1,15 @@
+"""Images with their instance masks for training loops of one's own: `sian.torch_dataset`.
+
+::
+
+    dataset.py    torch_dataset, TorchDataset: sample i as a pure function of (seed, i)
+    places.py     which item and which window of it sample i shows
+    sources.py    where masks and images come from: data sets, folders of masks, invented masks
+    shards.py     the same from tar files
+    painting.py   painted on the fly
+"""
+
+from sian.data.loading import Loader
+from sian.torchdata.dataset import TorchDataset, torch_dataset
+
+__all__ = ["Loader", "TorchDataset", "torch_dataset"]
