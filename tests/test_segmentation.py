@@ -23,7 +23,7 @@ from sian.segmentation import SegmenterRecipe
 from sian.segmentation.targets import pixel_classes
 from sian.segmentation.tiling import _places, run_network
 from sian.segmentation.training import train
-from sian.segmentation.windows import TrainingTiles
+from sian.segmentation.windows import TrainingTiles, read_known
 from sian.training import checkpoint
 from sian.training.journal import read_journal
 
@@ -64,7 +64,7 @@ def recipe_of(kind="segnet", **changes):
 
 
 def tiles_of(data, recipe):
-    return TrainingTiles(open_dataset(data).split("train"), recipe)
+    return TrainingTiles(read_known(open_dataset(data).split("train"), recipe.losses.border_px), recipe)
 
 
 @pytest.mark.parametrize("name", ["segnet", "segnet-small", "unet", "unet-small"])
@@ -77,7 +77,7 @@ def test_bundled_recipes_load(name):
 def test_windows_of_images_and_of_targets_are_the_same_places(data):
     recipe = recipe_of(**{"data.batch": "4"})
     tiles = tiles_of(data, recipe)
-    assert [t.preparation for t in tiles.images] == ["ffpe", "frozen", "frozen", "frozen"]
+    assert [known.tile.preparation for known in tiles.real] == ["ffpe", "frozen", "frozen", "frozen"]
     images, targets = next(tiles.batches(recipe))
     assert images.shape == (4, 3, 32, 32)
     nuclear = targets.classes > 0

@@ -36,7 +36,12 @@ def _group() -> None:
 @app.command("train")
 def train(
     recipe: Annotated[str, typer.Argument(help="segnet, segnet-small, unet, unet-small, or the path of a .yaml file.")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk.", show_default=False)],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data", "-d", help="Data set on disk; repeat for several, real and synthetic.", show_default=False
+        ),
+    ],
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", show_default=False)],
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
@@ -47,27 +52,31 @@ def train(
     threads: Threads = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
 ) -> None:
-    """Train a segmenter and write RUN/model.safetensors. Ctrl-C saves and stops; --resume goes on."""
+    """Train a segmenter and write RUN/model.safetensors. Ctrl-C saves and stops; --resume goes on.
+
+    Of real and synthetic data sets together, half of the windows are synthetic: --set data.synthetic=0.3 for less.
+    """
     from sian.data import open_dataset
     from sian.segmentation import SegmenterRecipe
     from sian.segmentation.export import export_run
     from sian.segmentation.training import train as run_training
-    from sian.segmentation.windows import TrainingTiles
+    from sian.segmentation.windows import TrainingTiles, read_known
     from sian.training.checks import check_run
     from sian.training.device import Hardware
 
     _set_threads(threads)
     chosen = SegmenterRecipe.load(recipe, parse_changes(changes, "images=2000"))
     check_run(run, chosen, resume)
-    source = open_dataset(data).split(split)
+    sources = [open_dataset(folder).split(split) for folder in data]
     with console.progress("reading tiles", "tiles") as report:
-        tiles = TrainingTiles(source, chosen, report)
+        known = [tile for source in sources for tile in read_known(source, chosen.losses.border_px, report)]
+    tiles = TrainingTiles(known, chosen)
     hardware = Hardware(device, 1, None, workers)
     with console.progress("training") as report:
         last = run_training(chosen, tiles, run, resume=resume, hardware=hardware, report=report)
     console.say(f"last checkpoint: {last}")
     with console.progress("batch norm", "batches") as report:
-        path = export_run(run, tiles, source.info, report=report)
+        path = export_run(run, tiles, report=report)
     console.out(str(path))
 
 

@@ -36,8 +36,15 @@ def batches(
         An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
         "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0.
     """
+    return load(_Windows(sampler), batch_size, start_batch, workers)
+
+
+def load(
+    windows: Dataset[dict[str, torch.Tensor]], batch_size: int, start_batch: int = 0, workers: int = 0
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Endless batches of anything that gives a dictionary of tensors for every number from 0; see `batches`."""
     loader = Loader(
-        _Windows(sampler),
+        windows,
         batch_size=batch_size,
         sampler=_From(start_batch * batch_size),
         num_workers=workers,

@@ -69,6 +69,25 @@ class Sample:
     tile: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a window is cut, and how it is turned.
+
+    Attributes:
+        tile: which of the sampler's tiles.
+        y: first row.
+        x: first column.
+        turns: quarter turns counter-clockwise, after the flip.
+        flip: mirrored left and right.
+    """
+
+    tile: int
+    y: int
+    x: int
+    turns: int
+    flip: bool
+
+
 class WindowSampler:
     """An endless, seeded stream of training windows that can be entered anywhere.
 
@@ -126,12 +145,15 @@ class WindowSampler:
         Args:
             index: at least 0; epoch `e` holds the samples from ``e * epoch_length``.
         """
-        number, y, x = self._position(index)
-        tile = self.tiles[number]
-        turn = self._turn(index, "turn")
+        place = self.place(index)
+        tile, y, x, turn = self.tiles[place.tile], place.y, place.x, (place.turns, place.flip)
         window = tile.layout.window(y, x, self.size, self.size).turned(*turn)
         image = turn_image(tile.image[y : y + self.size, x : x + self.size], *turn)
-        return Sample(image, window, self._reference(index, tile, y, x, turn), number)
+        return Sample(image, window, self._reference(index, tile, y, x, turn), place.tile)
+
+    def place(self, index: int) -> Place:
+        """Where the window of sample number `index` lies, for who cuts something else there."""
+        return Place(*self._position(index), *self._turn(index, "turn"))
 
     def _position(self, index: int) -> tuple[int, int, int]:
         """Tile, row and column of a sample's window."""

@@ -4,7 +4,10 @@
 
     recipe.py        what decides a run
     targets.py       instance mask -> background, interior, border
-    windows.py       training windows with their targets
+    windows.py       training windows with their targets, of one data set or several
+    mixing.py        which windows are synthetic
+    traditional.py   the paper's augmentation: rotations, flips, median blur
+    pasting.py       copy-paste of nuclei between tiles
     augmentation.py  jitter of stain, light and sharpness
     losses.py        what each network minimises
     training.py      the loop

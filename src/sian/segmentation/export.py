@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sian.data.dataset import DatasetInfo
     from sian.segmentation.windows import TrainingTiles
 
 NORM_BATCHES = 60  # of training windows; enough for means and variances to stand still
@@ -28,7 +27,6 @@ NORM_BATCHES = 60  # of training windows; enough for means and variances to stan
 def export_run(
     run: Path,
     tiles: TrainingTiles,
-    info: DatasetInfo,
     path: Path | None = None,
     *,
     storage: Storage = "float16",
@@ -38,8 +36,7 @@ def export_run(
 
     Args:
         run: the run's folder.
-        tiles: the tiles it was trained on.
-        info: of their data set; its licence goes into the file.
+        tiles: the tiles it was trained on; their licence goes into the file.
         path: the model file; `RUN/model.safetensors` if not given.
         storage: dtype of the weights in the file.
         report: called with (batches done, batches in all).
@@ -58,7 +55,7 @@ def export_run(
     network = build(**recipe.network.model_dump(), seed=recipe.seed)
     network.load_state_dict(checkpoint.read_tensors(found[-1] / "average.safetensors"))
     average.estimate_batch_norm(network, _passes(network, tiles, recipe, report))
-    facts = {**_facts(run, state), "dataset": info.name, "tiles": tiles.unique, "licence": info.licence}
+    facts = {**_facts(run, state), **tiles.facts}
     return save(Segmenter(network.eval(), recipe, facts), path or run / "model.safetensors", storage)
 
 

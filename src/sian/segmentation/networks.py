@@ -9,6 +9,8 @@ from sian import seeds
 from sian.networks.segnet import SegNet
 from sian.networks.unet import UNet
 
+HEAD_DEVIATION = 0.01  # of U-Net's last layer: Q is squared in its loss, and He's weights start it far above its 0 to 1
+
 NETWORKS: dict[str, type[SegNet | UNet]] = {"segnet": SegNet, "unet": UNet}
 
 
@@ -27,4 +29,6 @@ def build(kind: str, width: int, levels: int = 5, seed: int = 0) -> nn.Module:
         for part in network.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+        if isinstance(network, UNet):
+            nn.init.normal_(network.head.weight, std=HEAD_DEVIATION)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

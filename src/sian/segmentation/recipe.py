@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sian.training.recipe import AverageSection, BaseRecipe, Section
 
@@ -21,7 +21,8 @@ class DataSection(Section):
     """Which windows are seen, of what size.
 
     `repeat` counts the tiles of a preparation so many times, e.g. {"frozen": 3}. `turn` draws one of the eight
-    flips and quarter turns.
+    flips and quarter turns. `synthetic` is the share of windows that come from synthetic data sets when real and
+    synthetic ones are given: so many of each batch, to the nearest whole window.
     """
 
     size: int = Field(default=256, ge=32, multiple_of=32)
@@ -29,15 +30,33 @@ class DataSection(Section):
     positions: Literal["grid", "random"] = "random"
     turn: bool = True
     repeat: dict[str, int] = Field(default_factory=dict)
+    synthetic: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
 class AugmentSection(Section):
-    """Colour and sharpness jitter, see `sian.segmentation.augmentation`; 0 switches a part off."""
+    """What is changed in a window; 0 switches a part off.
+
+    `traditional`: the share of windows that get a random flip and quarter turn and, every other one, a median blur of
+    `median` px (paper, section 4.5; `sian.segmentation.traditional`). `paste`: nuclei of other tiles that are offered
+    to each window (`sian.segmentation.pasting`). The others are jitter of colour and sharpness
+    (`sian.segmentation.augmentation`).
+    """
+
+    traditional: float = Field(default=0.0, ge=0.0, le=1.0)
+    median: int = Field(default=3, ge=3, le=9)
+    paste: int = Field(default=0, ge=0, le=200)
 
     stain: float = Field(default=0.0, ge=0.0, lt=1.0)
     light: float = Field(default=0.0, ge=0.0, lt=1.0)
     blur: float = Field(default=0.0, ge=0.0, le=5.0)
     noise: float = Field(default=0.0, ge=0.0, le=0.5)
+
+    @field_validator("median")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("a median has an odd side, such as 3 or 5 px")
+        return value
 
 
 class LossSection(Section):

@@ -65,7 +65,7 @@ def train(
     """
     run, hardware = Path(run), hardware or Hardware()
     check_run(run, recipe, resume)
-    tiles.samplers(recipe)  # refuses tiles that are too small before anything is written
+    tiles.windows(recipe)  # refuses tiles that are too small before anything is written
 
     # Device and books.
     fabric = launch(replace(hardware, devices=1))
