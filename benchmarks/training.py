@@ -78,7 +78,7 @@ def bare_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) 
         loss.backward()
         adams[0].step()
         discriminator.requires_grad_(True)
-        loss = discriminator_loss(batch, fake.detach(), discriminator, discriminator, recipe.losses.lecam, scores).total
+        loss = discriminator_loss(batch, fake.detach(), discriminator, discriminator, recipe.losses, scores).total
         adams[1].zero_grad(set_to_none=True)
         loss.backward()
         adams[1].step()

@@ -10,6 +10,7 @@ import torch
 from tests.training import toys
 
 from sian.networks import build_discriminator
+from sian.networks.segmenting import BACKGROUND, CONTOUR, INTERIOR, PAINTED, pixel_classes
 from sian.training import augmentation, losses
 from sian.training.step import Batch, ScoreAverages, discriminator_loss, generator_loss
 
@@ -127,7 +128,7 @@ def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
     )
     assert float(found.total) == pytest.approx(sum(map(float, expected.values())))
     averages = ScoreAverages(0.5, -0.5)
-    of_discriminator = discriminator_loss(batch, fake, bare, bare, 0.3, averages)
+    of_discriminator = discriminator_loss(batch, fake, bare, bare, weights.model_copy(update={"lecam": 0.3}), averages)
     hinge = losses.discriminator_hinge(real_out, fake_out)
     lecam = sum(
         losses.lecam(r[-1], f[-1], averages.real, averages.fake) for r, f in zip(real_out, fake_out, strict=True)
@@ -152,3 +153,42 @@ def test_perceptual_term_every_other_step_counts_twice(batch):
     expected = 6 * 2 * 2 * float((batch.image - batch.image.flip(0)).abs().mean()) / 2
     assert float(terms[0]["perceptual"]) == float(terms[2]["perceptual"]) == pytest.approx(expected)
     assert "perceptual" not in terms[1]
+
+
+def test_pixel_classes_weigh_alike_and_leave_out_what_is_cut():
+    logits = torch.zeros(1, 4, 1, 4)
+    logits[0, 2, 0, 3] = 10  # the last pixel is taken for a contour
+    classes, seen = torch.tensor([[[0, 0, 0, 2]]]), torch.tensor([[[1.0, 1.0, 0.0, 1.0]]])
+    sure = -np.log(np.exp(10) / (np.exp(10) + 3))
+    assert float(losses.pixel_classes(logits, classes, seen)) == pytest.approx((np.log(4) + sure) / 2, rel=1e-5)
+    nothing = losses.pixel_classes(logits, classes, torch.zeros_like(seen))
+    assert float(nothing) == 0
+
+
+def test_segmenting_terms(batch):
+    """By hand: background, contour and interior pixels in thirds, a network that knows nothing."""
+    layout = torch.zeros(1, 19, 64, 64)
+    layout[:, 0, :, 32:], layout[:, -1, :, 32:48], layout[:, -1, :, 48:] = 1, 0.1, 0.9
+    assert pixel_classes(layout)[0, 0].tolist() == [BACKGROUND] * 32 + [CONTOUR] * 16 + [INTERIOR] * 16
+    bare = build_discriminator({"width": 2, "layers": 2, "segmenting": 2})
+    torch.nn.init.zeros_(bare.segmenting.classes.weight)
+    bare.segmenting.classes.bias.data = torch.tensor([0.0, 1.0, 2.0, 3.0]).repeat_interleave(4)  # pixel shuffle's order
+    one = Batch(batch.image[:1], layout, batch.image[:1], batch.image[:1], [], batch.augmentation)
+    style = (torch.zeros(1, 1), torch.zeros(1, 1))
+    weights = toys.recipe(losses={"segmenting": 2}).losses
+    logs = np.log(np.exp([0, 1, 2, 3]).sum()) - np.arange(4)
+    found = generator_loss(one, one.image, style, bare, None, weights, 0).terms["segmenting"]
+    assert found.item() == pytest.approx(2 * logs[[BACKGROUND, INTERIOR, CONTOUR]].mean(), rel=1e-5)
+    terms = discriminator_loss(one, one.image, bare, bare, weights, ScoreAverages()).terms
+    expected = 2 * (logs[[BACKGROUND, INTERIOR, CONTOUR]].mean() + logs[PAINTED])
+    assert terms["segmenting_discriminator"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_segmenting_part_does_not_see_the_layout():
+    bare = build_discriminator({"width": 2, "layers": 2, "segmenting": 4})
+    image = torch.rand(1, 3, 64, 64)
+    given = [torch.cat([image, torch.full((1, 19, 64, 64), value)], 1) for value in (0.0, 1.0)]
+    bare.eval()
+    logits = [bare(pair)[-1][0] for pair in given]
+    assert logits[0].shape == (1, 4, 64, 64)
+    assert torch.equal(*logits)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sian.networks.layouts import LAYOUT_CHANNELS
+from sian.networks.segmenting import SegmentingDiscriminator
 
 SLOPE = 0.2
 
@@ -46,11 +47,20 @@ class Discriminator(nn.Module):
         scales: how many sizes look at the image.
         layers: convolutions before the scores.
         condition: channels of the layout that it sees beside the image: 19, or 1 for M alone (ablation's baseline).
+        segmenting: width of a `SegmentingDiscriminator` beside the patches; 0 for none.
     """
 
-    def __init__(self, width: int = 64, scales: int = 2, layers: int = 4, condition: int = LAYOUT_CHANNELS) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        scales: int = 2,
+        layers: int = 4,
+        condition: int = LAYOUT_CHANNELS,
+        segmenting: int = 0,
+    ) -> None:
         super().__init__()
         self.condition = condition
+        self.segmenting = SegmentingDiscriminator(segmenting) if segmenting else None
         self.scales = nn.ModuleList(PatchDiscriminator(3 + condition, width, layers) for _ in range(scales))
 
     def forward(self, pair: Tensor) -> list[list[Tensor]]:
@@ -58,10 +68,14 @@ class Discriminator(nn.Module):
 
         Args:
             pair: (n, 3 + condition, h, w): image in [-1, 1], then layout.
+
+        Returns:
+            One list a scale; with a segmenting part one list more, which holds its logits (n, 4, h, w).
         """
         outputs = []
+        image = pair[:, :3]
         for index, scale in enumerate(self.scales):
             if index:
                 pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
             outputs.append(scale(pair))
-        return outputs
+        return outputs if self.segmenting is None else [*outputs, [self.segmenting(image)]]

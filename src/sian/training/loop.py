@@ -177,7 +177,7 @@ def train(
 
                 # Discriminator, on the fakes that are there already.
                 of_discriminator = discriminator_loss(
-                    batch, fake.detach(), discriminator, bare_discriminator, recipe.losses.lecam, scores
+                    batch, fake.detach(), discriminator, bare_discriminator, recipe.losses, scores
                 )
                 check_finite(of_discriminator.terms, of_discriminator.total, run, state.images, RATES)
                 discriminator_optimiser.zero_grad(set_to_none=True)

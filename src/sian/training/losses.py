@@ -68,3 +68,17 @@ def colour(real: Tensor, fake: Tensor) -> Tensor:
 def lecam(real_score: Tensor, fake_score: Tensor, average_real: float, average_fake: float) -> Tensor:
     """LeCam regularisation (Tseng et al. 2021, Eq. 3): keeps scores near the other side's running mean."""
     return F.relu(real_score - average_fake).square().mean() + F.relu(average_real - fake_score).square().mean()
+
+
+def pixel_classes(logits: Tensor, classes: Tensor, seen: Tensor) -> Tensor:
+    """Cross-entropy of a segmenting discriminator; every class that is there weighs alike (OASIS, Eq. 1 and 2).
+
+    Args:
+        logits: (n, 4, h, w).
+        classes: (n, h, w) int64, what each pixel is to be taken for.
+        seen: (n, h, w) 1 where the pixel is judged, 0 where augmentation has cut it out.
+    """
+    each = F.cross_entropy(logits.float(), classes, reduction="none") * seen  # (n, h, w)
+    masks = torch.stack([(classes == number) * seen for number in range(logits.shape[1])])  # (4, n, h, w)
+    counts, sums = masks.sum((1, 2, 3)), (masks * each).sum((1, 2, 3))
+    return (sums / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)

@@ -50,12 +50,16 @@ class EncoderSection(Section):
 
 
 class DiscriminatorSection(Section):
-    """Arguments of `sian.networks.Discriminator`; `condition` is "layout" (M, P, Q) or "semantic" (M alone)."""
+    """Arguments of `sian.networks.Discriminator`; `condition` is "layout" (M, P, Q) or "semantic" (M alone).
+
+    `segmenting` is the width of the part that segments (weighed by `losses.segmenting`); 0 for none.
+    """
 
     width: int = Field(default=64, ge=1)
     scales: int = Field(default=2, ge=1, le=4)
     layers: int = Field(default=4, ge=2, le=6)
     condition: Literal["layout", "semantic"] = "layout"
+    segmenting: int = Field(default=0, ge=0)
 
 
 class DataSection(Section):
@@ -77,7 +81,8 @@ class LossSection(Section):
     `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
     `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
     `perceptual_every`: apply every so many steps, times as much. `colour`: L1 of 16-fold averaged images.
-    `lecam`: regularisation of the discriminator (Tseng et al. 2021).
+    `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
+    (Schönfeld et al. 2021), if there is one.
     """
 
     feature_matching: float = Field(default=10.0, ge=0)
@@ -91,6 +96,7 @@ class LossSection(Section):
     regularisation_reduction: Literal["sum", "mean"] = "sum"
     colour: float = Field(default=0.0, ge=0)
     lecam: float = Field(default=0.0, ge=0)
+    segmenting: float = Field(default=1.0, ge=0)
 
 
 class AugmentSection(Section):

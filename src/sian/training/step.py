@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sian.networks import Discriminator, VggFeatures
+from sian.networks.segmenting import PAINTED, pixel_classes
 from sian.training import losses
 from sian.training.augmentation import Augmentation
 from sian.training.recipe import LossSection
@@ -54,6 +55,25 @@ def pair(image: Tensor, layout: Tensor, discriminator: Discriminator, augmentati
     return augmentation(torch.cat([image, layout[:, : discriminator.condition]], 1))
 
 
+def judged(outputs: list[list[Tensor]], discriminator: Discriminator) -> tuple[list[list[Tensor]], Tensor | None]:
+    """The discriminator's scales and, if it has a segmenting part, the logits (n, 4, h, w) of that."""
+    return (outputs, None) if discriminator.segmenting is None else (outputs[:-1], outputs[-1][0])
+
+
+def segmenting_loss(logits: Tensor, layout: Tensor, augmentation: Augmentation, painted: bool) -> Tensor:
+    """Cross-entropy towards the layout's classes, or towards PAINTED everywhere; pixels that are cut out don't count.
+
+    Args:
+        logits: (n, 4, h, w).
+        layout: (n, 19, h, w), not augmented.
+        augmentation: what the image was changed by.
+        painted: whether the pixels are to be taken for painted ones.
+    """
+    moved = augmentation(torch.cat([layout, torch.ones_like(layout[:, :1])], 1))
+    classes, seen = pixel_classes(moved[:, :-1]), moved[:, -1]
+    return losses.pixel_classes(logits, torch.full_like(classes, PAINTED) if painted else classes, seen)
+
+
 def generator_loss(
     batch: Batch,
     fake: Tensor,
@@ -74,9 +94,11 @@ def generator_loss(
         weights: the recipe's.
         step: for terms that are not applied every step.
     """
-    fakes = discriminator(pair(fake, batch.layout, discriminator, batch.augmentation))
+    fakes, logits = judged(discriminator(pair(fake, batch.layout, discriminator, batch.augmentation)), discriminator)
     with torch.no_grad():
-        reals = discriminator(pair(batch.image, batch.layout, discriminator, batch.augmentation))
+        reals, _ = judged(
+            discriminator(pair(batch.image, batch.layout, discriminator, batch.augmentation)), discriminator
+        )
     terms = {
         "gan": losses.generator_hinge(fakes),
         "feature_matching": weights.feature_matching * losses.feature_matching(reals, fakes),
@@ -89,36 +111,42 @@ def generator_loss(
             real_features = vgg(batch.image)
         distance = losses.perceptual(real_features, vgg(fake), vgg.layer_weights)
         terms["perceptual"] = weights.perceptual * weights.perceptual_every * distance
+    if logits is not None:
+        terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
     if weights.colour:
         terms["colour"] = weights.colour * losses.colour(batch.image, fake)
     return Terms(torch.stack([term.float() for term in terms.values()]).sum(), terms)
 
 
 def discriminator_loss(
-    batch: Batch, fake: Tensor, discriminator: Any, bare: Discriminator, lecam: float, averages: ScoreAverages
+    batch: Batch, fake: Tensor, discriminator: Any, bare: Discriminator, weights: LossSection, averages: ScoreAverages
 ) -> Terms:
-    """The discriminator's hinge loss, and LeCam's term when its weight is above 0.
+    """The discriminator's hinge loss, LeCam's term when its weight is above 0, and the segmenting part's.
 
     Args:
         batch: the step's tensors.
         fake: the painting without its graph.
         discriminator: as Fabric wraps it.
         bare: the same, unwrapped.
-        lecam: weight of the regularisation.
+        weights: the recipe's.
         averages: running mean scores; updated here.
     """
-    reals = discriminator(pair(batch.image, batch.layout, bare, batch.augmentation))
-    fakes = discriminator(pair(fake, batch.layout, bare, batch.augmentation))
+    reals, real_logits = judged(discriminator(pair(batch.image, batch.layout, bare, batch.augmentation)), bare)
+    fakes, fake_logits = judged(discriminator(pair(fake, batch.layout, bare, batch.augmentation)), bare)
     hinge = losses.discriminator_hinge(reals, fakes)
     terms = {"discriminator": hinge}
     real_score = torch.stack([scale[-1].detach().float().mean() for scale in reals]).mean()
     fake_score = torch.stack([scale[-1].detach().float().mean() for scale in fakes]).mean()
-    if lecam:
+    if real_logits is not None and fake_logits is not None:
+        of_real = segmenting_loss(real_logits, batch.layout, batch.augmentation, False)
+        of_fake = segmenting_loss(fake_logits, batch.layout, batch.augmentation, True)
+        terms["segmenting_discriminator"] = weights.segmenting * (of_real + of_fake)
+    if weights.lecam:
         averages.update(float(real_score), float(fake_score))
         per_scale = [
             losses.lecam(r[-1].float(), f[-1].float(), averages.real, averages.fake)
             for r, f in zip(reals, fakes, strict=True)
         ]
-        terms["lecam"] = lecam * torch.stack(per_scale).mean()
+        terms["lecam"] = weights.lecam * torch.stack(per_scale).mean()
     total = torch.stack(list(terms.values())).sum()
     return Terms(total, {**terms, "score_real": real_score, "score_fake": fake_score})
