@@ -22,7 +22,7 @@ def millions(module: torch.nn.Module) -> float:
 
 def test_sizes_are_spades():
     assert millions(StyleEncoder(64, 256, spectral=False)) == 10.46
-    assert millions(Discriminator(64, 2, 4, condition=3)) == 5.53
+    assert millions(Discriminator(64, 2, 4, condition="boundary")) == 5.53
 
 
 def test_condition_by_name():
@@ -44,7 +44,7 @@ def test_a_score_sees_70_pixels():
 
 
 def test_second_scale_sees_the_average_without_the_padding():
-    network = Discriminator(2, 2, 2, condition=1)
+    network = Discriminator(2, 2, 2, condition="semantic")
     pair, seen = random(1, 4, 32, 32), []
     network.scales[1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     network(pair)

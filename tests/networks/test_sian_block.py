@@ -30,7 +30,8 @@ def branch(
         a = a * (style @ block.style.weight[own].T + block.style.bias[own])[:, :, None, None]
     if factor is not None:
         a = a * (torch.einsum("ncyx,hc->nhyx", maps, factor.weight[:, :, 0, 0]) + factor.bias[:, None, None])
-    a = F.relu(conv3(a, block.compensation.weight[own], block.compensation.bias[own], pad))
+    if block.compensation is not None:
+        a = F.relu(conv3(a, block.compensation.weight[own], block.compensation.bias[own], pad))
     gamma = conv3(a, block.modulation.weight[:CHANNELS, own], torch.zeros(CHANNELS, dtype=a.dtype), pad)
     beta = conv3(a, block.modulation.weight[CHANNELS:, own], torch.zeros(CHANNELS, dtype=a.dtype), pad)
     return gamma, beta

@@ -112,7 +112,9 @@ def batch():
 def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
     bare = build_discriminator({"width": 2, "layers": 2, "condition": condition}).eval().requires_grad_(False)
     fake, style = batch.image.flip(0), (t(1.0, 2.0)[:, None], t(0.0, 0.5)[:, None])
-    weights = toys.recipe(losses={"feature_matching": 3, "kld": 0.2, "regularisation": 0.7, "colour": 5}).losses
+    weights = toys.recipe(
+        losses={"feature_matching": 3, "kld": 0.2, "regularisation": 0.7, "colour": 5, "lecam": 0.3}
+    ).losses
     found = generator_loss(batch, fake, style, bare, None, weights, 0)
     seen = batch.layout[:, : 19 if condition == "layout" else 1]
     real_out, fake_out = (bare(torch.cat([image, seen], 1)) for image in (batch.image, fake))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from sian.errors import SianError, dead_worker
+from sian.errors import BadInput, SianError, dead_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.data.sampling import WindowSampler
+    from sian.layout import Layout
 
 
 def batches(
-    sampler: WindowSampler, batch_size: int, start_batch: int = 0, workers: int = 0
+    sampler: WindowSampler, batch_size: int, start_batch: int = 0, workers: int = 0, *, extras: bool = False
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Endless batches; batch k holds the samples k * batch_size up to (k + 1) * batch_size - 1.
 
@@ -31,12 +32,17 @@ def batches(
         start_batch: k of the first batch; a resumed run goes on where it stopped.
         workers: processes that cut windows ahead of time; 0 cuts them in this one. Where processes are
             spawned (Windows, macOS) a script guards its main part with ``if __name__ == "__main__"``.
+        extras: whether what only baselines are given is there as well.
 
     Returns:
         An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
-        "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0.
+        "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0. With
+        `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w).
+
+    Raises:
+        BadInput: extras are asked for, and a tile's layout has none.
     """
-    return load(_Windows(sampler), batch_size, start_batch, workers)
+    return load(_Windows(sampler, extras), batch_size, start_batch, workers)
 
 
 def load(
@@ -91,8 +97,8 @@ def _bare(error: SianError) -> SianError:
 class _Windows(Dataset[dict[str, torch.Tensor]]):
     """The samples by number."""
 
-    def __init__(self, sampler: WindowSampler) -> None:
-        self.sampler = sampler
+    def __init__(self, sampler: WindowSampler, extras: bool) -> None:
+        self.sampler, self.extras = sampler, extras
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         sample = self.sampler.sample(index)
@@ -100,6 +106,7 @@ class _Windows(Dataset[dict[str, torch.Tensor]]):
             "image": _channels_first(sample.image),
             "direction": torch.from_numpy(sample.layout.direction),
             "distance": torch.from_numpy(sample.layout.distance),
+            **_extras(sample.layout, self.sampler.tiles[sample.tile].id, self.extras),
             "reference": _channels_first(sample.reference),
             "tile": torch.tensor(sample.tile),
         }
@@ -113,6 +120,16 @@ class _From:
 
     def __iter__(self) -> Iterator[int]:
         return count(self.first)
+
+
+def _extras(layout: Layout, tile: str, wanted: bool) -> dict[str, torch.Tensor]:
+    if not wanted:
+        return {}
+    if layout.boundary is None or layout.depth is None:
+        raise BadInput(
+            f"{tile}: expected a layout with boundary and depth, found one without; make it with sian.describe"
+        )
+    return {"boundary": torch.from_numpy(layout.boundary), "depth": torch.from_numpy(layout.depth)}
 
 
 def _channels_first(image: NDArray[np.uint8]) -> torch.Tensor:

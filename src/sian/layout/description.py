@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
+from sian.layout.boundary import boundaries
 from sian.layout.direction import direction_classes
-from sian.layout.distance import skeleton_distance
+from sian.layout.distance import distances
 from sian.layout.layout import Layout
 from sian.layout.pixels import group
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def describe(mask: NDArray[Any]) -> Layout:
-    """Describe every nucleus of an instance mask: semantic, direction and distance mask.
+    """Describe every nucleus of an instance mask: semantic, direction and distance mask, boundary and depth.
 
     Describe the whole image upright, then cut windows and turn them (`Layout.window`, `Layout.turned`): a
     nucleus at a window's edge then keeps its true centroid and skeleton. Touching nuclei never see each
@@ -46,11 +47,11 @@ def describe(mask: NDArray[Any]) -> Layout:
 
     direction = np.zeros(mask.shape, np.uint8)
     direction[where] = classes
-    distance = np.zeros(mask.shape, np.float32)
-    distance[where] = skeleton_distance(pixels)
+    distance, depth = np.zeros(mask.shape, np.float32), np.zeros(mask.shape, np.float32)
+    distance[where], depth[where] = distances(pixels)
     centre = np.zeros(mask.shape, np.bool_)
     centre[where] = centres
-    return Layout(mask != 0, direction, distance, centre)
+    return Layout(mask != 0, direction, distance, centre, boundaries(mask), depth)
 
 
 def _check(mask: NDArray[Any]) -> None:

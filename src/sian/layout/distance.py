@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _ALONE_FROM_AREA = 128 * 128
 
 
-def skeleton_distance(pixels: NuclearPixels) -> NDArray[np.float32]:
-    """Q of each nuclear pixel, above 0 and at most 1.
+def distances(pixels: NuclearPixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Q and depth of each nuclear pixel, both above 0 and at most 1.
 
     Args:
         pixels: N nuclear pixels.
 
     Returns:
-        (N,) float32.
+        Q, (N,) float32; and dB over the largest dB of the nucleus, (N,) float32.
     """
     to_outline = np.empty(len(pixels.y), np.float32)  # (N,) squared
     to_skeleton = np.empty(len(pixels.y), np.float32)  # (N,) squared
@@ -41,7 +41,8 @@ def skeleton_distance(pixels: NuclearPixels) -> NDArray[np.float32]:
         many, where = pixels.select(np.flatnonzero(~alone))
         to_outline[where], to_skeleton[where] = _many_small(many)
     outline, skeleton = np.sqrt(to_outline), np.sqrt(to_skeleton)
-    return np.asarray(outline / (outline + skeleton), np.float32)
+    deepest = pixels.spread(pixels.reduce(np.maximum, outline))
+    return np.asarray(outline / (outline + skeleton), np.float32), np.asarray(outline / deepest, np.float32)
 
 
 def _box_area(pixels: NuclearPixels) -> NDArray[np.int64]:

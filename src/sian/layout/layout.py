@@ -5,7 +5,7 @@ Does not make them: that is `sian.layout.describe`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -34,12 +34,17 @@ class Layout:
             background.
         centre: (H, W) bool or None; pixels that *are* their nucleus' centroid. They have no direction and
             stay in class 1 however the layout is turned. None stands for no such pixel.
+        boundary: (H, W) bool or None; pixels with a neighbour of another id (what pix2pixHD and SPADE are given).
+        depth: (H, W) float32 in [0, 1] or None; the distance to the outline over the nucleus' largest one (what
+            Sharp-GAN is given).
     """
 
     semantic: NDArray[np.bool_]
     direction: NDArray[np.uint8]
     distance: NDArray[np.float32]
     centre: NDArray[np.bool_] | None = None
+    boundary: NDArray[np.bool_] | None = None
+    depth: NDArray[np.float32] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,11 +89,11 @@ class Layout:
         direction = _turned_classes(quarter_turns, flip)[turned.direction]
         if turned.centre is not None:
             direction[turned.centre] = 1
-        return Layout(turned.semantic, direction, turned.distance, turned.centre)
+        return replace(turned, direction=direction)
 
     def _each(self, cut: Any) -> Layout:
-        centre = None if self.centre is None else cut(self.centre)
-        return Layout(cut(self.semantic), cut(self.direction), cut(self.distance), centre)
+        optional = (None if mask is None else cut(mask) for mask in (self.centre, self.boundary, self.depth))
+        return Layout(cut(self.semantic), cut(self.direction), cut(self.distance), *optional)
 
 
 def turn_image(image: NDArray[Pixels], quarter_turns: int, flip: bool = False) -> NDArray[Pixels]:

@@ -1,30 +1,39 @@
 """Networks: pure torch modules and functions of tensors; they know no files, no recipes and no metrics."""
 
+from sian.networks.build import NETWORKS, build_discriminator, build_painter
 from sian.networks.discriminator import Discriminator
 from sian.networks.encoder import REFERENCE_SIZE, StyleEncoder, stain_statistics
-from sian.networks.generator import LEVELS, STRIDE, Generator
-from sian.networks.layouts import DIRECTION_CLASSES, LAYOUT_CHANNELS, pyramid, stack
+from sian.networks.generator import LEVELS, STRIDE, Generator, LevelGenerator, training_noise
+from sian.networks.interface import GeneratorInterface
+from sian.networks.layouts import ALL_CHANNELS, DIRECTION_CLASSES, LAYOUT_CHANNELS, channels_of, pyramid, select, stack
 from sian.networks.noise import noise_at
-from sian.networks.painter import Painter, build_discriminator, build_painter, training_noise
+from sian.networks.painter import NoEncoder, Painter
 from sian.networks.sian_block import SianBlock
 from sian.networks.vgg import VggFeatures
 
 __all__ = [
+    "ALL_CHANNELS",
     "DIRECTION_CLASSES",
     "LAYOUT_CHANNELS",
     "LEVELS",
+    "NETWORKS",
     "REFERENCE_SIZE",
     "STRIDE",
     "Discriminator",
     "Generator",
+    "GeneratorInterface",
+    "LevelGenerator",
+    "NoEncoder",
     "Painter",
     "SianBlock",
     "StyleEncoder",
     "VggFeatures",
     "build_discriminator",
     "build_painter",
+    "channels_of",
     "noise_at",
     "pyramid",
+    "select",
     "stack",
     "stain_statistics",
     "training_noise",

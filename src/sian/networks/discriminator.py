@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from sian.networks.layouts import LAYOUT_CHANNELS
+from sian.networks.layouts import CONDITIONS, Condition
 from sian.networks.segmenting import SegmentingDiscriminator
 
 SLOPE = 0.2
@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
         width: channels of the first layer (SPADE: 64).
         scales: how many sizes look at the image.
         layers: convolutions before the scores.
-        condition: channels of the layout that it sees beside the image: 19, or 1 for M alone (ablation's baseline).
+        condition: what it sees of the layout beside the image: M, P and Q, or less (ablation).
         segmenting: width of a `SegmentingDiscriminator` beside the patches; 0 for none.
     """
 
@@ -55,19 +55,24 @@ class Discriminator(nn.Module):
         width: int = 64,
         scales: int = 2,
         layers: int = 4,
-        condition: int = LAYOUT_CHANNELS,
+        condition: Condition = "layout",
         segmenting: int = 0,
     ) -> None:
         super().__init__()
-        self.condition = condition
+        self.condition: Condition = condition
         self.segmenting = SegmentingDiscriminator(segmenting) if segmenting else None
-        self.scales = nn.ModuleList(PatchDiscriminator(3 + condition, width, layers) for _ in range(scales))
+        inputs = 3 + len(CONDITIONS[condition])
+        self.scales = nn.ModuleList(self.patch(inputs, width, layers) for _ in range(scales))
+
+    def patch(self, inputs: int, width: int, layers: int) -> nn.Module:
+        """The discriminator of one scale."""
+        return PatchDiscriminator(inputs, width, layers)
 
     def forward(self, pair: Tensor) -> list[list[Tensor]]:
         """For each scale the features of its layers and, last, its scores.
 
         Args:
-            pair: (n, 3 + condition, h, w): image in [-1, 1], then layout.
+            pair: (n, 3 + c, h, w): image in [-1, 1], then what `condition` names of the layout.
 
         Returns:
             One list a scale; with a segmenting part one list more, which holds its logits (n, 4, h, w).

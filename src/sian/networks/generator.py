@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sian.networks.convolution import Padding, conv
-from sian.networks.layouts import LAYOUT_CHANNELS, Downsampling, pyramid
+from sian.networks.interface import GeneratorInterface
+from sian.networks.layouts import CONDITIONS, Condition, Downsampling, pyramid, select
+from sian.networks.noise import noise_at
 from sian.networks.sian_block import SianBlock
 
 LEVELS = (5, 4, 4, 3, 2, 1, 0)  # each block works at 1 / 2**level of the image (SPADE's generator at 256 px)
-STRIDE = 2 ** max(LEVELS)
+STRIDE: int = 2 ** max(LEVELS)
 SLOPE = 0.2  # of the LeakyReLU, as in SPADE's code
 
 
@@ -95,7 +97,89 @@ class SianResidualBlock(nn.Module):
         return result
 
 
-class Generator(nn.Module):
+class LevelGenerator(GeneratorInterface):
+    """Seven residual blocks at `LEVELS`, coarse to fine: what SIAN's and SPADE's generators have in common.
+
+    A subclass sets `blocks` and `to_rgb` and says how it begins. What the levels hold of the layout is `seen`.
+    """
+
+    blocks: nn.ModuleList  # each called with features, maps, style, noise
+    to_rgb: nn.Conv2d
+    downsampling: Downsampling
+    noise_blocks: tuple[int, ...] = ()
+    seen: Condition = "layout"
+    stride, smallest = STRIDE, 2 * STRIDE  # reflect padding needs two pixels at 1/32
+
+    def begin(self, coarsest: Tensor, style: Tensor) -> Tensor:
+        """The features that enter block 0, (n, C, h / 32, w / 32)."""
+        raise NotImplementedError
+
+    def pyramid(self, layout: Tensor, levels: int) -> list[Tensor]:
+        """What it sees of the layout, at 1, 1/2, ... of its size."""
+        return pyramid(select(layout, self.seen), levels, self.downsampling)
+
+    def levels(self, layout: Tensor) -> list[Tensor]:
+        """What it sees of the layout at each block's size, in the blocks' order.
+
+        Args:
+            layout: (n, 19 or 21, h, w), sides divisible by 32.
+        """
+        sizes = self.pyramid(layout, max(LEVELS) + 1)
+        return [sizes[level] for level in LEVELS]
+
+    def block(self, index: int, x: Tensor, layout: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
+        """One residual block, after doubling `x` where the block's level is finer than the one before."""
+        if index and LEVELS[index] < LEVELS[index - 1]:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        result: Tensor = self.blocks[index](x, layout, style, noise)
+        return result
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Features of the last block to RGB in [-1, 1]."""
+        return torch.tanh(self.to_rgb(F.leaky_relu(x, SLOPE)))
+
+    def draw_noise(self, n: int, height: int, width: int, random: torch.Generator) -> list[Tensor | None]:
+        """See `training_noise`."""
+        return training_noise(self.noise_blocks, n, height, width, random)
+
+    def noise_of(self, seed: int, height: int, width: int) -> list[Tensor | None]:
+        """For each block (1, 1, h_b, w_b), a function of seed and position, or None."""
+        return [
+            noise_at(seed, level, 0, 0, height >> level, width >> level) if index in self.noise_blocks else None
+            for index, level in enumerate(LEVELS)
+        ]
+
+    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
+        """The painted image.
+
+        Args:
+            layout: (n, 19 or 21, h, w): M, one-hot P, Q, ...; sides divisible by 32 and at least 64.
+            style: (n, D).
+            noise: for each of the seven blocks a (n or 1, 1, h_b, w_b) standard-normal map, or None.
+
+        Returns:
+            (n, 3, h, w) in [-1, 1].
+        """
+        levels = self.levels(layout)
+        x = self.begin(levels[0], style)
+        for index, maps in enumerate(levels):
+            x = self.block(index, x, maps, style, noise[index] if noise is not None else None)
+        return self.finish(x)
+
+
+def training_noise(
+    blocks: Sequence[int], n: int, height: int, width: int, random: torch.Generator
+) -> list[Tensor | None]:
+    """Fresh noise for a batch: (n, 1, h_b, w_b) for the blocks that take it, None for the others."""
+    return [
+        torch.randn((n, 1, height >> level, width >> level), generator=random, device=random.device)
+        if index in blocks
+        else None
+        for index, level in enumerate(LEVELS)
+    ]
+
+
+class Generator(LevelGenerator):
     """Paint a layout in a style.
 
     Args:
@@ -110,6 +194,8 @@ class Generator(nn.Module):
         direction: whether the direction branch exists (ablation).
         distance: whether the distance branch exists (ablation).
         style: whether the style enters the blocks (ablation); it always enters the start.
+
+    A branch that does not exist is not in the start either: without both, the network sees M alone.
     """
 
     def __init__(
@@ -128,8 +214,11 @@ class Generator(nn.Module):
         style: bool = True,
     ) -> None:
         super().__init__()
+        if len(channels) != len(LEVELS):
+            raise ValueError(f"found {len(channels)} blocks, expected {len(LEVELS)}")
         self.style_dim, self.downsampling, self.noise_blocks = style_dim, downsampling, tuple(noise_blocks)
-        self.start = conv(LAYOUT_CHANNELS, channels[0], padding=padding)
+        self.condition = _CONDITION[direction, distance]
+        self.start = conv(len(CONDITIONS[self.condition]), channels[0], padding=padding)
         self.start_style = nn.Linear(style_dim, channels[0])
         self.blocks = nn.ModuleList(
             SianResidualBlock(
@@ -151,44 +240,15 @@ class Generator(nn.Module):
         )
         self.to_rgb = conv(channels[-1], 3, padding=padding)
 
-    def levels(self, layout: Tensor) -> list[Tensor]:
-        """The layout at each block's size, in the blocks' order.
-
-        Args:
-            layout: (n, 19, h, w), sides divisible by 32.
-        """
-        sizes = pyramid(layout, max(LEVELS) + 1, self.downsampling)
-        return [sizes[level] for level in LEVELS]
-
     def begin(self, coarsest: Tensor, style: Tensor) -> Tensor:
         """The features that enter block 0: a convolution of the coarsest layout plus a linear map of the style."""
-        features: Tensor = self.start(coarsest) + self.start_style(style)[:, :, None, None]
+        features: Tensor = self.start(select(coarsest, self.condition)) + self.start_style(style)[:, :, None, None]
         return features
 
-    def block(self, index: int, x: Tensor, layout: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        """One residual block, after doubling `x` where the block's level is finer than the one before."""
-        if index and LEVELS[index] < LEVELS[index - 1]:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-        result: Tensor = self.blocks[index](x, layout, style, noise)
-        return result
 
-    def finish(self, x: Tensor) -> Tensor:
-        """Features of the last block to RGB in [-1, 1]."""
-        return torch.tanh(self.to_rgb(F.leaky_relu(x, SLOPE)))
-
-    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
-        """The painted image.
-
-        Args:
-            layout: (n, 19, h, w): M, one-hot P, Q; sides divisible by 32 and at least 64.
-            style: (n, D).
-            noise: for each of the seven blocks a (n or 1, 1, h_b, w_b) standard-normal map, or None.
-
-        Returns:
-            (n, 3, h, w) in [-1, 1].
-        """
-        levels = self.levels(layout)
-        x = self.begin(levels[0], style)
-        for index, maps in enumerate(levels):
-            x = self.block(index, x, maps, style, noise[index] if noise is not None else None)
-        return self.finish(x)
+_CONDITION: dict[tuple[bool, bool], Condition] = {  # (direction, distance)
+    (True, True): "layout",
+    (True, False): "direction",
+    (False, True): "distance",
+    (False, False): "semantic",
+}

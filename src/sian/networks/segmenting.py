@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sian.networks.layouts import LAYOUT_CHANNELS
+
 BACKGROUND, INTERIOR, CONTOUR, PAINTED = range(4)
 CLASSES = 4
 CONTOUR_BELOW = 0.3  # of Q: about the outer two pixels of a nucleus of 16 px
@@ -22,9 +24,9 @@ def pixel_classes(layout: Tensor) -> Tensor:
     """What each real pixel is: (n, h, w) of BACKGROUND, INTERIOR, CONTOUR.
 
     Args:
-        layout: (n, 19, h, w): M, one-hot P, Q.
+        layout: (n, 19 or 21, h, w): M, one-hot P, Q, ...
     """
-    nucleus, distance = layout[:, 0] > 0.5, layout[:, -1]
+    nucleus, distance = layout[:, 0] > 0.5, layout[:, LAYOUT_CHANNELS - 1]
     classes = torch.where(distance < CONTOUR_BELOW, CONTOUR, INTERIOR)
     return torch.where(nucleus, classes, BACKGROUND)
 

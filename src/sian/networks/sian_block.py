@@ -39,7 +39,8 @@ class SianBlock(nn.Module):
         distance: whether the distance branch exists (ablation).
         style: whether the style factor exists (ablation).
 
-    Without either branch, one branch without instantiation is left: SPADE's normalisation with an extra convolution.
+    Without either branch, one without instantiation is left: the style multiplies the features of M alone. Without
+    branches and style nothing is multiplied, and there is nothing to compensate for: the block is SPADE's.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class SianBlock(nn.Module):
         self.style = nn.Linear(style_dim, features) if style else None
         self.direction = conv(DIRECTION_CLASSES, hidden, 1) if direction else None
         self.distance = conv(1, hidden, 1) if distance else None
-        self.compensation = conv(features, features, padding=padding, groups=self.branches)
+        multiplied = style or direction or distance
+        self.compensation = conv(features, features, padding=padding, groups=self.branches) if multiplied else None
         self.modulation = conv(features, 2 * channels, padding=padding)
         for factor in (self.style, self.direction, self.distance):
             if factor is not None:
@@ -87,6 +89,7 @@ class SianBlock(nn.Module):
         ]
         if instances:
             a = a * torch.cat(instances, 1)
-        a = F.relu(self.compensation(a))
+        if self.compensation is not None:
+            a = F.relu(self.compensation(a))
         gamma, beta = self.modulation(a).chunk(2, 1)  # each (n, C, h, w)
         return torch.addcmul(normalised + beta, normalised, gamma)

@@ -28,14 +28,15 @@ Diagnosis, or anything that decides about a patient. The pictures are painted; t
 def model_card(model: Model) -> str:
     """The card of a loaded model, as Markdown."""
     info, facts = model.info, model.info.training
+    vector = model.painter.generator.style_dim
+    style = f"style encoder {{}} M, style vector {vector}" if vector else "no style: every reference paints alike"
     size = sum(p.numel() for p in model.painter.generator.parameters())
-    encoder = sum(p.numel() for p in model.painter.encoder.parameters())
+    style = style.format(f"{sum(p.numel() for p in model.painter.encoder.parameters()) / 1e6:.1f}")
     lines = [
         f"# Model card: {info.name}",
         "",
-        f"SHA-256 `{model.sha256}`, format {info.format}. Generator {size / 1e6:.1f} M parameters, style encoder "
-        f"{encoder / 1e6:.1f} M, style vector {model.painter.generator.style_dim}. Licence of weights and of what it "
-        f"paints: {info.licence}.",
+        f"SHA-256 `{model.sha256}`, format {info.format}. Network {info.recipe.get('network', 'sian')}, generator "
+        f"{size / 1e6:.1f} M parameters, {style}. Licence of weights and of what it paints: {info.licence}.",
         "",
         "## What it saw",
         "",

@@ -18,7 +18,7 @@ from sian.data.tiles import read_tiles
 from sian.data.windows import test_offsets
 from sian.errors import BadInput
 from sian.masks import median_area
-from sian.networks import REFERENCE_SIZE, Painter, build_painter, stack, training_noise
+from sian.networks import LAYOUT_CHANNELS, REFERENCE_SIZE, Painter, build_painter, stack
 from sian.seeds import torch_generator
 from sian.synthesis.modelfile import ModelInfo, ReferenceDistances, TrainingFacts, read_model, write_model
 from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
@@ -106,7 +106,9 @@ def export_run(
     if not np.isfinite(area):
         raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
     tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases)
-    painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump(), spectral=False)
+    painter = build_painter(
+        recipe.generator.model_dump(), recipe.encoder.model_dump(), network=recipe.network, spectral=False
+    )
     try:
         painter.load_state_dict(checkpoint.read_tensors(saved[-1] / "average.safetensors"))
     except RuntimeError as error:
@@ -156,15 +158,17 @@ def add_metrics(model: str | Path, metrics: Mapping[str, Any], target: str | Pat
 @torch.no_grad()
 def _estimate_norms(painter: Painter, tiles: Sequence[Tile], seed: int, report: Callable[[int], None]) -> None:
     sampler = WindowSampler(tiles, REFERENCE_SIZE, REFERENCE_SIZE, "random", seed)
-    stream = batches(sampler, NORM_BATCH)
+    generator = painter.generator
+    stream = batches(sampler, NORM_BATCH, extras=generator.layout_channels > LAYOUT_CHANNELS)
 
     def run(index: int) -> Callable[[], object]:
         def once() -> None:
             raw = next(stream)
             random = torch_generator(seed, "batch norm", index)
             style, _ = painter.encoder(raw["reference"].float() / 127.5 - 1)
-            noise = training_noise(painter.generator.noise_blocks, NORM_BATCH, REFERENCE_SIZE, REFERENCE_SIZE, random)
-            painter.generator(stack(raw["direction"], raw["distance"]), style, noise)
+            noise = generator.draw_noise(NORM_BATCH, REFERENCE_SIZE, REFERENCE_SIZE, random)
+            maps = stack(raw["direction"], raw["distance"], raw.get("boundary"), raw.get("depth"))
+            generator(maps, style, noise)
             report(index + 1)
 
         return once

@@ -23,7 +23,7 @@ def png_text(model: Model, style: Style | None, seed: int, mask: str = "") -> di
         "Synthetic": "true",
         "Software": f"sian {model.info.training.version}",
         "Model": model.sha256,
-        "Style": style.name if style else "several",
+        "Style": (style.name if style else "several") if model.has_style else "none: this model has no style",
         "Seed": str(seed),
         "Licence": model.info.licence,
         "Disclaimer": "Painted by a generative model; not for diagnosis",

@@ -18,7 +18,7 @@ from sian.files import read_image
 from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
-from sian.networks import LEVELS, REFERENCE_SIZE, STRIDE, Painter, build_painter
+from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
@@ -51,9 +51,14 @@ class Model:
         return f"Model({self.info.name!r}, styles: {', '.join(self.styles)})"
 
     @property
+    def has_style(self) -> bool:
+        """Whether it paints in styles: pix2pix, pix2pixHD and Sharp-GAN do not."""
+        return self.painter.generator.style_dim > 0
+
+    @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self.painter.generator.start.weight.device
+        return next(self.painter.parameters()).device
 
     def to(self, device: str) -> Model:
         """Move to a device, e.g. "cuda"; returns the same model."""
@@ -117,7 +122,7 @@ class Model:
 
         Warns:
             SianWarning: the nuclei's median area is off by more than 2.5 times from what the model saw, or the
-                reference image is unlike all that it saw.
+                reference image is unlike all that it saw, or the model has no style.
         """
         if seed < 0 or not 0 <= noise < np.inf or any(side % STRIDE for side in origin):
             raise BadInput(
@@ -143,7 +148,12 @@ class Model:
 
         Raises:
             BadInput: an unknown name (the nearest one is offered), an image that is too small, a wrong vector.
+
+        Warns:
+            SianWarning: the model has no style; whatever is asked for changes nothing.
         """
+        if not self.has_style and not isinstance(wanted, Style):
+            warn(f"{self.info.name}: this model has no style; a mask gets the same picture whatever style is asked for")
         if isinstance(wanted, Style):
             return self._checked(wanted)
         if isinstance(wanted, OrganStyles):
@@ -236,9 +246,12 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Model:
     try:
         arguments = content.info.recipe
         with torch.device("meta"):  # shapes alone: no random weights, and no memory for what a forged recipe asks for
-            painter = build_painter(arguments["generator"], arguments["encoder"], spectral=False)
-        if len(painter.generator.blocks) != len(LEVELS):
-            raise ValueError(f"found {len(painter.generator.blocks)} blocks, expected {len(LEVELS)}")
+            painter = build_painter(
+                arguments["generator"],
+                arguments["encoder"],
+                network=arguments.get("network", "sian"),
+                spectral=False,
+            )
         painter.load_state_dict(content.weights, assign=True)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         line = (str(error).splitlines() or ["?"])[:2][-1]  # the first of several only names the class

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sian.data.windows import test_offsets
+from sian.errors import BadInput, warn
 from sian.layout import Layout
-from sian.networks import LAYOUT_CHANNELS, LEVELS, STRIDE, Generator, noise_at, pyramid
+from sian.networks import ALL_CHANNELS, LAYOUT_CHANNELS, LEVELS, GeneratorInterface, LevelGenerator, noise_at
 
 WINDOW = 384  # px of a window's core; larger ones fall out of the processor's caches (512 px: a third slower)
 MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)
 FINE = 4  # the first block that runs in windows; it works at 1/4
-SMALLEST = 2 * STRIDE  # px; reflect padding needs two pixels at 1/32
+MOST_WHOLE = 2048 * 2048  # px that a generator which cannot paint in windows is given without a warning
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class Noise:
 
 
 @torch.inference_mode()
-def paint(generator: Generator, layout: Layout, style: Tensor, noise: Noise, window: int = WINDOW) -> NDArray[np.uint8]:
-    """Paint one image.
+def paint(
+    generator: GeneratorInterface, layout: Layout, style: Tensor, noise: Noise, window: int = WINDOW
+) -> NDArray[np.uint8]:
+    """Paint one image: in windows beyond a size where the generator is local, else in one pass.
 
     Args:
         generator: in eval mode.
@@ -53,13 +56,21 @@ def paint(generator: Generator, layout: Layout, style: Tensor, noise: Noise, win
 
     Returns:
         (H, W, 3) uint8.
+
+    Raises:
+        BadInput: the generator needs boundary and depth, and the layout has none.
+
+    Warns:
+        SianWarning: an image of more than 2048 x 2048 px for a generator that is not local.
     """
     height, width = layout.shape
-    padded = _padded(layout)
+    padded = _padded(layout, generator.stride, generator.smallest)
     vector = style[None]
+    if not isinstance(generator, LevelGenerator):
+        return np.ascontiguousarray(_whole(generator, padded, vector, noise)[:height, :width])
     image = np.empty((*padded.shape, 3), np.uint8)
     if max(padded.shape) <= window + 2 * MARGIN:
-        levels = generator.levels(_tensor(padded, vector))
+        levels = generator.levels(_tensor(padded, vector, generator.layout_channels))
         x = generator.begin(levels[0], vector)
         for index, maps in enumerate(levels):
             x = generator.block(index, x, maps, vector, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
@@ -69,6 +80,22 @@ def paint(generator: Generator, layout: Layout, style: Tensor, noise: Noise, win
     for part in _parts(padded.shape, window):
         image[part.core] = _bytes(_fine(generator, coarse, padded, vector, noise, part))
     return np.ascontiguousarray(image[:height, :width])
+
+
+def _whole(generator: GeneratorInterface, layout: Layout, style: Tensor, noise: Noise) -> NDArray[np.uint8]:
+    """One pass of a generator that normalises over the image: its windows would differ in colour and contrast."""
+    height, width = layout.shape
+    if height * width > MOST_WHOLE:
+        warn(
+            f"this network normalises over the whole image and paints {height} x {width} px in one pass, which needs "
+            "much memory; SIAN and SPADE paint large images in windows"
+        )
+    maps = _tensor(layout, style, generator.layout_channels)
+    drawn: list[Tensor | None] = [
+        None if part is None or not noise.strength else noise.strength * part.to(style.device)
+        for part in generator.noise_of(noise.seed, height, width)
+    ]
+    return _bytes(generator(maps, style, drawn))
 
 
 @dataclass(frozen=True)
@@ -104,11 +131,12 @@ def _parts(shape: tuple[int, int], window: int) -> Iterator[_Part]:
             )
 
 
-def _coarse_features(generator: Generator, layout: Layout, style: Tensor, noise: Noise) -> Tensor:
+def _coarse_features(generator: LevelGenerator, layout: Layout, style: Tensor, noise: Noise) -> Tensor:
     """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
     height, width = layout.shape
+    channels = generator.layout_channels
     strips = [
-        pyramid(_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style), 6, generator.downsampling)[3:]
+        generator.pyramid(_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style, channels), 6)[3:]
         for y in range(0, height, WINDOW)
     ]
     sizes = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
@@ -119,10 +147,12 @@ def _coarse_features(generator: Generator, layout: Layout, style: Tensor, noise:
     return x
 
 
-def _fine(generator: Generator, coarse: Tensor, layout: Layout, style: Tensor, noise: Noise, part: _Part) -> Tensor:
+def _fine(
+    generator: LevelGenerator, coarse: Tensor, layout: Layout, style: Tensor, noise: Noise, part: _Part
+) -> Tensor:
     """The core of one window, (1, 3, h, w)."""
     cut = layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
-    levels = pyramid(_tensor(cut, style), 3, generator.downsampling)
+    levels = generator.pyramid(_tensor(cut, style, generator.layout_channels), 3)
     x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
     for index in range(FINE, len(LEVELS)):
         level = LEVELS[index]
@@ -132,33 +162,48 @@ def _fine(generator: Generator, coarse: Tensor, layout: Layout, style: Tensor, n
     return generator.finish(x)[(..., *part.inner)]
 
 
-def _noise(generator: Generator, noise: Noise, index: int, y: int, x: int, height: int, width: int) -> Tensor | None:
+def _noise(
+    generator: LevelGenerator, noise: Noise, index: int, y: int, x: int, height: int, width: int
+) -> Tensor | None:
     """Noise of one block; `y` and `x` are relative to the image, in the block's pixels."""
     if index not in generator.noise_blocks or not noise.strength:
         return None
     level = LEVELS[index]
     top, left = y + (noise.origin[0] >> level), x + (noise.origin[1] >> level)
-    return noise.strength * noise_at(noise.seed, level, top, left, height, width).to(generator.start.weight.device)
+    return noise.strength * noise_at(noise.seed, level, top, left, height, width).to(generator.to_rgb.weight.device)
 
 
-def _padded(layout: Layout) -> Layout:
-    """With background to the right and below, so that sides are multiples of 32 and at least 64 px."""
+def _padded(layout: Layout, stride: int, smallest: int) -> Layout:
+    """With background to the right and below, so that sides are multiples of the stride and long enough."""
     height, width = layout.shape
-    bottom, right = (max(SMALLEST, -(-side // STRIDE) * STRIDE) - side for side in (height, width))
+    bottom, right = (max(smallest, -(-side // stride) * stride) - side for side in (height, width))
     if not bottom and not right:
         return layout
     more = ((0, bottom), (0, right))
-    return Layout(np.pad(layout.semantic, more), np.pad(layout.direction, more), np.pad(layout.distance, more))
+    return Layout(
+        np.pad(layout.semantic, more),
+        np.pad(layout.direction, more),
+        np.pad(layout.distance, more),
+        boundary=None if layout.boundary is None else np.pad(layout.boundary, more),
+        depth=None if layout.depth is None else np.pad(layout.depth, more),
+    )
 
 
-def _tensor(layout: Layout, like: Tensor) -> Tensor:
-    """`sian.networks.stack` of a layout, (1, 19, h, w), channels last, on the device of `like`."""
+def _tensor(layout: Layout, like: Tensor, channels: int = LAYOUT_CHANNELS) -> Tensor:
+    """`sian.networks.stack` of a layout, (1, 19 or 21, h, w), channels last, on the device of `like`."""
     direction = torch.from_numpy(np.ascontiguousarray(layout.direction))[None].to(like.device)
     distance = torch.from_numpy(np.ascontiguousarray(layout.distance, np.float32))[None].to(like.device)
-    table = torch.eye(LAYOUT_CHANNELS, device=like.device)[1:-1]  # (17, 19), a row for each class
+    table = torch.eye(LAYOUT_CHANNELS, channels, device=like.device)[1:-1]  # (17, 19 or 21), a row for each class
     table[1:, 0] = 1
     maps = F.embedding(direction.int(), table)  # (1, h, w, 19), several times faster than comparing class by class
-    maps[..., -1] = distance
+    maps[..., LAYOUT_CHANNELS - 1] = distance
+    if channels == ALL_CHANNELS:
+        if layout.boundary is None or layout.depth is None:
+            raise BadInput(
+                "this model needs a layout's boundary and depth, found none; give the mask or sian.describe it"
+            )
+        maps[..., LAYOUT_CHANNELS] = torch.from_numpy(np.ascontiguousarray(layout.boundary)).to(like.device)
+        maps[..., LAYOUT_CHANNELS + 1] = torch.from_numpy(np.ascontiguousarray(layout.depth)).to(like.device)
     return maps.permute(0, 3, 1, 2)
 
 

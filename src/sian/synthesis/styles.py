@@ -156,7 +156,7 @@ class Styles(Mapping[str, OrganStyles]):
             for name in names:
                 tiles, counts, factors = (tensors[f"{name}.{key}"].numpy() for key in ("tiles", "counts", "factors"))
                 fit = tiles.ndim == 2 and counts.shape == tiles.shape[:1] and factors.shape[1:] == tiles.shape[1:]
-                if not fit or not tiles.size or counts.min() < 1:
+                if not fit or not len(tiles) or counts.min() < 1:
                     raise KeyError(name)
                 parts[name] = OrganStyles(name, tiles, counts.astype(np.int64), factors)
         except KeyError as error:
@@ -181,6 +181,8 @@ def make_part(name: str, windows: list[NDArray[np.float32]]) -> OrganStyles:
     """
     tiles = np.stack([w.mean(0) for w in windows]).astype(np.float32)
     counts = np.array([len(w) for w in windows], np.int64)
+    if not tiles.shape[1]:  # a model without styles
+        return OrganStyles(name, tiles, counts, np.zeros((0, 0), np.float32))
     within = np.concatenate([w - w.mean(0) for w in windows])
     _, scale, directions = np.linalg.svd(within / max(1, len(within) - len(windows)) ** 0.5, full_matrices=False)
     return OrganStyles(name, tiles, counts, (scale[:RANK, None] * directions[:RANK]).astype(np.float32))

@@ -25,13 +25,15 @@ from sian.files import write_json, write_png, write_text
 from sian.files.provenance import commit, machine
 from sian.files.weights import activation_scale, find_weights
 from sian.networks import (
+    LAYOUT_CHANNELS,
     REFERENCE_SIZE,
+    Discriminator,
     Painter,
     VggFeatures,
     build_discriminator,
     build_painter,
+    channels_of,
     stack,
-    training_noise,
 )
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
@@ -92,11 +94,13 @@ def train(
     # Networks, their average, optimisers.
     generator_arguments = recipe.generator.model_dump()
     encoder_arguments = recipe.encoder.model_dump()
-    painter = build_painter(generator_arguments, encoder_arguments, seed=recipe.seed)
-    averaged = build_painter(generator_arguments, encoder_arguments, seed=recipe.seed, spectral=False)
+    kind = recipe.network
+    painter = build_painter(generator_arguments, encoder_arguments, network=kind, seed=recipe.seed)
+    averaged = build_painter(generator_arguments, encoder_arguments, network=kind, seed=recipe.seed, spectral=False)
     averaged.load_state_dict(average.folded(painter))
     averaged.requires_grad_(False)
-    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), seed=recipe.seed)
+    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), network=kind, seed=recipe.seed)
+    extras = needs_extras(recipe, painter, bare_discriminator)
     for network in (painter, averaged, bare_discriminator):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.world_size > 1 and fabric.device.type == "cuda":
@@ -154,7 +158,7 @@ def train(
             local = batch_size // fabric.world_size
             first = (state.images - stretch.begin) // batch_size
             view = _RankView(stretch.sampler, local, fabric.global_rank, fabric.world_size)
-            for raw in batches(view, local, first, hardware.workers):  # type: ignore[arg-type]  # has .sample as well
+            for raw in batches(view, local, first, hardware.workers, extras=extras):  # type: ignore[arg-type]
                 # The batch, and this step's random numbers.
                 random = torch.Generator(fabric.device).manual_seed(
                     seeds.derive(recipe.seed, "step", state.step, fabric.global_rank)
@@ -188,14 +192,7 @@ def train(
                 before, state.images, state.step = state.images, state.images + batch_size, state.step + 1
                 factor = average.decay(state.images, batch_size, recipe.average.half_life, recipe.average.ramp)
                 average.update(averaged, painter, factor)
-                nats = kld_per_dimension(mean.detach().float(), log_variance.detach().float()).mean(0)
-                stats.add({**of_generator.terms, **of_discriminator.terms, "kld_nats": nats.sum()})
-                stats.add(
-                    {
-                        "kld_active": (nats > 0.1).float().sum(),
-                        "style_batch_spread": mean.detach().std(0).mean(),
-                    }
-                )
+                stats.add({**of_generator.terms, **of_discriminator.terms, **_style_facts(mean, log_variance)})
                 facts: dict[str, float] = {}
                 if due(before, state.images, recipe.every.samples) or state.images >= total:
                     facts = draw_samples()
@@ -233,10 +230,10 @@ def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_St
     stretches: list[_Stretch] = []
     begin = 0
     for index, stage in enumerate(recipe.stages):
-        if stage.batch % processes or stage.batch // processes < 2:
+        if stage.batch % processes or stage.batch // processes < recipe.smallest_batch:
             raise BadInput(
                 f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes "
-                f"with at least 2 each; set stages.{index}.batch to a multiple of {processes}"
+                f"with at least {recipe.smallest_batch} each; set stages.{index}.batch to a multiple of {processes}"
             )
         sampler = WindowSampler(
             tiles,
@@ -254,11 +251,30 @@ def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_St
     return stretches
 
 
+def needs_extras(recipe: Recipe, painter: Painter, discriminator: Discriminator) -> bool:
+    """Whether boundary and depth of the nuclei are needed beside M, P and Q."""
+    given = channels_of([painter.generator.condition, discriminator.condition])
+    return given > LAYOUT_CHANNELS or recipe.losses.sharpness > 0
+
+
+def _style_facts(mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
+    """What the journal says of a batch's styles; nothing for a network without."""
+    if not mean.shape[1]:
+        return {}
+    nats = kld_per_dimension(mean.detach().float(), log_variance.detach().float()).mean(0)
+    return {
+        "kld_nats": nats.sum(),
+        "kld_active": (nats > 0.1).float().sum(),
+        "style_batch_spread": mean.detach().std(0, correction=1 if len(mean) > 1 else 0).mean(),
+    }
+
+
 class _RankView:
     """This process' share of each batch: the whole run sees the same samples for any number of processes."""
 
     def __init__(self, sampler: WindowSampler, local: int, rank: int, processes: int) -> None:
         self.sampler, self.local, self.rank, self.processes = sampler, local, rank, processes
+        self.tiles = sampler.tiles
 
     def sample(self, index: int) -> Sample:
         batch, place = divmod(index, self.local)
@@ -273,18 +289,17 @@ def _batch(
     random: torch.Generator,
     device: torch.device,
 ) -> Batch:
-    image, reference, direction, distance = (
-        raw[key].to(device, non_blocking=True) for key in ("image", "reference", "direction", "distance")
-    )
+    on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
+    image, reference = on_device.pop("image"), on_device.pop("reference")
     n, generator = len(image), painter.generator
     cpu = torch.Generator().manual_seed(seeds.derive(random.initial_seed(), "augmentation"))  # a stream of its own
     last = torch.channels_last
     return Batch(
         image=(image.float() / 127.5 - 1).contiguous(memory_format=last),
-        layout=stack(direction, distance).contiguous(memory_format=last),
+        layout=stack(**on_device).contiguous(memory_format=last),
         reference=(reference.float() / 127.5 - 1).contiguous(memory_format=last),
         epsilon=torch.randn((n, generator.style_dim), generator=random, device=device),
-        noise=training_noise(generator.noise_blocks, n, size, size, random),
+        noise=generator.draw_noise(n, size, size, random),
         augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
     )
 

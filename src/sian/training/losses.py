@@ -9,8 +9,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sian.networks.layouts import LAYOUT_CHANNELS, select
+
 Reduction = Literal["sum", "mean"]
+Gan = Literal["hinge", "lsgan", "bce"]
 Scales = Sequence[Sequence[Tensor]]  # the discriminator's outputs: for each scale its features and, last, its scores
+
+
+def generator_gan(fake: Scales, kind: Gan) -> Tensor:
+    """The generator's side of the GAN, averaged over the scales.
+
+    Args:
+        fake: the discriminator's outputs.
+        kind: "hinge", "lsgan" (mean of (score - 1)^2) or "bce" (cross entropy of the score against "real").
+    """
+    if kind == "hinge":
+        return generator_hinge(fake)
+    return torch.stack([_distance(outputs[-1], 1.0, kind) for outputs in fake]).mean()
+
+
+def discriminator_gan(real: Scales, fake: Scales, kind: Gan) -> Tensor:
+    """The discriminator's side, averaged over the scales.
+
+    The hinge sums real and fake, as in SPADE's code; "lsgan" and "bce" take the mean of both, as in pix2pix' and
+    pix2pixHD's.
+    """
+    if kind == "hinge":
+        return discriminator_hinge(real, fake)
+    terms = [(_distance(r[-1], 1.0, kind) + _distance(f[-1], 0.0, kind)) / 2 for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean()
+
+
+def _distance(scores: Tensor, target: float, kind: Gan) -> Tensor:
+    wanted = torch.full_like(scores, target, dtype=torch.float32)
+    if kind == "lsgan":
+        return F.mse_loss(scores.float(), wanted)
+    return F.binary_cross_entropy_with_logits(scores.float(), wanted)
 
 
 def generator_hinge(fake: Scales) -> Tensor:
@@ -63,6 +97,34 @@ def style_regularisation(mean: Tensor, reduction: Reduction) -> Tensor:
 def colour(real: Tensor, fake: Tensor) -> Tensor:
     """L1 of 16-fold averaged images: the tissue's colour, not its texture."""
     return F.l1_loss(F.avg_pool2d(fake, 16), F.avg_pool2d(real, 16))
+
+
+LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B (ITU-R BT.601)
+CONTOUR_REACH = 7  # px; side of the square that a contour pixel is compared with
+FULL_CONTRAST = 0.5  # of the range [-1, 1]'s half; a contour that stands out by more costs nothing
+
+
+def sharpness(fake: Tensor, layout: Tensor) -> Tensor:
+    """How little the nuclei's contour pixels stand out from what surrounds them: 0 (sharp) to 1 (not at all).
+
+    Sharp-GAN (Butte et al., ISBI 2022) regularises a GAN so that the contrast of contour pixels rises; the weight
+    and the form are our reading of that sentence, since its abstract gives no formula. A contour pixel is a nuclear
+    one at the instance boundary. Its contrast is the absolute difference between its luminance and the mean luminance
+    of the pixels around it (7 x 7) that are no contour. The loss is the mean over contour pixels of
+    max(0, 1 - contrast / 0.5).
+
+    Args:
+        fake: (n, 3, h, w) in [-1, 1].
+        layout: (n, 21, h, w).
+    """
+    red, green, blue = fake.float().unbind(1)
+    grey = (LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue)[:, None]  # (n, 1, h, w)
+    contour = select(layout, "semantic").float() * layout[:, LAYOUT_CHANNELS : LAYOUT_CHANNELS + 1].float()
+    around = 1 - contour
+    count = F.avg_pool2d(around, CONTOUR_REACH, 1, CONTOUR_REACH // 2)
+    mean = F.avg_pool2d(grey * around, CONTOUR_REACH, 1, CONTOUR_REACH // 2) / count.clamp(min=1e-6)
+    lack = F.relu(1 - (grey - mean).abs() / FULL_CONTRAST) * contour * (count > 0)
+    return lack.sum() / contour.sum().clamp(min=1)
 
 
 def lecam(real_score: Tensor, fake_score: Tensor, average_real: float, average_fake: float) -> Tensor:

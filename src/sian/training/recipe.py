@@ -14,6 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sian.errors import BadInput, first_line, nearest
+from sian.networks.generator import STRIDE
+from sian.networks.layouts import Condition
+from sian.training.losses import Gan
 
 Width = Annotated[int, Field(ge=1)]  # channels
 BlockIndex = Annotated[int, Field(ge=0, le=6)]  # one of the generator's seven blocks
@@ -41,6 +44,21 @@ class GeneratorSection(Section):
     distance: bool = True
     style: bool = True
 
+    @property
+    def base_width(self) -> int:
+        """f, the channels of the last block."""
+        return self.channels[-1]
+
+    @property
+    def stride(self) -> int:
+        """px; windows are multiples of it."""
+        return STRIDE
+
+    def scaled(self, factor: float) -> Self:
+        """With other channels; the style vector keeps its length."""
+        channels, hidden = (tuple(scale(c, factor) for c in widths) for widths in (self.channels, self.hidden))
+        return self.model_copy(update={"channels": channels, "hidden": hidden})
+
 
 class EncoderSection(Section):
     """Arguments of `sian.networks.StyleEncoder`."""
@@ -48,18 +66,29 @@ class EncoderSection(Section):
     width: int = Field(default=64, ge=1)
     statistics: bool = False
 
+    def scaled(self, factor: float) -> Self:
+        """With another width."""
+        return self.model_copy(update={"width": scale(self.width, factor)})
+
 
 class DiscriminatorSection(Section):
-    """Arguments of `sian.networks.Discriminator`; `condition` is "layout" (M, P, Q) or "semantic" (M alone).
+    """Arguments of `sian.networks.Discriminator`; `condition` names what it sees of the layout.
 
+    "layout" is M, P and Q, "semantic" M alone, "direction" M and P, "distance" M and Q, "classes" background and
+    nuclei one-hot, "boundary" the same and the instance boundary, "depth" Sharp-GAN's normalised distance map.
     `segmenting` is the width of the part that segments (weighed by `losses.segmenting`); 0 for none.
     """
 
     width: int = Field(default=64, ge=1)
     scales: int = Field(default=2, ge=1, le=4)
     layers: int = Field(default=4, ge=2, le=6)
-    condition: Literal["layout", "semantic"] = "layout"
+    condition: Condition = "layout"
     segmenting: int = Field(default=0, ge=0)
+
+    def scaled(self, factor: float) -> Self:
+        """With other widths."""
+        segmenting = scale(self.segmenting, factor) if self.segmenting else 0
+        return self.model_copy(update={"width": scale(self.width, factor), "segmenting": segmenting})
 
 
 class DataSection(Section):
@@ -82,9 +111,15 @@ class LossSection(Section):
     `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
     `perceptual_every`: apply every so many steps, times as much. `colour`: L1 of 16-fold averaged images.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
-    (Schönfeld et al. 2021), if there is one.
+    (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
+    (pix2pix), times `gan_weight` on the generator's side. `l1`: between painting and image (pix2pix). `sharpness`:
+    of the nuclei's contours (Sharp-GAN). `kld` and `regularisation` are for networks that have a style.
     """
 
+    gan: Gan = "hinge"
+    gan_weight: float = Field(default=1.0, gt=0)
+    l1: float = Field(default=0.0, ge=0)
+    sharpness: float = Field(default=0.0, ge=0)
     feature_matching: float = Field(default=10.0, ge=0)
     perceptual: float = Field(default=10.0, ge=0)
     perceptual_layers: tuple[VggLayer, ...] = Field(default=get_args(VggLayer), min_length=1)
@@ -192,8 +227,15 @@ class BaseRecipe(Section):
 
 
 class Recipe(BaseRecipe):
-    """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other."""
+    """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other.
 
+    What stands here is SIAN's; `sian.training.baselines` has a subclass with sections of its own for each other
+    `network`, and `parse` chooses it.
+    """
+
+    smallest_batch: ClassVar[int] = 2  # a process; batch norm and L_reg need two
+
+    network: str = Field(default="sian", pattern="^sian$")
     generator: GeneratorSection = GeneratorSection()
     encoder: EncoderSection = EncoderSection()
     discriminator: DiscriminatorSection = DiscriminatorSection()
@@ -204,6 +246,37 @@ class Recipe(BaseRecipe):
     stages: tuple[Stage, ...] = Field(default=(Stage(epochs=50),), min_length=1)
     average: AverageSection = AverageSection()
     every: EverySection = EverySection()
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        for index, stage in enumerate(self.stages):
+            if stage.size % (stride := self.generator.stride):
+                raise ValueError(f"stages.{index}.size has to be a multiple of {stride} for this generator")
+        return self
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:
+        """A recipe from plain values, of the class that its `network` names."""
+        from sian.training.baselines import recipe_class
+
+        return super(Recipe, recipe_class(values, name)).parse(values, name)
+
+    def scaled(self, width: int) -> Self:
+        """The same networks, narrower or wider: for machines on which the faithful ones are too slow.
+
+        Args:
+            width: channels of the generator's widest resolution (SIAN's and SPADE's last block, f in the docs; 64
+                in all faithful recipes). All channels of generator, encoder and discriminator change by the same
+                factor; depth, style vector, losses and schedule stay.
+        """
+        factor = width / self.generator.base_width
+        parts = {key: getattr(self, key).scaled(factor) for key in ("generator", "encoder", "discriminator")}
+        return self.model_copy(update=parts)
+
+
+def scale(channels: int, factor: float) -> int:
+    """Channels times a factor, at least 1."""
+    return max(1, round(channels * factor))
 
 
 def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,7 @@ from torch import Tensor
 
 from sian import seeds
 from sian.data.sampling import Tile
-from sian.networks import Painter, noise_at, stack
-from sian.networks.generator import LEVELS
+from sian.networks import Painter, stack
 
 OTHER_STYLES = 2
 
@@ -27,26 +27,29 @@ class SampleWindows:
     """The windows of the grid, one for each organ and preparation at most `rows`."""
 
     real: Tensor  # (n, 3, 256, 256) in [-1, 1]
-    layout: Tensor  # (n, 19, 256, 256)
+    layout: Tensor  # (n, 19 or 21, 256, 256)
     direction: NDArray[np.uint8]  # (n, 256, 256)
 
 
 def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 256) -> SampleWindows:
     """One random window of the first tile of each organ and preparation."""
     first = {(tile.organ, tile.preparation): tile for tile in reversed(tiles)}
-    images, directions, distances = [], [], []
+    images, maps = [], []
     for index, key in enumerate(sorted(first)[:rows]):
         tile, random = first[key], seeds.generator(seed, "sample grid", index)
         y, x = (int(random.integers(0, side - size + 1)) for side in tile.layout.shape)
         images.append(tile.image[y : y + size, x : x + size])
-        window = tile.layout.window(y, x, size, size)
-        directions.append(window.direction)
-        distances.append(window.distance)
-    direction = np.stack(directions)
+        maps.append(tile.layout.window(y, x, size, size))
     real = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return SampleWindows(
-        real, stack(torch.from_numpy(direction), torch.from_numpy(np.stack(distances)).float()), direction
-    )
+    direction = np.stack([window.direction for window in maps])
+    distance = torch.from_numpy(np.stack([window.distance for window in maps]))
+    boundary, depth = (_stacked([getattr(window, name) for window in maps]) for name in ("boundary", "depth"))
+    return SampleWindows(real, stack(torch.from_numpy(direction), distance, boundary, depth), direction)
+
+
+def _stacked(maps: Sequence[NDArray[Any] | None]) -> Tensor | None:
+    found = [part for part in maps if part is not None]
+    return torch.from_numpy(np.stack(found)) if len(found) == len(maps) else None
 
 
 @torch.no_grad()
@@ -65,13 +68,15 @@ def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDA
     """
     was_training, device = painter.training, next(painter.parameters()).device
     painter.eval()
-    style, _ = painter.encoder(windows.real.to(device))
+    style: Tensor = painter.encoder(windows.real.to(device))[0]
     layout = windows.layout.to(device)
     own = _paint(painter, layout, style, seed)
     others = [_paint(painter, layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
     painter.train(was_training)
     columns = [_mask_picture(windows.direction), _bytes(windows.real), _bytes(own), *map(_bytes, others)]
     grid = np.concatenate([np.concatenate(list(column), 0) for column in columns], 1)
+    if not style.shape[1]:
+        return grid, {}
     change = float((others[0] - own).abs().mean()) * 127.5
     return grid, {"style_change": change, "style_spread": float(style.std(0).mean()) if len(style) > 1 else 0.0}
 
@@ -80,12 +85,7 @@ def _paint(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor
     """One image at a time: memory stays small beside a training step."""
     height, width = layout.shape[-2:]
     generator = painter.generator
-    noise = [
-        noise_at(seed, level, 0, 0, height >> level, width >> level).to(layout.device)
-        if index in generator.noise_blocks
-        else None
-        for index, level in enumerate(LEVELS)
-    ]
+    noise = [None if n is None else n.to(layout.device) for n in generator.noise_of(seed, height, width)]
     return torch.cat([generator(maps[None], vector[None], noise) for maps, vector in zip(layout, style, strict=True)])
 
 

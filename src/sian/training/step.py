@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from sian.networks import Discriminator, VggFeatures
+from sian.networks import Discriminator, VggFeatures, select
 from sian.networks.segmenting import PAINTED, pixel_classes
 from sian.training import losses
 from sian.training.augmentation import Augmentation
@@ -22,7 +23,7 @@ class Batch:
     """What a step works on, on the device, images in [-1, 1]."""
 
     image: Tensor  # (n, 3, h, w)
-    layout: Tensor  # (n, 19, h, w)
+    layout: Tensor  # (n, 19 or 21, h, w)
     reference: Tensor  # (n, 3, 256, 256)
     epsilon: Tensor  # (n, D)
     noise: list[Tensor | None]
@@ -51,8 +52,8 @@ class Terms:
 
 
 def pair(image: Tensor, layout: Tensor, discriminator: Discriminator, augmentation: Augmentation) -> Tensor:
-    """Image and as much of the layout as the discriminator sees, augmented: (n, 3 + condition, h, w)."""
-    return augmentation(torch.cat([image, layout[:, : discriminator.condition]], 1))
+    """Image and what the discriminator sees of the layout, augmented: (n, 3 + c, h, w)."""
+    return augmentation(torch.cat([image, select(layout, discriminator.condition)], 1))
 
 
 def judged(outputs: list[list[Tensor]], discriminator: Discriminator) -> tuple[list[list[Tensor]], Tensor | None]:
@@ -100,12 +101,13 @@ def generator_loss(
             discriminator(pair(batch.image, batch.layout, discriminator, batch.augmentation)), discriminator
         )
     terms = {
-        "gan": losses.generator_hinge(fakes),
+        "gan": weights.gan_weight * losses.generator_gan(fakes, weights.gan),
         "feature_matching": weights.feature_matching * losses.feature_matching(reals, fakes),
-        "kld": weights.kld * losses.kld(*style, weights.kld_reduction, weights.kld_free),
-        "regularisation": weights.regularisation
-        * losses.style_regularisation(style[0], weights.regularisation_reduction),
     }
+    if style[0].shape[1]:  # a network without styles has no such terms
+        regularisation = losses.style_regularisation(style[0], weights.regularisation_reduction)
+        terms["kld"] = weights.kld * losses.kld(*style, weights.kld_reduction, weights.kld_free)
+        terms["regularisation"] = weights.regularisation * regularisation
     if vgg is not None and step % weights.perceptual_every == 0:
         with torch.no_grad():
             real_features = vgg(batch.image)
@@ -115,13 +117,17 @@ def generator_loss(
         terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
     if weights.colour:
         terms["colour"] = weights.colour * losses.colour(batch.image, fake)
+    if weights.l1:
+        terms["l1"] = weights.l1 * F.l1_loss(fake.float(), batch.image)
+    if weights.sharpness:
+        terms["sharpness"] = weights.sharpness * losses.sharpness(fake, batch.layout)
     return Terms(torch.stack([term.float() for term in terms.values()]).sum(), terms)
 
 
 def discriminator_loss(
     batch: Batch, fake: Tensor, discriminator: Any, bare: Discriminator, weights: LossSection, averages: ScoreAverages
 ) -> Terms:
-    """The discriminator's hinge loss, LeCam's term when its weight is above 0, and the segmenting part's.
+    """The discriminator's side of the GAN, LeCam's term when its weight is above 0, and the segmenting part's.
 
     Args:
         batch: the step's tensors.
@@ -133,8 +139,7 @@ def discriminator_loss(
     """
     reals, real_logits = judged(discriminator(pair(batch.image, batch.layout, bare, batch.augmentation)), bare)
     fakes, fake_logits = judged(discriminator(pair(fake, batch.layout, bare, batch.augmentation)), bare)
-    hinge = losses.discriminator_hinge(reals, fakes)
-    terms = {"discriminator": hinge}
+    terms = {"discriminator": losses.discriminator_gan(reals, fakes, weights.gan)}
     real_score = torch.stack([scale[-1].detach().float().mean() for scale in reals]).mean()
     fake_score = torch.stack([scale[-1].detach().float().mean() for scale in fakes]).mean()
     if real_logits is not None and fake_logits is not None:

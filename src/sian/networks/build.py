@@ -1,0 +1,84 @@
+"""The table of networks: what a recipe's `network` names, and how its parts are built.
+
+A baseline is a file with a generator (`GeneratorInterface`) and a discriminator, and a line in `NETWORKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sian import seeds
+from sian.errors import BadInput, nearest
+from sian.networks.discriminator import Discriminator
+from sian.networks.encoder import StyleEncoder
+from sian.networks.generator import Generator
+from sian.networks.interface import GeneratorInterface
+from sian.networks.painter import NoEncoder, Painter
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a network's two sides are built.
+
+    Attributes:
+        generator: from the arguments of a recipe's `generator` section; `spectral` where `has_spectral`.
+        discriminator: from those of its `discriminator` section.
+        has_spectral: whether the generator has spectral norm, which a model file folds in.
+    """
+
+    generator: Callable[..., GeneratorInterface]
+    discriminator: Callable[..., Discriminator]
+    has_spectral: bool = False
+
+
+NETWORKS: dict[str, Network] = {
+    "sian": Network(Generator, Discriminator, has_spectral=True),
+}
+
+
+def build_painter(
+    generator: Mapping[str, Any],
+    encoder: Mapping[str, Any],
+    *,
+    network: str = "sian",
+    seed: int = 0,
+    spectral: bool = True,
+) -> Painter:
+    """A painter with seeded weights.
+
+    Args:
+        generator: arguments of the network's generator.
+        encoder: arguments of `StyleEncoder`, without `style_dim`, which is the generator's; nothing for a network
+            without styles.
+        network: a key of `NETWORKS`.
+        seed: of the initial weights; torch's global state is left as it was.
+        spectral: on for training, off for weights that have sigma folded in.
+    """
+    parts = _network(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.derive(seed, "painter weights"))
+        folding: dict[str, Any] = {"spectral": spectral} if parts.has_spectral else {}
+        painted = parts.generator(**generator, **folding)
+        reader: nn.Module = NoEncoder()
+        if painted.style_dim:
+            reader = StyleEncoder(**encoder, style_dim=painted.style_dim, spectral=spectral)
+        return Painter(painted, reader)
+
+
+def build_discriminator(arguments: Mapping[str, Any], *, network: str = "sian", seed: int = 0) -> Discriminator:
+    """A network's discriminator with seeded weights; `condition` is a key of `sian.networks.layouts.CONDITIONS`."""
+    parts = _network(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.derive(seed, "discriminator weights"))
+        return parts.discriminator(**arguments)
+
+
+def _network(name: str) -> Network:
+    if name not in NETWORKS:
+        raise BadInput(f"network {name!r}: there is none of that name{nearest(name, NETWORKS)}")
+    return NETWORKS[name]

@@ -1,0 +1,52 @@
+"""What training and synthesis ask of every generator; `sian.networks.build` has the table of those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sian.networks.layouts import Condition, channels_of
+
+
+class GeneratorInterface(nn.Module):
+    """A network from layout, style and noise to an image.
+
+    Attributes:
+        style_dim: length D of the style vector; 0 is a network without styles.
+        condition: which channels of the layout it is given.
+        stride: px; sides of what it paints are multiples of it.
+        smallest: px; the shortest side that it paints.
+    """
+
+    style_dim: int = 0
+    condition: Condition
+    stride: int
+    smallest: int
+
+    @property
+    def layout_channels(self) -> int:
+        """Channels of the layout that it is called with: 19, or 21 if it is given boundary or depth."""
+        return channels_of([self.condition])
+
+    def draw_noise(self, n: int, height: int, width: int, random: torch.Generator) -> list[Tensor | None]:
+        """Fresh noise for a batch; an entry for each place that can take noise."""
+        raise NotImplementedError
+
+    def noise_of(self, seed: int, height: int, width: int) -> list[Tensor | None]:
+        """The noise of one image, a function of the seed alone, on the CPU."""
+        raise NotImplementedError
+
+    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
+        """The painted image.
+
+        Args:
+            layout: (n, 19 or 21, h, w), see `sian.networks.stack`.
+            style: (n, D).
+            noise: as `draw_noise` gives it, or None for none.
+
+        Returns:
+            (n, 3, h, w) in [-1, 1].
+        """
+        raise NotImplementedError
