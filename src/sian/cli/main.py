@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sian.cli import console, data, demo, doctor, evaluate, export, masks, segment, synthesize, train, weights
+from sian.cli import (
+    console,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    masks,
+    reproduce,
+    segment,
+    synthesize,
+    train,
+    weights,
+)
 from sian.errors import (
     EXIT_BUG,
     EXIT_USAGE,
@@ -54,6 +67,7 @@ VERBS: dict[str, Callable[..., Any]] = {
 # One line a group of verbs: its typer app.
 GROUPS: dict[str, typer.Typer] = {
     "data": data.app,
+    "reproduce": reproduce.app,
     "segment": segment.app,
     "weights": weights.app,
 }

@@ -79,6 +79,25 @@ class Reference:
 Painter: TypeAlias = Callable[[Layout, Reference, int], Image]  # layout, reference, seed -> (H, W, 3) uint8
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What the protocol paints again, cut once for any number of painters.
+
+    Attributes:
+        folder: of the data set, for reports.
+        split: what is painted.
+        windows: of that split.
+        layouts: of the windows, described on the whole tile.
+        others: windows of the training tiles; none if there are none or they are what is painted.
+    """
+
+    folder: str
+    split: str
+    windows: list[Window]
+    layouts: list[Layout]
+    others: list[Window]
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """Painted windows beside the real ones.
@@ -102,9 +121,33 @@ class Reconstruction:
     style: StyleSetting
 
 
+def open_scene(data: Dataset, split: str = "test", size: int = WINDOW, a_tile: int | None = None) -> Scene:
+    """Cut the windows of a split, and those of the training tiles.
+
+    Args:
+        data: a data set on disk; its split "train" gives exemplars and the floor.
+        split: what is painted.
+        size: of a window, in px.
+        a_tile: at most so many windows of each tile, evenly spread; all of them if None.
+
+    Raises:
+        BadInput: an unknown split, or tiles smaller than a window.
+    """
+    windows, layouts = _windows_and_layouts(data.split(split), size)
+    others = cut_windows(data.split("train"), size) if "train" in data.splits and split != "train" else []
+    keep = _spread(windows, a_tile)
+    return Scene(
+        str(data.folder),
+        split,
+        [windows[i] for i in keep],
+        [layouts[i] for i in keep],
+        [others[i] for i in _spread(others, a_tile)],
+    )
+
+
 def reconstruct(
     painter: Painter,
-    data: Dataset,
+    data: Dataset | Scene,
     *,
     split: str = "test",
     style: str = "paired",
@@ -119,12 +162,12 @@ def reconstruct(
 
     Args:
         painter: what paints.
-        data: a data set on disk; its split "train" gives exemplars and the floor.
-        split: what is painted.
+        data: a data set on disk, or windows cut from one by `open_scene`.
+        split: what is painted (of a data set).
         style: "paired", "sibling", "exemplar" or "prior".
         bank: the model's style bank, organ to something with ``sample(seed)``; needed for "prior".
         aliases: organs under another name in the training tiles, e.g. {"lung": "liver"}.
-        size: of a window, in px.
+        size: of a window, in px (of a data set).
         seed: which references are drawn, and the paintings' noise.
         label: what reports call the paintings.
         report: called with (windows painted, windows in all).
@@ -134,8 +177,8 @@ def reconstruct(
             source.
     """
     setting = _setting(style)
-    windows, layouts = _windows_and_layouts(data.split(split), size)
-    others = cut_windows(data.split("train"), size) if "train" in data.splits and split != "train" else []
+    scene = data if isinstance(data, Scene) else open_scene(data, split, size)
+    windows, layouts, others = scene.windows, scene.layouts, scene.others
     sources = references(setting, windows, others, bank or {}, aliases or {}, seed)
     with_images = sources if setting != "prior" else references("paired", windows, others, {}, {}, seed)
     painted, plain = {}, {}
@@ -144,12 +187,12 @@ def reconstruct(
         plain[window.name] = trivial_painter(layouts[index], with_images[index], 0)
         if report:
             report(index + 1, len(windows))
-    name = f"{data.folder} ({split})"
+    name = f"{scene.folder} ({scene.split})"
     return Reconstruction(
         from_images(label, painted),
         _collection(name, windows, "image"),
         _collection(name, windows, "mask"),
-        _collection(f"{data.folder} (train)", others, "image") if others else None,
+        _collection(f"{scene.folder} (train)", others, "image") if others else None,
         from_images("trivial painter", plain),
         {window.name: source.name for window, source in zip(windows, sources, strict=True)},
         setting,
@@ -307,6 +350,19 @@ def _windows_and_layouts(data: Dataset, size: int) -> tuple[list[Window], list[L
         windows += _cut(item.id, item.organ, data.image(item), mask, size)
         layouts += [whole.window(y, x, size, size) for y, x in _places(mask.shape, size)]
     return windows, layouts
+
+
+def _spread(windows: Sequence[Window], a_tile: int | None) -> list[int]:
+    """Indices of at most `a_tile` windows of each tile, evenly spread over its windows."""
+    tiles: dict[str, list[int]] = {}
+    for index, window in enumerate(windows):
+        tiles.setdefault(window.tile, []).append(index)
+    if a_tile is None:
+        return list(range(len(windows)))
+    places = {
+        tile: np.linspace(0, len(own) - 1, min(a_tile, len(own))).round().astype(int) for tile, own in tiles.items()
+    }
+    return [own[place] for tile, own in tiles.items() for place in places[tile]]
 
 
 def _cut(tile: str, organ: str, image: Image, mask: Mask, size: int, offsets: Offsets = test_offsets) -> list[Window]:

@@ -7,6 +7,8 @@ with as it is. Everything in it is checked before it is used; there is no pickle
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,27 +116,44 @@ def read_model(path: str | Path) -> ModelContent:
         BadInput: no such file, not a model of this format, or damaged.
     """
     path = Path(path)
-    if path.is_dir():
-        raise BadInput(f"{path}: found a folder, expected a model file, e.g. {path / 'model.safetensors'}")
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file, expected a model (.safetensors, format {FORMAT}); check the path")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            info = _info(path, metadata.get(_KEY))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(
-            f"{path}: expected a model of format {FORMAT}, found {first_line(error)}; copy or export it again"
-        ) from None
+    with _opened(path) as file:
+        info = _info(path, (file.metadata() or {}).get(_KEY))
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
     weights = {k.removeprefix("painter."): _wide(t) for k, t in tensors.items() if k.startswith("painter.")}
     bank = {k.removeprefix("bank."): _wide(t) for k, t in tensors.items() if k.startswith("bank.")}
     for name, tensor in {**weights, **bank}.items():
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
     return ModelContent(info, weights, bank, sha256_file(path))
+
+
+def read_info(path: str | Path) -> ModelInfo:
+    """What a model file says of itself, without its weights.
+
+    Raises:
+        BadInput: no such file, not a model of this format, or damaged.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        return _info(path, (file.metadata() or {}).get(_KEY))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A model file to read from; whatever is wrong with it becomes one sentence."""
+    if path.is_dir():
+        raise BadInput(f"{path}: found a folder, expected a model file, e.g. {path / 'model.safetensors'}")
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file, expected a model (.safetensors, format {FORMAT}); check the path")
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(
+            f"{path}: expected a model of format {FORMAT}, found {first_line(error)}; copy or export it again"
+        ) from None
 
 
 def _info(path: Path, text: str | None) -> ModelInfo:

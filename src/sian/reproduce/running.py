@@ -1,0 +1,209 @@
+"""Rows to reports: train what is missing, resume what was interrupted, measure what has no report, skip what is done.
+
+A row is a folder RUNS/SCALE/ROW with `run/` (recipe, journal, checkpoints), `model.safetensors` and `report.json`.
+A row that fails is set aside and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sian.errors import BadInput, Interrupted, SianError, first_line
+from sian.files import sha256_file
+from sian.reproduce.bench import Bench
+from sian.reproduce.measuring import FORMAT, measure_floors, measure_row
+from sian.reproduce.rows import Row
+from sian.synthesis.export import export_run
+from sian.synthesis.modelfile import read_info
+from sian.training import train
+from sian.training.checks import MAY_CHANGE, check_run
+
+if TYPE_CHECKING:
+    from sian.training import Recipe
+
+WRITTEN_ONLY = ("every",)  # of a recipe: how often something is written decides nothing
+
+
+@dataclass
+class Outcome:
+    """What became of the rows.
+
+    Attributes:
+        reports: by row.
+        failures: by row, for the rows that have no report.
+        floors: the report of the floors.
+    """
+
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    floors: dict[str, Any] | None = None
+
+    def error(self) -> SianError | None:
+        """One sentence for all failures, of the kind of the first; None if there is none."""
+        if not self.failures:
+            return None
+        sentences = [f"{name}: {first_line(failure)}" for name, failure in self.failures.items()]
+        kinds = [type(failure) for failure in self.failures.values() if isinstance(failure, SianError)]
+        done = len(self.reports)
+        return (kinds or [SianError])[0](
+            f"{len(sentences)} of {done + len(sentences)} rows failed; {'; '.join(sentences)}"
+        )
+
+
+def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> Outcome:
+    """Train and measure what is missing of some rows, and the floors.
+
+    Args:
+        rows: what is wanted.
+        bench: what they share.
+        others: rows whose reports are taken if they are finished, and left alone if not.
+
+    Raises:
+        MissingResource: something is to be done, and weights for it are not on this machine.
+        Interrupted: the user stopped; rows that are done stay, the row in work goes on next time.
+    """
+    rows = list(rows)
+    outcome = Outcome(floors=_finished(bench.floors_path(), bench, None))
+    pending = [row for row in rows if _report_of(row, bench) is None]
+    if pending or outcome.floors is None:
+        bench.check_weights()
+    for row in rows:
+        try:
+            outcome.reports[row.name] = run_row(row, bench)
+        except Interrupted:
+            raise
+        except (SianError, RuntimeError, MemoryError, OSError) as error:
+            outcome.failures[row.name] = error
+    for row in others:
+        if row.name not in {*outcome.reports, *outcome.failures} and (report := _report_of(row, bench)) is not None:
+            outcome.reports[row.name] = report
+    if outcome.floors is None:
+        outcome.floors = measure_floors(bench)
+    return outcome
+
+
+def run_row(row: Row, bench: Bench) -> dict[str, Any]:
+    """One row's report, made if it is not there.
+
+    Raises:
+        BadInput: its folder holds a run of another recipe.
+    """
+    if (report := _report_of(row, bench)) is not None:
+        return report
+    model = train_row(row, bench)
+    return measure_row(row, bench, model, {})
+
+
+def train_row(row: Row, bench: Bench) -> Path:
+    """One row's model file, trained, resumed or as it is."""
+    recipe = row.load(bench.scale, bench.seed)
+    folder = bench.folder(row)
+    run, model = folder / "run", folder / "model.safetensors"
+    if model.is_file() and _is_trained(model, recipe):
+        return model
+    check_run(run, recipe, resume=True)
+    with bench.progress(f"{row.name}: training", "images") as report:
+        train(
+            recipe,
+            bench.tiles,
+            run,
+            resume=True,
+            hardware=bench.hardware,
+            weights=bench.weights,
+            trust_weights=bench.trust_weights,
+            report=report,
+        )
+    with bench.progress(f"{row.name}: batch norm and style bank", "steps") as report:
+        return export_run(run, bench.train, model, tiles=bench.tiles, report=report)
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """A report that this package wrote; None if there is none.
+
+    Raises:
+        BadInput: something else lies there.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["reproduce"]["format"] == FORMAT and "metrics" in content:
+            report: dict[str, Any] = content
+            return report
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise BadInput(f"{path}: expected a report of `sian reproduce`, found something else; remove the file")
+
+
+def _report_of(row: Row, bench: Bench) -> dict[str, Any] | None:
+    """The row's report, if it is of the model that lies beside it and of this protocol."""
+    report = _finished(bench.report_path(row), bench, row)
+    model = bench.folder(row) / "model.safetensors"
+    if report is None or not model.is_file():
+        return None
+    recipe = row.load(bench.scale, bench.seed)
+    if not _is_trained(model, recipe) or report["inputs"]["model"]["sha256"] != sha256_file(model):
+        return None
+    return report
+
+
+def _finished(path: Path, bench: Bench, row: Row | None) -> dict[str, Any] | None:
+    """A report that was made as this bench would make it.
+
+    Raises:
+        BadInput: it is of another scale or row: numbers of different scales never share a table.
+    """
+    report = read_report(path)
+    if report is None:
+        return None
+    own = report["reproduce"]
+    wanted = {"scale": bench.scale.name, "row": row.name if row else "floors"}
+    for key, value in wanted.items():
+        if own.get(key) != value:
+            raise BadInput(
+                f"{path}: is a report of the {key} {own.get(key)!r}, expected {value!r}; numbers of different scales "
+                "never share a table: move it where it belongs"
+            )
+    same = {"seed": bench.seed, "a_tile": bench.scale.a_tile, "test_sha256": bench.test_sha256}
+    if any(own.get(key) != value for key, value in same.items()):
+        return None
+    segmenter = report["inputs"].get("segmenter") or {}
+    return report if segmenter.get("sha256") == bench.segmenter_sha256 else None
+
+
+def _is_trained(model: Path, recipe: Recipe) -> bool:
+    """Whether a model file is the end of a run of this recipe.
+
+    Raises:
+        BadInput: it is of another recipe.
+    """
+    found = type(recipe).parse(read_info(model).recipe, str(model)).model_dump(mode="json")
+    wanted = recipe.model_dump(mode="json")
+    fixed = [key for key in wanted if key not in MAY_CHANGE]
+    if differs := _first_difference(found, wanted, fixed):
+        raise BadInput(
+            f"{model}: was trained by another recipe ({differs!r} differs); name another output folder, "
+            "or remove this row"
+        )
+    planned = "minutes" in read_job(model.parent)  # its length was chosen on the way
+    return planned or _first_difference(found, wanted, [k for k in wanted if k not in WRITTEN_ONLY]) is None
+
+
+def _first_difference(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> str | None:
+    return next((key for key in keys if a.get(key) != b.get(key)), None)
+
+
+def read_job(folder: Path) -> dict[str, Any]:
+    """What a job within a time budget wrote down of itself; empty if none made this row."""
+    path = folder / "job.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise BadInput(f"{path}: expected what a job wrote of itself as JSON, found something else; fetch it again")
+    return content
