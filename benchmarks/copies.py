@@ -21,7 +21,7 @@ from sian.data.dataset import Dataset
 from sian.evaluation import InceptionFeatures
 from sian.evaluation.collection import Collection, from_images
 from sian.evaluation.memorisation import TURNS, screen
-from sian.evaluation.reconstruction import window_collection
+from sian.evaluation.scenes import window_collection
 from sian.layout import turn_image
 
 SIZE, STEP = 256, 248

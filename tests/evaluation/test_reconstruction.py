@@ -15,13 +15,13 @@ from sian.evaluation.evaluate import Tools
 from sian.evaluation.reconstruction import (
     STYLE_SETTINGS,
     Reference,
-    cut_windows,
     evaluate_reconstruction,
     model_painter,
     reconstruct,
     references,
     trivial_painter,
 )
+from sian.evaluation.scenes import cut_windows, open_scene
 from sian.layout import Layout, describe
 
 from . import toys
@@ -52,6 +52,16 @@ def test_windows_cover_the_tile_and_carry_its_mask(data: Dataset) -> None:
     first = windows[1]
     assert (first.name, first.tile, first.organ) == ("tile0_y0000_x0016", "tile0", "kidney")
     np.testing.assert_array_equal(first.mask, data.mask(data["tile0"])[:16, 16:32])
+
+
+def test_a_scene_of_fewer_windows_spreads_them_over_each_tile(data: Dataset) -> None:
+    scene = open_scene(data, size=16, a_tile=2)
+    every = [window.name for window in cut_windows(data.split("test"), 16)]
+    assert [window.name for window in scene.windows] == [every[i] for i in (0, 8, 9, 17, 18, 26)]  # first and last of 9
+    assert len(scene.layouts) == len(scene.others) == 6
+    made = reconstruct(paint, scene, style="sibling")
+    assert made.references[every[0]] == every[8]  # of the windows that are left
+    assert len(open_scene(data, size=16).windows) == 27
 
 
 def test_layouts_are_described_whole_and_then_cut(data: Dataset) -> None:

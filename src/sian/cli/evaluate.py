@@ -256,7 +256,7 @@ def _save(made: Reconstruction, text: dict[str, str], folder: Path) -> None:
 def _screened(finished: Evaluation, data: Dataset, split: str, tools: Tools) -> dict[str, Any]:
     from sian.errors import BadInput
     from sian.evaluation.memorisation import screen
-    from sian.evaluation.reconstruction import window_collection
+    from sian.evaluation.scenes import window_collection
 
     if split == "train":
         raise BadInput("--memorisation: needs held-out real windows, found the split 'train'; add --split test")

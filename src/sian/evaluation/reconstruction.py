@@ -14,7 +14,6 @@ bar that any model must clear: every pixel in the mean colour of its reference's
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -22,12 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from sian import seeds
-from sian.data.windows import WINDOW, test_offsets, train_offsets
+from sian.data.windows import WINDOW
 from sian.errors import BadInput, nearest
 from sian.evaluation.arrays import Image, Mask
-from sian.evaluation.collection import Collection, Entry, from_images
+from sian.evaluation.collection import Collection, from_images
 from sian.evaluation.evaluate import Evaluation, Tools, evaluate
-from sian.layout import Layout, describe
+from sian.evaluation.scenes import Scene, Window, collection_of, open_scene
+from sian.layout import Layout
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
@@ -35,28 +35,8 @@ if TYPE_CHECKING:
 
     Report = Callable[[int, int], None]
 
-Offsets: TypeAlias = Callable[[int, int], list[int]]
 StyleSetting = Literal["paired", "sibling", "exemplar", "prior"]
 STYLE_SETTINGS: tuple[StyleSetting, ...] = get_args(StyleSetting)
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """A window of a tile.
-
-    Attributes:
-        name: ``TILE_y0248_x0000``.
-        tile: the item it was cut from.
-        organ: of the tile.
-        image: (h, w, 3) uint8.
-        mask: (h, w) int32, cut from the tile's.
-    """
-
-    name: str
-    tile: str
-    organ: str
-    image: Image
-    mask: Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,25 +57,6 @@ class Reference:
 
 
 Painter: TypeAlias = Callable[[Layout, Reference, int], Image]  # layout, reference, seed -> (H, W, 3) uint8
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """What the protocol paints again, cut once for any number of painters.
-
-    Attributes:
-        folder: of the data set, for reports.
-        split: what is painted.
-        windows: of that split.
-        layouts: of the windows, described on the whole tile.
-        others: windows of the training tiles; none if there are none or they are what is painted.
-    """
-
-    folder: str
-    split: str
-    windows: list[Window]
-    layouts: list[Layout]
-    others: list[Window]
 
 
 @dataclass(frozen=True)
@@ -119,30 +80,6 @@ class Reconstruction:
     trivial: Collection
     references: dict[str, str]
     style: StyleSetting
-
-
-def open_scene(data: Dataset, split: str = "test", size: int = WINDOW, a_tile: int | None = None) -> Scene:
-    """Cut the windows of a split, and those of the training tiles.
-
-    Args:
-        data: a data set on disk; its split "train" gives exemplars and the floor.
-        split: what is painted.
-        size: of a window, in px.
-        a_tile: at most so many windows of each tile, evenly spread; all of them if None.
-
-    Raises:
-        BadInput: an unknown split, or tiles smaller than a window.
-    """
-    windows, layouts = _windows_and_layouts(data.split(split), size)
-    others = cut_windows(data.split("train"), size) if "train" in data.splits and split != "train" else []
-    keep = _spread(windows, a_tile)
-    return Scene(
-        str(data.folder),
-        split,
-        [windows[i] for i in keep],
-        [layouts[i] for i in keep],
-        [others[i] for i in _spread(others, a_tile)],
-    )
 
 
 def reconstruct(
@@ -190,9 +127,9 @@ def reconstruct(
     name = f"{scene.folder} ({scene.split})"
     return Reconstruction(
         from_images(label, painted),
-        _collection(name, windows, "image"),
-        _collection(name, windows, "mask"),
-        _collection(f"{scene.folder} (train)", others, "image") if others else None,
+        collection_of(name, windows, "image"),
+        collection_of(name, windows, "mask"),
+        collection_of(f"{scene.folder} (train)", others, "image") if others else None,
         from_images("trivial painter", plain),
         {window.name: source.name for window, source in zip(windows, sources, strict=True)},
         setting,
@@ -268,22 +205,6 @@ def trivial_painter(layout: Layout, reference: Reference, seed: int = 0) -> Imag
     return painted
 
 
-def cut_windows(data: Dataset, size: int = WINDOW) -> list[Window]:
-    """The evaluation windows of every tile: 16 of 256 px from a tile of 1000 px."""
-    return [window for item in data for window in _cut(item.id, item.organ, data.image(item), data.mask(item), size)]
-
-
-def window_collection(data: Dataset, size: int = WINDOW, *, dense: bool = False) -> Collection:
-    """The windows of a data set's tiles as a collection: the evaluation grid, or the denser one of training."""
-    offsets = train_offsets if dense else test_offsets
-    windows = [
-        window
-        for item in data
-        for window in _cut(item.id, item.organ, data.image(item), data.mask(item), size, offsets)
-    ]
-    return _collection(str(data.folder), windows, "image")
-
-
 def references(
     setting: StyleSetting,
     windows: Sequence[Window],
@@ -339,60 +260,6 @@ def _prior(window: Window, bank: Mapping[str, Any], aliases: Mapping[str, str], 
         organ = names[int(seeds.generator(seed, "prior", index).integers(len(names)))]
     drawn = bank[organ].sample(seed=seeds.derive(seed, "prior", index))
     return Reference(f"{organ} (draw {index})", style=drawn)
-
-
-def _windows_and_layouts(data: Dataset, size: int) -> tuple[list[Window], list[Layout]]:
-    """Windows with layouts that are described on the whole tile and then cut."""
-    windows, layouts = [], []
-    for item in data:
-        mask = data.mask(item)
-        whole = describe(mask)
-        windows += _cut(item.id, item.organ, data.image(item), mask, size)
-        layouts += [whole.window(y, x, size, size) for y, x in _places(mask.shape, size)]
-    return windows, layouts
-
-
-def _spread(windows: Sequence[Window], a_tile: int | None) -> list[int]:
-    """Indices of at most `a_tile` windows of each tile, evenly spread over its windows."""
-    tiles: dict[str, list[int]] = {}
-    for index, window in enumerate(windows):
-        tiles.setdefault(window.tile, []).append(index)
-    if a_tile is None:
-        return list(range(len(windows)))
-    places = {
-        tile: np.linspace(0, len(own) - 1, min(a_tile, len(own))).round().astype(int) for tile, own in tiles.items()
-    }
-    return [own[place] for tile, own in tiles.items() for place in places[tile]]
-
-
-def _cut(tile: str, organ: str, image: Image, mask: Mask, size: int, offsets: Offsets = test_offsets) -> list[Window]:
-    return [
-        Window(
-            f"{tile}_y{y:04d}_x{x:04d}",
-            tile,
-            organ,
-            image[y : y + size, x : x + size],
-            mask[y : y + size, x : x + size],
-        )
-        for y, x in _places(mask.shape, size, offsets)
-    ]
-
-
-def _places(shape: tuple[int, ...], size: int, offsets: Offsets = test_offsets) -> list[tuple[int, int]]:
-    return [(y, x) for y in offsets(shape[0], size) for x in offsets(shape[1], size)]
-
-
-def _collection(label: str, windows: Sequence[Window], kind: str) -> Collection:
-    digest = hashlib.sha256()
-    for window in windows:
-        digest.update(window.name.encode())
-        digest.update(np.ascontiguousarray(getattr(window, kind)).data)
-    entries = {w.name: Entry(_reading(w, kind), w.organ, w.tile) for w in windows}
-    return Collection(label, entries, digest.hexdigest())
-
-
-def _reading(window: Window, kind: str) -> Callable[[], Any]:
-    return lambda: getattr(window, kind)
 
 
 def _mean_colour(image: Image, where: Mask) -> Image:

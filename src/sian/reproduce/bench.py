@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sian.data.dataset import Dataset
     from sian.data.sampling import Tile
     from sian.evaluation.evaluate import Tools
-    from sian.evaluation.reconstruction import Scene
+    from sian.evaluation.scenes import Scene
     from sian.reproduce.rows import Row
     from sian.training import Hardware
 
@@ -91,7 +91,7 @@ class Bench:
     @cached_property
     def scene(self) -> Scene:
         """The windows that are painted again."""
-        from sian.evaluation.reconstruction import open_scene
+        from sian.evaluation.scenes import open_scene
 
         return open_scene(self.data, "test", a_tile=self.scale.a_tile)
 
