@@ -85,7 +85,7 @@ class ToyModel:
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
     from sian import synthesis
 
-    monkeypatch.setattr(synthesis, "load", lambda _: ToyModel())
+    monkeypatch.setattr(synthesis, "load", lambda *_: ToyModel())
 
 
 def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import sian
 from sian.errors import BadInput, MissingResource, SianWarning
 from sian.files import write_png
 from sian.layout import describe
+from sian.networks import find_device
 from sian.synthesis import Model, Style, load
 from sian.synthesis.painting import Noise, encode_windows, paint
 
@@ -215,8 +216,11 @@ def test_a_reference_unlike_all_that_was_seen_gets_a_warning(tmp_path: Path) -> 
 def test_devices(model: Model) -> None:
     assert str(model.device) == "cpu"
     assert model.to("cpu") is model
-    with pytest.raises(MissingResource, match="device 'abacus' cannot be used"):
+    with pytest.raises(BadInput, match="device 'abacus': no such device"):
         model.to("abacus")
+    with pytest.raises(MissingResource, match="device 'cuda:99': this machine has"):
+        model.to("cuda:99")
+    assert str(find_device("auto")) in ("cpu", "cuda")
 
 
 def test_the_model_says_what_it_is(model: Model) -> None:

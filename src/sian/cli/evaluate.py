@@ -49,6 +49,7 @@ def evaluate(
     weights: Annotated[Path | None, typer.Option(metavar="DIR", help="Where inception_fid.safetensors lies.")] = None,
     trust_weights: Annotated[bool, typer.Option(help="Take weights of an unknown SHA-256.")] = False,
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Where real features are kept.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="REPORT", help="Folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -79,11 +80,11 @@ def evaluate(
         raise BadInput("--protocol reconstruction: needs a data set to paint again; add --data DATASET")
     aliases = parse_aliases(alias)
     dataset = _opened(data, split or "test")
-    tools = _tools(segmenter, fid, weights, trust_weights, cache)
+    tools = _tools(segmenter, fid, weights, trust_weights, cache, device)
     inputs = _inputs(segmenter)
     if protocol == "reconstruction":
         assert dataset is not None  # noqa: S101 - checked above, for the type checker
-        made, inputs, text = _painted(dataset, model, split or "test", style, noise, seed, aliases, inputs)
+        made, inputs, text = _painted(dataset, model, device, split or "test", style, noise, seed, aliases, inputs)
         finished = _measured(made, tools, inputs, noise)
         if save_images is not None:
             _save(made, text, save_images)
@@ -149,7 +150,9 @@ def _opened(data: Path | None, split: str) -> Dataset | None:
     return opened
 
 
-def _tools(segmenter: Path | None, fid: bool, weights: Path | None, trust: bool, cache: Path | None) -> Tools:
+def _tools(
+    segmenter: Path | None, fid: bool, weights: Path | None, trust: bool, cache: Path | None, device: str
+) -> Tools:
     from sian.evaluation.evaluate import Tools
     from sian.evaluation.features import InceptionFeatures
 
@@ -157,8 +160,8 @@ def _tools(segmenter: Path | None, fid: bool, weights: Path | None, trust: bool,
     if segmenter is not None:
         from sian import segmentation
 
-        segment = segmentation.load(segmenter).predict
-    extractor = InceptionFeatures.load(weights, trust=trust) if fid else None
+        segment = segmentation.load(segmenter, device).predict
+    extractor = InceptionFeatures.load(weights, trust=trust, device=device) if fid else None
     return Tools(extractor, segment, cache)
 
 
@@ -209,6 +212,7 @@ def _split_of(path: Path, split: str | None) -> str | None:
 def _painted(
     data: Dataset,
     path: Path | None,
+    device: str,
     split: str,
     style: str,
     noise: bool,
@@ -221,7 +225,7 @@ def _painted(
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
 
-    model = load(path)
+    model = load(path, device)
     aliases = {**model.styles.aliases, **aliases}
     with console.progress("painting", "windows") as report:
         made = reconstruct(

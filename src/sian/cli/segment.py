@@ -217,18 +217,9 @@ def _write_table(path: Path, tiles: list[dict[str, Any]]) -> None:
 
 
 def _load(model: Path | None, device: str) -> Segmenter:
-    import torch
-
-    from sian.errors import MissingResource
     from sian.segmentation import load
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return load(model, device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise MissingResource(f"device {device}: cannot be used ({reason}); try --device cpu") from None
+    return load(model, device)
 
 
 def _set_threads(threads: int | None) -> None:

@@ -7,6 +7,7 @@ after item is written; a rerun continues where a killed one stopped, and redoes 
 from __future__ import annotations
 
 import hashlib
+import statistics
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -117,11 +118,19 @@ def _check_given(organ: str | None, split: str | None, preparation: str | None) 
             raise BadInput(f"{key} {value!r}: expected a name in lower case, such as {value.strip().lower()!r}")
 
 
+def _common(known: set[float | None]) -> float | None:
+    """The median where all items have a resolution and differ by no more than 5 %: scanners of one magnification."""
+    values = [value for value in known if value is not None]
+    if not values or len(values) < len(known) or max(values) > 1.05 * min(values):
+        return None
+    return round(statistics.median(values), 4)
+
+
 def _info(collection: Collection, name: str | None, licence: str | None, mpp: float | None) -> DatasetInfo:
     known = {pair.mpp for pair in collection.pairs}
     return DatasetInfo(
         name=name or collection.name,
-        mpp=mpp or collection.mpp or (known.pop() if len(known) == 1 else None),
+        mpp=mpp or collection.mpp or _common(known),
         licence=licence or collection.licence,
         source=collection.source,
         synthetic=collection.synthetic,

@@ -47,9 +47,11 @@ class InceptionFeatures:
     """
 
     def __init__(self, network: torch.nn.Module, sha256: str = "", device: str = "cpu") -> None:
-        self.network = network.to(device)
+        from sian.networks.devices import find_device
+
+        self.device = find_device(device)
+        self.network = network.to(self.device)
         self.sha256 = sha256
-        self.device = device
 
     @classmethod
     def load(cls, weights: Path | str | None = None, *, trust: bool = False, device: str = "cpu") -> InceptionFeatures:

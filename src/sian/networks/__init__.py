@@ -1,6 +1,7 @@
 """Networks: pure torch modules and functions of tensors; they know no files, no recipes and no metrics."""
 
 from sian.networks.build import NETWORKS, build_discriminator, build_painter
+from sian.networks.devices import find_device, move_to
 from sian.networks.discriminator import Discriminator
 from sian.networks.encoder import REFERENCE_SIZE, StyleEncoder, stain_statistics
 from sian.networks.generator import LEVELS, STRIDE, Generator, LevelGenerator, training_noise
@@ -31,6 +32,8 @@ __all__ = [
     "build_discriminator",
     "build_painter",
     "channels_of",
+    "find_device",
+    "move_to",
     "noise_at",
     "pyramid",
     "select",

@@ -19,6 +19,7 @@ from safetensors.torch import save as to_bytes
 
 from sian.errors import BadInput
 from sian.files import sha256_file, write_bytes
+from sian.networks import move_to
 from sian.segmentation.instances import INSTANCES
 from sian.segmentation.networks import build
 from sian.segmentation.recipe import SegmenterRecipe
@@ -82,7 +83,7 @@ class Segmenter:
 
     def to(self, device: str) -> Segmenter:
         """The same segmenter, its network moved to a device such as "cuda"."""
-        self.network.to(device)
+        move_to(self.network, device)
         return self
 
 
@@ -127,20 +128,28 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Segmenter:
         device: where it is to compute.
 
     Raises:
-        BadInput: no such file, not a segmenter, damaged, or of another format version.
+        BadInput: no such file, not a segmenter, damaged, of another format version, or no device of that name.
+        MissingResource: this machine lacks the device.
     """
     path = BUNDLED if path is None or str(path) == "bundled" else Path(path)
     if not path.is_file():
         raise BadInput(f"{path}: no such file, expected a segmenter; make one with `sian segment train`")
     metadata, tensors = _read(path)
     recipe = SegmenterRecipe.parse(_plain_recipe(path, metadata), f"{path}: recipe")
-    network = build(**recipe.network.model_dump())
+    with torch.device("meta"):  # shapes alone: no memory for what a forged recipe asks for
+        network = build(**recipe.network.model_dump())
     try:
-        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+        network.load_state_dict(
+            {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, assign=True
+        )
         facts = json.loads(metadata.get("training", "{}"))
     except (RuntimeError, ValueError) as error:
         raise _damaged(path, error) from None
-    return Segmenter(network.eval().to(device), recipe, facts, sha256_file(path))
+    for name, tensor in network.state_dict().items():
+        if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):
+            raise _damaged(path, ValueError(f"values in {name!r} that are not finite"))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Segmenter(network.eval(), recipe, facts, sha256_file(path)).to(device)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

@@ -74,11 +74,20 @@ def _numbers(metrics: dict[str, Any]) -> list[str]:
     settings = [f"{key} {metrics[key]}" for key in ("protocol", "style", "noise") if key in metrics]
     head = f"{', '.join(settings)}; n = {metrics.get('n')}. Floors are what real images score by the same code."
     rows = [
-        f"| {key} | {_number(value)} | {_number(floors.get(key))} |"
+        f"| {key} | {_number(value)} | {_number(floors.get(key))}{_floor_n(metrics, key)} |"
         for key, value in values.items()
         if _number(value) != "-"
     ]
     return [head, "", "| metric | this model | floor |", "|---|---|---|", *rows]
+
+
+def _floor_n(metrics: dict[str, Any], key: str) -> str:
+    """How many real images a floor stands on, e.g. " (n 480 / 224)": FID at another n is another number."""
+    value = metrics.get("floors", {}).get(key)
+    n = next((row.get("n") for row in metrics.get("floor_rows", []) if value and row.get(key) == value), None)
+    if n is None:
+        return ""
+    return f" (n {' / '.join(map(str, n)) if isinstance(n, list) else n})"
 
 
 def _number(value: object) -> str:

@@ -18,7 +18,7 @@ from sian.files import read_image
 from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
-from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter
+from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
@@ -62,12 +62,7 @@ class Model:
 
     def to(self, device: str) -> Model:
         """Move to a device, e.g. "cuda"; returns the same model."""
-        try:
-            self.painter.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise MissingResource(
-                f"device {device!r} cannot be used ({str(error).splitlines()[0]}); try device='cpu'"
-            ) from None
+        move_to(self.painter, device)
         return self
 
     @overload

@@ -78,8 +78,11 @@ def save(
     (part / "state.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for written in part.iterdir():
         _flush(written)
-    shutil.rmtree(target, ignore_errors=True)
+    replaced = folder / f".{target.name}.old{_PART}"  # a leftover of this name is removed by the next save
+    if target.is_dir():
+        os.replace(target, replaced)
     os.replace(part, target)
+    shutil.rmtree(replaced, ignore_errors=True)
     for old in found(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target
