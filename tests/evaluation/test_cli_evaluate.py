@@ -72,6 +72,7 @@ class ToyModel:
     """What a model is to the protocol."""
 
     sha256 = "f" * 64
+    has_style = True
     styles = Styles({})
     info = SimpleNamespace(training=SimpleNamespace(version="0"), licence="CC0-1.0")
 
