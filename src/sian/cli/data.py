@@ -164,6 +164,7 @@ def _as_text(inspection: Inspection) -> str:
         *_counts("organ", inspection.organs),
         "",
         *_counts("preparation", inspection.preparations),
+        *(["", *_counts("nuclei by class", inspection.classes)] if inspection.classes else []),
     ]
     for title, sentences in (("Notes", inspection.notes), ("Problems", inspection.problems)):
         if sentences:
@@ -215,6 +216,7 @@ def _as_json(inspection: Inspection) -> dict[str, Any]:
         "nuclei": inspection.nuclei,
         "organs": inspection.organs,
         "preparations": inspection.preparations,
+        "classes": inspection.classes,
         "items": [
             fact.item.model_dump(exclude_none=True)
             | {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sian.data import monuseg
-from sian.data.dataset import Dataset, DatasetInfo, Item, check_size, open_dataset
+from sian.data.dataset import MANIFEST, Dataset, DatasetInfo, Item, check_size, open_dataset
 from sian.errors import BadInput
 from sian.files import sha256_array, sha256_pixels
 from sian.masks import check_mask, nucleus_areas, nucleus_pieces
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Median nucleus area of a tile in square micrometres; MoNuSeg's tiles lie between 5.8 and 52.
 PLAUSIBLE_AREA_UM2 = (4.0, 200.0)
 MPP_SPREAD = 1.15  # larger ratios within a data set are another magnification, not another scanner
+NO_CLASS = "no class"
 WRAPPED_IDS = (255, 65_535)
 
 
@@ -66,6 +67,9 @@ class Inspection:
         facts: one an item, those that could be read.
         problems: what makes items unusable, a sentence each.
         notes: what the user should know, a sentence each.
+        organs: items by organ and split.
+        preparations: items by preparation and split.
+        classes: nuclei by organ and class, with `NO_CLASS` for those of which nobody said; empty without classes.
     """
 
     folder: Path
@@ -75,6 +79,7 @@ class Inspection:
     notes: tuple[str, ...] = ()
     organs: dict[str, dict[str, int]] = field(default_factory=dict)
     preparations: dict[str, dict[str, int]] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def nuclei(self) -> int:
@@ -111,6 +116,7 @@ def inspect_dataset(folder: str | Path, report: Callable[[int, int], None] | Non
         notes=tuple(_notes(dataset, facts)),
         organs=_table(dataset, "organ"),
         preparations=_table(dataset, "preparation"),
+        classes=_classes(dataset),
     )
 
 
@@ -158,6 +164,19 @@ def _table(dataset: Dataset, key: str) -> dict[str, dict[str, int]]:
     return table
 
 
+def _classes(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """How many nuclei of each class each organ has: {organ: {class: n}}; empty if no item has classes."""
+    names = list(dict.fromkeys([*dataset.info.classes, *(name for item in dataset for name in item.classes or {})]))
+    if not any(item.classes for item in dataset):
+        return {}
+    table: dict[str, dict[str, int]] = {}
+    for organ in dataset.organs:
+        items = [item for item in dataset if item.organ == organ]
+        counts = {name: sum(len((item.classes or {}).get(name, ())) for item in items) for name in names}
+        table[organ] = {**counts, NO_CLASS: sum(item.nuclei for item in items) - sum(counts.values())}
+    return table
+
+
 def _notes(dataset: Dataset, facts: list[ItemFacts]) -> Iterator[str]:
     if not len(dataset):
         yield "the data set holds no items"
@@ -165,6 +184,7 @@ def _notes(dataset: Dataset, facts: list[ItemFacts]) -> Iterator[str]:
     yield from _patients(dataset)
     yield from _magnification(dataset, facts)
     yield from _masks(facts)
+    yield from _class_notes(dataset)
     yield from _monuseg(dataset)
     yield from _unknown(dataset)
     yield from _strays(dataset)
@@ -224,6 +244,19 @@ def _masks(facts: list[ItemFacts]) -> Iterator[str]:
     empty = [fact.item for fact in facts if not fact.nuclei]
     if empty:
         yield f"no nuclei at all in {_names(empty)}; legal if that is background"
+
+
+def _class_notes(dataset: Dataset) -> Iterator[str]:
+    with_classes = [item for item in dataset if item.classes]
+    if not with_classes:
+        return
+    strange = {name for item in with_classes for name in item.classes or {}} - set(dataset.info.classes)
+    if strange:
+        names = ", ".join(repr(name) for name in sorted(strange))
+        yield f"{MANIFEST} does not name the class {names}; a recipe with data.classes needs its name there"
+    without = [item for item in dataset if item.nuclei > len(item.class_by_id)]
+    if without:
+        yield f"nuclei without a class in {_names(without)}"
 
 
 def _monuseg(dataset: Dataset) -> Iterator[str]:

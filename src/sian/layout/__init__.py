@@ -7,6 +7,7 @@
     pixels.py       the nuclear pixels, grouped by nucleus
     direction.py    P: towards the centroid, near it or far from it
     distance.py     Q: from the outline to the skeleton
+    classes.py      the nuclei's classes, where somebody said them
     picture.py      P and Q in colour, for people
 """
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sian.errors import BadInput
 from sian.layout.boundary import boundaries
+from sian.layout.classes import class_map
 from sian.layout.direction import direction_classes
 from sian.layout.distance import distances
 from sian.layout.layout import Layout
 from sian.layout.pixels import group
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
 
-def describe(mask: NDArray[Any]) -> Layout:
+def describe(
+    mask: NDArray[Any], classes: Mapping[int, str] | None = None, class_names: Sequence[str] | None = None
+) -> Layout:
     """Describe every nucleus of an instance mask: semantic, direction and distance mask, boundary and depth.
 
     Describe the whole image upright, then cut windows and turn them (`Layout.window`, `Layout.turned`): a
@@ -26,12 +32,16 @@ def describe(mask: NDArray[Any]) -> Layout:
 
     Args:
         mask: (H, W), any integer dtype; 0 is background, every other value a nucleus, contiguous or not.
+        classes: the class name of each nucleus by its id, e.g. {1: "neoplastic", 7: "dead"}; for models that were
+            trained with classes.
+        class_names: the order in which classes are numbered from 1; by default that of the alphabet.
 
     Returns:
         The layout, (H, W).
 
     Raises:
-        BadInput: the mask is not a two-dimensional array of integers of at least 0.
+        BadInput: the mask is not a two-dimensional array of integers of at least 0; a class of a nucleus that is not
+            in it, without a name, or not among `class_names`.
 
     >>> layout = describe(np.array([[0, 5, 5, 5, 0]]))
     >>> layout.direction.tolist()
@@ -43,15 +53,16 @@ def describe(mask: NDArray[Any]) -> Layout:
     _check(mask)
     pixels = group(mask)
     where = (pixels.y, pixels.x)
-    classes, centres = direction_classes(pixels)
+    directions, centres = direction_classes(pixels)
 
     direction = np.zeros(mask.shape, np.uint8)
-    direction[where] = classes
+    direction[where] = directions
     distance, depth = np.zeros(mask.shape, np.float32), np.zeros(mask.shape, np.float32)
     distance[where], depth[where] = distances(pixels)
     centre = np.zeros(mask.shape, np.bool_)
     centre[where] = centres
-    return Layout(mask != 0, direction, distance, centre, boundaries(mask), depth)
+    layout = Layout(mask != 0, direction, distance, centre, boundaries(mask), depth)
+    return layout if classes is None else replace(layout, **class_map(mask, classes, class_names))
 
 
 def _check(mask: NDArray[Any]) -> None:

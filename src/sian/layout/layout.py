@@ -37,6 +37,9 @@ class Layout:
         boundary: (H, W) bool or None; pixels with a neighbour of another id (what pix2pixHD and SPADE are given).
         depth: (H, W) float32 in [0, 1] or None; the distance to the outline over the nucleus' largest one (what
             Sharp-GAN is given).
+        classes: (H, W) uint8 or None; the class of each pixel's nucleus, 1 for the first of `class_names`; 0 in the
+            background and where the class is not known. None stands for nobody having said.
+        class_names: what the numbers mean.
     """
 
     semantic: NDArray[np.bool_]
@@ -45,6 +48,8 @@ class Layout:
     centre: NDArray[np.bool_] | None = None
     boundary: NDArray[np.bool_] | None = None
     depth: NDArray[np.float32] | None = None
+    classes: NDArray[np.uint8] | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,8 +97,10 @@ class Layout:
         return replace(turned, direction=direction)
 
     def _each(self, cut: Any) -> Layout:
-        optional = (None if mask is None else cut(mask) for mask in (self.centre, self.boundary, self.depth))
-        return Layout(cut(self.semantic), cut(self.direction), cut(self.distance), *optional)
+        optional = (self.centre, self.boundary, self.depth, self.classes)
+        centre, boundary, depth, classes = (None if mask is None else cut(mask) for mask in optional)
+        always = cut(self.semantic), cut(self.direction), cut(self.distance)
+        return Layout(*always, centre, boundary, depth, classes, self.class_names)
 
 
 def turn_image(image: NDArray[Pixels], quarter_turns: int, flip: bool = False) -> NDArray[Pixels]:

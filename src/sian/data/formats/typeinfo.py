@@ -31,10 +31,22 @@ def class_colour(number: int, count: int) -> list[int]:
 
 
 def name_types(annotation: Path, numbers: dict[int, int]) -> dict[int, str]:
-    """Class names by nucleus id, from class numbers and the ``type_info.json`` near the annotation."""
+    """Class names by nucleus id, from class numbers and the ``type_info.json`` near the annotation.
+
+    Without that file a class is called after its number.
+
+    Raises:
+        BadInput: the file is there and lacks the name of a number.
+    """
     if not numbers:
         return {}
     names = _names_near(annotation)
+    strange = sorted(set(numbers.values()) - set(names)) if names else []
+    if strange:
+        raise BadInput(
+            f"{annotation}: found the class number {strange[0]}, which {TYPE_INFO} has no name for (it has "
+            f"{', '.join(map(str, sorted(names)))}); add it there"
+        )
     return {nucleus: names.get(number, UNNAMED.format(number)) for nucleus, number in numbers.items()}
 
 
