@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sian.errors import BadInput, Interrupted, MissingResource, SianError, SianWarning
 
 if TYPE_CHECKING:
-    from sian import evaluation, nuclei, segmentation
+    from sian import evaluation, nuclei, production, segmentation
     from sian.data import open_dataset
     from sian.files import read_image
     from sian.layout import Layout, describe
@@ -44,7 +44,7 @@ _DOORS: dict[str, str] = {
 }
 
 # submodules that are doors themselves: sian.evaluation.fid(...)
-_MODULES: tuple[str, ...] = ("evaluation", "nuclei", "segmentation")
+_MODULES: tuple[str, ...] = ("evaluation", "nuclei", "production", "segmentation")
 
 __all__ = [
     "BadInput",
@@ -60,6 +60,7 @@ __all__ = [
     "load",
     "nuclei",
     "open_dataset",
+    "production",
     "read_image",
     "read_mask",
     "segmentation",

@@ -19,6 +19,7 @@ import typer
 from sian.cli import (
     console,
     data,
+    dataset,
     demo,
     doctor,
     evaluate,
@@ -60,6 +61,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "synthesize": synthesize.synthesize,
     "demo": demo.demo,
     "masks": masks.masks,
+    "dataset": dataset.dataset,
     "evaluate": evaluate.evaluate,
     "doctor": doctor.doctor,
 }

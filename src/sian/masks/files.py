@@ -89,14 +89,13 @@ def encode_mask_png(mask: npt.NDArray[np.int32]) -> bytes:
     return stream.getvalue()
 
 
-def decode_mask_png(content: bytes) -> npt.NDArray[np.int32]:
-    """What `encode_mask_png` wrote: (H, W) int32."""
-    with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-        return check_mask(np.asarray(picture))
+def decode_mask_png(content: bytes, name: str = "mask") -> npt.NDArray[np.int32]:
+    """What `encode_mask_png` wrote, or any other grey PNG: (H, W) int32; `name` is what errors call it."""
+    return check_mask(_read_png(Path(name), content), name)
 
 
-def _read_png(path: Path) -> npt.NDArray[Any]:
-    with open_picture(path, ("PNG",)) as picture:
+def _read_png(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
+    with open_picture(path, ("PNG",), content=content) as picture:
         if picture.mode == "P":
             raise BadInput(f"{path}: found a palette picture, expected one id a nucleus; export it as 16-bit grey")
         return np.array(picture)

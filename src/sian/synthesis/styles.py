@@ -125,14 +125,18 @@ class Styles(Mapping[str, OrganStyles]):
             vector: (D,).
             without_tile: a part's name and the number of a tile to leave out.
         """
-        spread = max(1e-6, float(np.sqrt(np.mean([np.square(p.factors).sum() for p in self.parts.values()]))))
         best = np.inf
         for name, part in self.parts.items():
             gaps = np.linalg.norm(part.tiles - vector, axis=1)
             if without_tile is not None and without_tile[0] == name:
                 gaps[without_tile[1]] = np.inf
             best = min(best, float(gaps.min()))
-        return best / spread
+        return best / self.spread
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of windows within a tile, over all dimensions; what distances are counted in."""
+        return max(1e-6, float(np.sqrt(np.mean([np.square(p.factors).sum() for p in self.parts.values()]))))
 
     def tensors(self) -> dict[str, Tensor]:
         """The bank as tensors for a model file."""

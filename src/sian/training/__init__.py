@@ -1,7 +1,24 @@
-"""Training: recipes, losses, the loop, checkpoints. Needs VGG19's weights; knows no metrics."""
+"""Training: recipes, losses, the loop, checkpoints. Needs VGG19's weights; knows no metrics.
 
-from sian.training.device import Hardware
-from sian.training.loop import train
-from sian.training.recipe import Recipe, bundled_recipes
+Names are imported when they are first used: who reads a recipe need not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sian.training.device import Hardware
+    from sian.training.loop import train
+    from sian.training.recipe import Recipe, bundled_recipes
+
+_HOMES = {"Hardware": "device", "Recipe": "recipe", "bundled_recipes": "recipe", "train": "loop"}
 
 __all__ = ["Hardware", "Recipe", "bundled_recipes", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sian.training' has no attribute {name!r}")
+    return getattr(import_module(f"sian.training.{_HOMES[name]}"), name)

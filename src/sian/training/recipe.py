@@ -186,6 +186,7 @@ class BaseRecipe(Section):
     """What all recipes have in common: reading, changes, writing; `folder` holds the bundled ones."""
 
     folder: ClassVar[str] = "recipes"
+    kind: ClassVar[str] = "recipe"  # what errors call it
 
     name: str
     description: str = ""
@@ -202,13 +203,13 @@ class BaseRecipe(Section):
         Raises:
             BadInput: no such recipe, not YAML, an unknown key, a value out of range.
         """
-        path, text = _recipe_text(source, cls.folder)
+        path, text = _recipe_text(source, cls.folder, cls.kind)
         try:
             values = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise BadInput(f"{path}: expected a recipe in YAML, found {first_line(error)}") from None
+            raise BadInput(f"{path}: expected a {cls.kind} in YAML, found {first_line(error)}") from None
         if not isinstance(values, dict):
-            raise BadInput(f"{path}: expected a mapping of recipe keys, found {type(values).__name__}")
+            raise BadInput(f"{path}: expected a mapping of {cls.kind} keys, found {type(values).__name__}")
         for key, value in (changes or {}).items():
             _change(values, key, value)
         return cls.parse(values, str(path))
@@ -285,15 +286,15 @@ def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
 
 
-def _recipe_text(source: str | Path, folder: str) -> tuple[str, str]:
+def _recipe_text(source: str | Path, folder: str, kind: str) -> tuple[str, str]:
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         try:
             return str(path), path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path}: expected a recipe file, found {error}") from None
+            raise BadInput(f"{path}: expected a {kind} file, found {error}") from None
     if str(source) not in (known := bundled_recipes(folder)):
-        raise BadInput(f"no recipe is called {str(source)!r}{nearest(str(source), known)}")
+        raise BadInput(f"no {kind} is called {str(source)!r}{nearest(str(source), known)}")
     return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
 
 
@@ -314,6 +315,15 @@ def _change(values: dict[str, Any], dotted: str, text: str) -> None:
         ) from None
 
 
+def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
+    """The section that a key holds, alone, in a list or optionally; the same section if it holds none."""
+    if key not in section.model_fields:
+        return section
+    annotation = section.model_fields[key].annotation
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), section)
+
+
 def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
     """One problem of pydantic's as half a sentence, an unknown key with the nearest known one."""
     *parents, last = problem["loc"] or ("",)
@@ -325,6 +335,5 @@ def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
     section = recipe
     for key in parents:
         if isinstance(key, str):
-            found = Stage if key == "stages" else section.model_fields[key].annotation
-            section = found if isinstance(found, type) and issubclass(found, BaseModel) else section
+            section = _section_of(section, key)
     return f"unknown key {dotted!r}{nearest(str(last), section.model_fields)}"

@@ -1,0 +1,27 @@
+"""Data sets at scale: a plan fixes every image, and whoever carries it out, wherever, makes the same bytes.
+
+::
+
+    plan.py        what a plan may say
+    schedule.py    the plan with everything hashed; how image i is made
+    masks.py       where masks come from
+    painting.py    what a worker does
+    gate.py        the quality gate
+    executors.py   in this process, in processes of this machine
+    cluster.py     by Ray; the only file that knows it
+    shards.py      finished images as files
+    manifest.py    which shards exist
+    single.py      one image again
+    run.py         make what is missing
+    verifying.py   is everything as it was written?
+"""
+
+from __future__ import annotations
+
+from sian.production.plan import Plan
+from sian.production.run import Outcome, run
+from sian.production.schedule import Schedule
+from sian.production.single import make_image, write_image
+from sian.production.verifying import Verification, verify
+
+__all__ = ["Outcome", "Plan", "Schedule", "Verification", "make_image", "run", "verify", "write_image"]

@@ -1,0 +1,277 @@
+"""Carry out a plan: make what is missing, shard by shard.
+
+Workers only paint. This process alone writes: a shard's files first, each whole or not at all, then the shard's line in
+the manifest. So a kill at any moment loses the shard in work and nothing else, and a rerun goes on behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sian.data.provenance import PROVENANCE, Provenance
+from sian.errors import BadInput, Interrupted, MissingResource
+from sian.files import remove_leftovers, write_json, write_text
+from sian.files.atomic import NO_SPACE
+from sian.production.manifest import Manifest, ShardLine
+from sian.production.plan import Plan
+from sian.production.schedule import Schedule, deciding
+from sian.production.shards import FOLDER, FORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sian.production.executors import Executor, Failure
+    from sian.production.painting import Foreman, Made, Setup
+
+    Report = Callable[[int, int], None]
+
+PLAN = "plan.yaml"
+HOPELESS = 20  # failures without a single image: all will fail
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did, and what the folder holds now.
+
+    Attributes:
+        folder: the data set.
+        images: of the plan.
+        kept: in shards.
+        rejected: records of images that the gate refused, with the reason.
+        failed: numbers of images that could not be made, and why.
+        made: images painted by this run (each counted once however many attempts it took).
+        shards: in all.
+        shards_made: by this run.
+        seconds: of painting and writing.
+    """
+
+    folder: Path
+    images: int
+    kept: int
+    rejected: list[dict[str, Any]] = field(repr=False)
+    failed: list[dict[str, Any]] = field(repr=False)
+    made: int
+    shards: int
+    shards_made: int
+    seconds: float
+
+
+def run(
+    plan: str | Path | Plan,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    ray: str | bool = False,
+    report: Report | None = None,
+) -> Outcome:
+    """Make a data set, or what is missing of it; the bytes are the same for any executor and number of workers.
+
+    Args:
+        plan: a bundled plan's name, a path, or a plan.
+        folder: the data set; new, empty, or of an earlier run of the same plan.
+        workers: processes; all cores if not given; 0 works in this process.
+        ray: make the images by Ray: True on this machine, or the address of a cluster.
+        report: called with (images done, images in all).
+
+    Raises:
+        BadInput: a plan that cannot be carried out, a folder of another plan, or nothing but failures.
+        MissingResource: the disk is full, or the cluster cannot be reached; what is finished stays.
+        Interrupted: Ctrl-C or SIGTERM; what is finished stays.
+    """
+    schedule = Schedule(plan if isinstance(plan, Plan) else Plan.load(plan))
+    folder = Path(folder)
+    manifest = open_folder(schedule, folder)
+    missing = [number for number in range(schedule.shards) if number not in manifest.lines]
+    started = time.monotonic()
+    done = schedule.plan.images - sum(len(schedule.numbers(shard)) for shard in missing)
+    if report:
+        report(done, schedule.plan.images)
+    made = _make(schedule, folder, manifest, missing, workers, ray, report) if missing else 0
+    manifest.finish()
+    lines = manifest.lines.values()
+    return Outcome(
+        folder=folder,
+        images=schedule.plan.images,
+        kept=sum(len(line.items) for line in lines),
+        rejected=[record for line in lines for record in line.rejected],
+        failed=[record for line in lines for record in line.failed],
+        made=made,
+        shards=schedule.shards,
+        shards_made=len(missing),
+        seconds=time.monotonic() - started,
+    )
+
+
+def open_folder(schedule: Schedule, folder: Path) -> Manifest:
+    """The manifest of a plan's folder, mended; shards that are damaged or hold failures are forgotten.
+
+    Raises:
+        BadInput: the folder holds something else, or another plan's images.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: found a file, expected a folder for the data set; choose another name")
+    if (folder / PLAN).is_file():
+        _check_same(schedule, folder)
+    elif folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise BadInput(f"{folder}: found other files, expected a new folder or one of this plan; choose another folder")
+    else:
+        write_text(folder / PLAN, schedule.plan.dump())
+    for part in (folder, folder / FOLDER, folder / "images", folder / "masks"):
+        remove_leftovers(part)
+    manifest = Manifest(folder, with_items=schedule.plan.form == "folders")
+    whole = {n for n, line in manifest.lines.items() if not line.failed and line.is_there(folder)}
+    manifest.repair(whole)
+    return manifest
+
+
+def _check_same(schedule: Schedule, folder: Path) -> None:
+    before, now = deciding(Plan.load(folder / PLAN)), deciding(schedule.plan)
+    different = sorted(_differences(before, now))
+    if different:
+        raise BadInput(
+            f"{folder}: was begun with another plan ({'; '.join(different[:3])}); give the same plan, or another folder"
+        )
+
+
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in {**before, **now}:
+            yield from _differences(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for place, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(one, other, f"{key}.{place}")
+    elif before != now:
+        yield f"{key}: {_short(before)} there, {_short(now)} now"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else f"{text[:12]}..."
+
+
+def _make(
+    schedule: Schedule,
+    folder: Path,
+    manifest: Manifest,
+    missing: list[int],
+    workers: int | None,
+    ray: str | bool,
+    report: Report | None,
+) -> int:
+    """Make the missing shards; returns how many images were made."""
+    from sian.production.executors import in_order
+    from sian.production.painting import Foreman
+
+    foreman = Foreman(schedule)
+    _write_description(folder, schedule, foreman)
+    executor = _executor(foreman.setup(), workers, ray)
+    form = FORMS[schedule.plan.form](folder)
+    jobs = foreman.jobs(chain.from_iterable(schedule.numbers(shard) for shard in missing))
+    total = schedule.plan.images
+    done = total - sum(len(schedule.numbers(shard)) for shard in missing)
+    made = failures = 0
+    try:
+        with _stop_signals() as stopped:
+            results = in_order(executor, jobs)
+            for shard in missing:
+                finished = []
+                for _ in schedule.numbers(shard):
+                    finished.append(next(results))
+                    made, failures = _counted(finished[-1], made, failures)
+                    if report:
+                        report(done + made + failures, total)
+                    if stopped.is_set():
+                        raise Interrupted(f"interrupted; {_go_on(folder, manifest, schedule)}")
+                manifest.add(_written(schedule, shard, finished, form))
+    except MissingResource as error:
+        raise MissingResource(f"{error}; {_go_on(folder, manifest, schedule)}") from error
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise MissingResource(
+                f"{folder}: the disk is full; free some space; {_go_on(folder, manifest, schedule)}"
+            ) from error
+        raise
+    finally:
+        executor.close()
+    return made
+
+
+def _counted(result: Made | Failure, made: int, failures: int) -> tuple[int, int]:
+    from sian.production.executors import Failure
+
+    if not isinstance(result, Failure):
+        return made + 1, failures
+    if not made and failures + 1 >= HOPELESS:
+        raise BadInput(f"the first {HOPELESS} images all failed, the last because: {result.reason}")
+    return made, failures + 1
+
+
+def _written(schedule: Schedule, shard: int, finished: list[Made | Failure], form: Any) -> ShardLine:
+    from sian.production.executors import Failure
+
+    failed = [{"number": result.number, "reason": result.reason} for result in finished if isinstance(result, Failure)]
+    made = [result for result in finished if not isinstance(result, Failure)]
+    kept = [result for result in made if not result.reason]
+    return ShardLine(
+        shard=shard,
+        **form.write(f"{schedule.plan.name}-{shard:06d}", kept),
+        items=[result.record for result in kept],
+        rejected=[result.record | {"reason": result.reason} for result in made if result.reason],
+        failed=failed,
+    )
+
+
+def _write_description(folder: Path, schedule: Schedule, foreman: Foreman) -> None:
+    """What says of the whole set where it comes from: ``dataset.json``, or ``provenance.json`` beside shards."""
+    info = foreman.info()
+    if schedule.plan.form == "folders":
+        write_json(folder / "dataset.json", info.model_dump())
+    else:
+        provenance = Provenance(layout="webdataset", dataset=info)
+        write_json(folder / PROVENANCE, provenance.model_dump(exclude_none=True))
+
+
+def _executor(setup: Setup, workers: int | None, ray: str | bool) -> Executor:
+    if ray:
+        from sian.production.cluster import RayActors
+
+        return RayActors(setup, workers, None if ray is True else ray)
+    from sian.production.executors import InProcess, LocalProcesses
+
+    return InProcess(setup) if workers == 0 else LocalProcesses(setup, workers or os.cpu_count() or 1)
+
+
+def _go_on(folder: Path, manifest: Manifest, schedule: Schedule) -> str:
+    return (
+        f"{len(manifest.lines)} of {schedule.shards} shards in {folder} are finished and kept; "
+        "run the same command again to go on"
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM end the run after the image in work; a second one at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(*_: object) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,245 @@
+"""A plan with everything that it names found and hashed; `Schedule.image` says how image i is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian import seeds
+from sian.errors import BadInput
+from sian.files import sha256_file
+from sian.files.images import IMAGE_SUFFIXES
+from sian.production.masks import InventedMasks, MaskOrder, MaskSource, StoredMasks
+from sian.production.plan import BUNDLED, NUCLEI, Plan, StyleSection
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+ASSETS = Path(__file__).parents[1] / "assets"
+DRAWS = 2**31  # styles and seeds are drawn from so many, which every reader of JSON can hold
+NOT_PIXELS = {"description"}  # keys that decide nothing
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A style by name, or the place `part` of the way from `first` to `second`."""
+
+    first: str
+    second: str | None = None
+    part: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """In words, for records."""
+        first, second = (Path(s).stem if is_picture(s) else s for s in (self.first, self.second or ""))
+        return f"{first}={1 - self.part:.4g}+{second}={self.part:.4g}" if self.second else first
+
+
+@dataclass(frozen=True)
+class ImageOrder:
+    """Everything that decides one image.
+
+    Attributes:
+        number: in the plan, from 0.
+        attempt: which of the gate's attempts.
+        id: of the item.
+        organ: what the item is said to be.
+        preparation: likewise.
+        style: in which it is painted.
+        mask: what is painted.
+        seed: of the noise.
+        noise: its strength.
+        model: SHA-256 of the model file.
+    """
+
+    number: int
+    attempt: int
+    id: str
+    organ: str
+    preparation: str
+    style: Blend
+    mask: MaskOrder
+    seed: int
+    noise: float
+    model: str
+
+
+class Schedule:
+    """A plan, ready to be carried out.
+
+    Args:
+        plan: what was asked for.
+
+    Attributes:
+        plan: with all SHA-256 filled in.
+        sha256: of all in it that decides the images.
+        model_file: where the model lies.
+
+    Raises:
+        BadInput: something that the plan names is not there, or has another SHA-256 than the plan says.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.model_file = _asset(plan, plan.model.file, "model.safetensors")
+        model = _checked(self.model_file, sha256_file(self.model_file), plan.model.sha256, "model.sha256")
+        self.masks: MaskSource = InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan)
+        masks = _checked(Path(plan.masks.source), self.masks.sha256, plan.masks.sha256, "masks.sha256")
+        gate = plan.gate
+        self.segmenter_file = _asset(plan, gate.segmenter, "segnet.safetensors") if gate else None
+        if gate and self.segmenter_file:
+            found = _checked(self.segmenter_file, sha256_file(self.segmenter_file), gate.sha256, "gate.sha256")
+            gate = gate.model_copy(update={"sha256": found})
+        self.plan = plan.model_copy(
+            update={
+                "model": plan.model.model_copy(update={"sha256": model}),
+                "masks": plan.masks.model_copy(update={"sha256": masks}),
+                "styles": tuple(_with_hashes(plan, style) for style in plan.styles),
+                "gate": gate,
+            }
+        )
+        for style in plan.styles:
+            self.masks.check(self._mask_organ(style))
+
+    @property
+    def sha256(self) -> str:
+        """Of everything in the plan that decides the images."""
+        return hashlib.sha256(json.dumps(deciding(self.plan), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def shards(self) -> int:
+        """How many."""
+        return -(-self.plan.images // self.plan.shard)
+
+    def numbers(self, shard: int) -> range:
+        """The images of a shard."""
+        return range(shard * self.plan.shard, min((shard + 1) * self.plan.shard, self.plan.images))
+
+    def image(self, number: int, attempt: int = 0) -> ImageOrder:
+        """How an image is made.
+
+        Args:
+            number: 0 to `plan.images` - 1.
+            attempt: which of the gate's attempts.
+        """
+        if not 0 <= number < self.plan.images:
+            raise BadInput(f"image {number}: the plan {self.plan.name!r} has 0 to {self.plan.images - 1}")
+        entry, rank, count = self._place(number)
+        style, plan = self.plan.styles[entry], self.plan
+        mask_seed, style_seed, seed = (
+            seeds.derive(plan.seed, f"data set {purpose}", number, attempt) % DRAWS
+            for purpose in ("mask", "style", "noise")
+        )
+        part = rank / max(1, count - 1) if style.to else 0.0
+        organ, preparation = _origin(style)
+        return ImageOrder(
+            number=number,
+            attempt=attempt,
+            id=f"{plan.name}-{number:06d}",
+            organ=organ,
+            preparation=preparation,
+            style=Blend(f"{style.style}#{style_seed}" if style.draw else style.style, style.to, part),
+            mask=self.masks.choose(self._mask_organ(style), mask_seed, number + attempt * plan.images),
+            seed=seed,
+            noise=plan.noise,
+            model=plan.model.sha256 or "",
+        )
+
+    def _place(self, number: int) -> tuple[int, int, int]:
+        """Which style an image has, which of that style's images it is, and of how many."""
+        entries, ranks, counts = self._entries
+        return int(entries[number]), int(ranks[number]), int(counts[entries[number]])
+
+    @cached_property
+    def _entries(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Styles are spread over the whole plan, so that every shard is a fair sample of it."""
+        counts = share_out(self.plan)
+        blocks = np.repeat(np.arange(len(counts)), counts)
+        entries = seeds.generator(self.plan.seed, "order of styles").permutation(blocks)
+        ranks = np.empty(len(entries), np.int64)
+        for entry in range(len(counts)):
+            ranks[entries == entry] = np.arange(counts[entry])
+        return entries, ranks, counts
+
+    def _mask_organ(self, style: StyleSection) -> str:
+        if style.masks is not None:
+            return style.masks
+        return _organ_name(style.style) if isinstance(self.masks, InventedMasks) else ""
+
+
+def share_out(plan: Plan) -> npt.NDArray[np.int64]:
+    """How many images each style gets: those with `images` exactly so many, the others the rest by their shares."""
+    counts = np.array([style.images or 0 for style in plan.styles], np.int64)
+    shares = np.array([0.0 if style.images else style.share for style in plan.styles])
+    rest = plan.images - int(counts.sum())
+    if rest:
+        exact = rest * shares / shares.sum()
+        counts += np.floor(exact).astype(np.int64)
+        most = np.argsort(-(exact - np.floor(exact)), kind="stable")
+        counts[most[: plan.images - int(counts.sum())]] += 1
+    return counts
+
+
+def deciding(plan: Plan) -> dict[str, Any]:
+    """A resolved plan's keys that decide the images: SHA-256 in the place of paths."""
+    values = plan.model_dump(mode="json", exclude=NOT_PIXELS)
+    del values["model"]["file"]
+    if values["masks"]["source"] != NUCLEI:
+        values["masks"]["source"] = "stored"
+    del values["masks"]["fit"]
+    if values["gate"]:
+        del values["gate"]["segmenter"]
+    for style in values["styles"]:
+        style |= {key: Path(style[key]).name for key in ("style", "to") if style[key] and is_picture(style[key])}
+    return values
+
+
+def is_picture(style: str) -> bool:
+    """Whether a style is the path of a picture."""
+    return style.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _organ_name(style: str) -> str:
+    return style.split("#")[0].split("/")[0].strip().lower()
+
+
+def _origin(style: StyleSection) -> tuple[str, str]:
+    """Organ and preparation of a style's images."""
+    names = [name for name in (style.style, style.to) if name]
+    if style.organ:
+        return style.organ, "unknown"
+    if any(is_picture(name) for name in names):
+        return "unknown", "unknown"
+    if len(names) > 1 or "=" in style.style:
+        return "mixed", "unknown"
+    preparation = style.style.split("#")[0].partition("/")[2].strip().lower()
+    return _organ_name(style.style), preparation if preparation in ("ffpe", "frozen") else "unknown"
+
+
+def _asset(plan: Plan, name: str, bundled: str) -> Path:
+    path = ASSETS / bundled if name == BUNDLED else plan.path(name)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file, expected what the plan {plan.name!r} names; check the path")
+    return path
+
+
+def _checked(path: Path, found: str, expected: str | None, key: str) -> str:
+    if expected and found != expected:
+        raise BadInput(
+            f"{path}: found SHA-256 {found[:12]}..., expected {expected[:12]}... as the plan's {key} says; "
+            f"give the file that the plan was made for, or leave {key} out"
+        )
+    return found
+
+
+def _with_hashes(plan: Plan, style: StyleSection) -> StyleSection:
+    pictures = [name for name in (style.style, style.to) if name and is_picture(name)]
+    hashes = tuple(sha256_file(plan.path(name)) for name in pictures)
+    if style.sha256 and style.sha256 != hashes:
+        raise BadInput(f"{', '.join(pictures)}: found another SHA-256 than the plan says; give the same picture")
+    return style.model_copy(update={"sha256": hashes or None})

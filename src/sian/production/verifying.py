@@ -1,0 +1,111 @@
+"""Is every shard as it was written? Hashes of files, and of every image's and mask's pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sian.errors import BadInput
+from sian.files import sha256_array, sha256_pixels
+from sian.files.images import decode_image
+from sian.masks.files import decode_mask_png
+from sian.production.manifest import Manifest, ShardLine
+from sian.production.shards import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        shards: that the manifest lists.
+        images: whose pixels were hashed.
+        problems: a sentence for each shard that is not as it was written.
+    """
+
+    shards: int
+    images: int
+    problems: list[str]
+
+
+def verify(folder: str | Path, report: Report | None = None) -> Verification:
+    """Hash everything that the manifest of a data set lists; writes nothing.
+
+    Args:
+        folder: of `sian dataset`.
+        report: called with (shards done, shards in all).
+
+    Raises:
+        BadInput: no manifest there, or a damaged one.
+    """
+    folder = Path(folder)
+    lines = Manifest(folder).lines
+    if not lines:
+        raise BadInput(f"{folder}: found no manifest with shards, expected a folder of `sian dataset`; check the path")
+    problems, images = [], 0
+    for done, line in enumerate(lines.values(), start=1):
+        problem = _problem(folder, line)
+        if problem:
+            problems.append(f"shard {line.shard}: {problem}")
+        else:
+            images += len(line.items)
+        if report:
+            report(done, len(lines))
+    return Verification(len(lines), images, problems)
+
+
+def _problem(folder: Path, line: ShardLine) -> str:
+    """Why a shard is not as it was written; "" if it is."""
+    digest = hashlib.sha256()
+    contents: dict[str, bytes] = {}
+    for name in line.files:
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror or error})"
+        digest.update(content)
+        contents[name] = content
+    if digest.hexdigest() != line.sha256:
+        return (
+            f"{', '.join(line.files[:1])}: found SHA-256 {digest.hexdigest()[:12]}..., expected {line.sha256[:12]}..."
+        )
+    try:
+        found = {(name, kind): sha for name, kind, sha in _pixels(contents)}
+    except (BadInput, tarfile.TarError) as error:
+        return str(error)
+    for record in line.items:
+        for kind in ("image", "mask"):
+            if found.get((record["id"], kind)) != record[f"sha256_{kind}"]:
+                return f"the pixels of {record['id']}'s {kind} are not the ones that the manifest lists"
+    return ""
+
+
+def _pixels(contents: dict[str, bytes]) -> Iterator[tuple[str, str, str]]:
+    """Id, "image" or "mask", and SHA-256 of the pixels, of every picture in a shard's files."""
+    for name, content in contents.items():
+        if not name.endswith(".tar"):
+            kind = "image" if name.startswith("images/") else "mask"
+            yield Path(name).stem, kind, _hash(kind, content, name)
+            continue
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            for member in archive:
+                item, _, key = member.name.partition(".")
+                stream = archive.extractfile(member)
+                if key in KEYS[:2] and stream is not None:
+                    kind = key.removesuffix(".png")
+                    yield item, kind, _hash(kind, stream.read(), member.name)
+
+
+def _hash(kind: str, content: bytes, name: str) -> str:
+    if kind == "image":
+        return sha256_pixels(decode_image(content, name))
+    return sha256_array(decode_mask_png(content, name))
