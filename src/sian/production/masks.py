@@ -131,7 +131,8 @@ class StoredMasks:
         self.sha256 = hashlib.sha256(listed.encode()).hexdigest()
         self.by_organ: dict[str, list[Path]] = {"": [path for _, path in found]}
         for organ, path in found:
-            self.by_organ.setdefault(organ, []).append(path)
+            if organ:
+                self.by_organ.setdefault(organ, []).append(path)
         self._orders: dict[str, npt.NDArray[np.int64]] = {}
 
     def folder_name(self, path: Path) -> str:

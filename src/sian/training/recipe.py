@@ -211,7 +211,7 @@ class BaseRecipe(Section):
         if not isinstance(values, dict):
             raise BadInput(f"{path}: expected a mapping of {cls.kind} keys, found {type(values).__name__}")
         for key, value in (changes or {}).items():
-            _change(values, key, value)
+            _change(values, key, value, cls.kind)
         return cls.parse(values, str(path))
 
     @classmethod
@@ -298,7 +298,7 @@ def _recipe_text(source: str | Path, folder: str, kind: str) -> tuple[str, str]:
     return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
 
 
-def _change(values: dict[str, Any], dotted: str, text: str) -> None:
+def _change(values: dict[str, Any], dotted: str, text: str, kind: str) -> None:
     """Set one value, given as YAML; sections that the file leaves out are made, list entries are not."""
     *parents, last = dotted.split(".")
     place: Any = values
@@ -311,7 +311,7 @@ def _change(values: dict[str, Any], dotted: str, text: str) -> None:
         raise BadInput(f"{dotted}={text}: expected a value in YAML, found {first_line(error)}; quote it") from None
     except (AttributeError, IndexError, TypeError, ValueError):
         raise BadInput(
-            f"{dotted}={text}: the recipe has no place of that name; expected e.g. seed=1 or stages.0.images=2000"
+            f"{dotted}={text}: the {kind} has no place of that name; expected e.g. seed=1 or stages.0.images=2000"
         ) from None
 
 
