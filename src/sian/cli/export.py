@@ -19,6 +19,9 @@ def export(
     alias: Annotated[
         list[str] | None, typer.Option(help="Another name of an organ's style: NEW=ORGAN, e.g. lung=liver.")
     ] = None,
+    discriminator: Annotated[
+        bool, typer.Option("--discriminator", help="Also keep the discriminator, for a fine-tuning; the file grows.")
+    ] = False,
     metrics: Annotated[Path | None, typer.Option(help="Report of `sian evaluate --json` to keep in the file.")] = None,
 ) -> None:
     """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
@@ -42,7 +45,13 @@ def export(
     source = open_dataset(data).split(split)
     with console.progress("batch norm and style bank", "steps") as report:
         path = export_run(
-            run, source, output or run / "model.safetensors", aliases=aliases, metrics=numbers, report=report
+            run,
+            source,
+            output or run / "model.safetensors",
+            aliases=aliases,
+            metrics=numbers,
+            discriminator=discriminator,
+            report=report,
         )
     write_card(path)
 

@@ -12,7 +12,10 @@ from sian.cli.arguments import parse_aliases, parse_changes
 from sian.cli.export import write_card
 
 if TYPE_CHECKING:
-    from sian.training.recipe import Stage
+    from collections.abc import Sequence
+
+    from sian.data.sampling import Tile
+    from sian.training.recipe import Recipe, Stage
 
 
 def train(
@@ -20,7 +23,14 @@ def train(
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
     recipe: Annotated[
         str | None,
-        typer.Argument(help="A bundled recipe's name or the path of a .yaml file; small, or the resumed run's own."),
+        typer.Argument(
+            help="A bundled recipe's name or the path of a .yaml file; small (finetune with --init), or the resumed "
+            "run's own."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A model file to start from; 'bundled' is the one that comes along."),
     ] = None,
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
@@ -45,18 +55,26 @@ def train(
     from sian.data import open_dataset
     from sian.data.tiles import read_tiles
     from sian.files.weights import find_weights
+    from sian.synthesis.finetuning import check_tiles, start_from
     from sian.training import Hardware, Recipe
     from sian.training import train as run_training
+    from sian.training.checkpoint import found
     from sian.training.checks import check_run
     from sian.training.device import is_main_process
+    from sian.training.start import check_start
+    from sian.training.stopping import read_looks
 
     if threads:
         torch.set_num_threads(threads)
     own = run / "recipe.yaml" if resume and (run / "recipe.yaml").is_file() else None
-    chosen = Recipe.load(recipe or own or "small", parse_changes(changes, "stages.0.images=2000"))
+    chosen = Recipe.load(
+        recipe or own or ("finetune" if init else "small"), parse_changes(changes, "stages.0.images=2000")
+    )
+    chosen, start = start_from(chosen, init) if init else (chosen, None)
     aliases = parse_aliases(alias)
     source = open_dataset(data).split(split)
     check_run(run, chosen, resume)  # before the seconds of reading tiles
+    check_start(run, chosen, start, bool(found(run / "checkpoints")))
     if own and chosen.stages != (before := Recipe.load(own).stages):
         console.say(
             f"the run's stages change from {_stages(before)} to {_stages(chosen.stages)}; to keep its own, leave out "
@@ -66,6 +84,8 @@ def train(
         find_weights("vgg19", weights, trust_weights)
     with console.progress("describing tiles", "tiles") as report:
         tiles = read_tiles(source, chosen.data.organ_aliases, report)
+    check_tiles(source, start)
+    _say_held_out(tiles, chosen)
     hardware = Hardware(device, devices, None, workers)
     with console.progress("training") as report:
         last = run_training(
@@ -76,15 +96,36 @@ def train(
             hardware=hardware,
             weights=weights,
             trust_weights=trust_weights,
+            start=start,
             report=report,
         )
     console.say(f"last checkpoint: {last}")
+    if looks := read_looks(run)["looks"]:
+        first, best = looks[0], min(looks, key=lambda look: look["distance"])
+        console.say(
+            f"held-out tiles: style distance {first['distance']:.3f} at the start, best {best['distance']:.3f} after "
+            f"{best['images']:.0f} of {looks[-1]['images']:.0f} images; the best is the model"
+        )
     if export and is_main_process():
         from sian.synthesis.export import export_run
 
         with console.progress("batch norm and style bank", "steps") as report:
             path = export_run(run, source, run / "model.safetensors", tiles=tiles, aliases=aliases, report=report)
         write_card(path)
+
+
+def _say_held_out(tiles: Sequence[Tile], recipe: Recipe) -> None:
+    """Say which tiles are held out, or that there are too few."""
+    from sian.training.stopping import hold_out
+
+    section = recipe.stopping
+    if held := hold_out(tiles, section, recipe.seed)[1]:
+        console.say(f"held out, to see when to stop: {', '.join(tile.id for tile in held)}")
+    elif section.tiles:
+        console.say(
+            f"{len(tiles)} tile{'s' * (len(tiles) > 1)}, fewer than {section.least}: nothing is held out, so that the "
+            "run goes its full length and nothing tells whether it was too long; look at RUN/samples"
+        )
 
 
 def _stages(stages: tuple[Stage, ...]) -> str:

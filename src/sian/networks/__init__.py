@@ -10,6 +10,7 @@ from sian.networks.layouts import ALL_CHANNELS, DIRECTION_CLASSES, LAYOUT_CHANNE
 from sian.networks.noise import noise_at
 from sian.networks.painter import NoEncoder, Painter
 from sian.networks.sian_block import SianBlock
+from sian.networks.spectral import add_factors, load_folded
 from sian.networks.vgg import VggFeatures
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "SianBlock",
     "StyleEncoder",
     "VggFeatures",
+    "add_factors",
     "build_discriminator",
     "build_painter",
     "channels_of",
     "find_device",
+    "load_folded",
     "move_to",
     "noise_at",
     "pyramid",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sian.synthesis.model import Model
+    from sian.synthesis.modelfile import TrainingFacts
 
 LIMITS = """\
 ## What it must not be used for
@@ -45,6 +46,7 @@ def model_card(model: Model) -> str:
         "",
         ", ".join(facts.tiles) + ".",
         "",
+        *_history(facts),
         "| style | tiles | windows in the bank |",
         "|---|---|---|",
         *(f"| {name} | {len(part.tiles)} | {part.n} |" for name, part in model.styles.parts.items()),
@@ -64,6 +66,21 @@ def model_card(model: Model) -> str:
         )
     ]
     return "\n".join(lines)
+
+
+def _history(facts: TrainingFacts) -> list[str]:
+    """What was held out, and the models that it was fine-tuned from, one paragraph each."""
+    lines = [f"Held out, to see when to stop: {', '.join(facts.held_out)}.", ""] if facts.held_out else []
+    base = facts.base
+    while base is not None:
+        before = base.training
+        lines += [
+            f"Fine-tuned from the model {base.name} (SHA-256 `{base.sha256}`), which had seen {before.images:,} "
+            f"windows in {before.hours:.2f} hours: {len(before.tiles)} tiles of {before.data}.",
+            "",
+        ]
+        base = before.base
+    return lines
 
 
 def _numbers(metrics: dict[str, Any]) -> list[str]:

@@ -18,14 +18,32 @@ from sian.data.tiles import read_tiles
 from sian.data.windows import test_offsets
 from sian.errors import BadInput
 from sian.masks import median_area
-from sian.networks import LAYOUT_CHANNELS, REFERENCE_SIZE, Painter, build_painter, stack
+from sian.networks import (
+    LAYOUT_CHANNELS,
+    REFERENCE_SIZE,
+    Painter,
+    add_factors,
+    build_discriminator,
+    build_painter,
+    stack,
+)
 from sian.seeds import torch_generator
-from sian.synthesis.modelfile import ModelInfo, ReferenceDistances, TrainingFacts, read_model, write_model
+from sian.synthesis.finetuning import check_tiles, start_from
+from sian.synthesis.modelfile import (
+    BaseModelFacts,
+    ModelInfo,
+    ReferenceDistances,
+    TrainingFacts,
+    read_model,
+    write_model,
+)
 from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
-from sian.training.average import estimate_batch_norm
+from sian.training.average import estimate_batch_norm, folded
 from sian.training.journal import read_journal
+from sian.training.start import read_start
+from sian.training.stopping import BEST, read_looks
 
 NORM_BATCHES, NORM_BATCH = 16, 8  # windows that batch norm is estimated from: 128
 
@@ -42,6 +60,7 @@ def train(
     weights: Path | None = None,
     trust_weights: bool = False,
     aliases: Mapping[str, str] | None = None,
+    init: str | Path | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train on annotated tiles and export the model; returns the model file, RUN/model.safetensors.
@@ -55,9 +74,13 @@ def train(
         weights: folder that holds vgg19.safetensors, searched first.
         trust_weights: accept weights of an unknown SHA-256.
         aliases: other names of organs in the style bank, e.g. {"lung": "liver"}.
+        init: a model file to start from, "bundled" for the one that comes along; e.g. with the recipe "finetune".
         report: called with (images seen, images in all).
     """
-    chosen = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    chosen, start = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe), None
+    if init is not None:
+        chosen, start = start_from(chosen, init)
+    check_tiles(data, start)
     tiles = read_tiles(data, chosen.data.organ_aliases)
     run_training(
         chosen,
@@ -67,6 +90,7 @@ def train(
         hardware=hardware,
         weights=weights,
         trust_weights=trust_weights,
+        start=start,
         report=report,
     )
     return export_run(run, data, Path(run) / "model.safetensors", tiles=tiles, aliases=aliases)
@@ -80,9 +104,10 @@ def export_run(
     tiles: Sequence[Tile] | None = None,
     aliases: Mapping[str, str] | None = None,
     metrics: Mapping[str, Any] | None = None,
+    discriminator: bool = False,
     report: Report | None = None,
 ) -> Path:
-    """Make a model file of a run's newest checkpoint.
+    """Make a model file of a run's newest checkpoint; where tiles were held out, of what painted these best.
 
     Args:
         run: the run's folder.
@@ -91,6 +116,7 @@ def export_run(
         tiles: the same tiles, if they are in memory already.
         aliases: other names of organs in the style bank.
         metrics: numbers, with their floors, to be kept in the file.
+        discriminator: put it into the file as well, so that a fine-tuning need not start it anew.
         report: called with (steps done, steps in all).
 
     Raises:
@@ -101,6 +127,9 @@ def export_run(
     if not saved:
         raise BadInput(f"{run}: found no checkpoint, expected a run of `sian train`; check the folder")
     state, _ = checkpoint.read_state(saved[-1])
+    looks, average = read_looks(run), saved[-1] / "average.safetensors"
+    if looks["looks"] and (run / BEST).is_file():
+        average, state.images = run / BEST, int(looks["best"])
     recipe = Recipe.load(run / "recipe.yaml")
     area = median_area(data.mask(item) for item in data)
     if not np.isfinite(area):
@@ -110,11 +139,11 @@ def export_run(
         recipe.generator.model_dump(), recipe.encoder.model_dump(), network=recipe.network, spectral=False
     )
     try:
-        painter.load_state_dict(checkpoint.read_tensors(saved[-1] / "average.safetensors"))
+        painter.load_state_dict(checkpoint.read_tensors(average))
     except RuntimeError as error:
         reason = str(error).splitlines()[:2][-1].strip()
         raise BadInput(
-            f"{saved[-1]}: its weights do not fit {run / 'recipe.yaml'} ({reason}); restore that file"
+            f"{average}: its weights do not fit {run / 'recipe.yaml'} ({reason}); restore that file"
         ) from None
     for new, old in (aliases or {}).items():  # before minutes of work
         check_alias(new, old, {tile.organ for tile in tiles})
@@ -135,9 +164,10 @@ def export_run(
         reference_distances=distances,
         training=_facts(run, data, tiles, state),
         metrics=dict(metrics or {}),
-        licence=data.info.licence,
+        licence=_licence(read_start(run), data),
     )
-    write_model(target, info, painter.state_dict(), bank.tensors())
+    judge = _discriminator(saved[-1], recipe) if discriminator else None
+    write_model(target, info, painter.state_dict(), bank.tensors(), discriminator=judge)
     return target
 
 
@@ -151,7 +181,7 @@ def add_metrics(model: str | Path, metrics: Mapping[str, Any], target: str | Pat
     """
     content = read_model(model)
     info = content.info.model_copy(update={"metrics": dict(metrics)})
-    write_model(target, info, content.weights, content.bank)
+    write_model(target, info, content.weights, content.bank, discriminator=content.discriminator)
     return Path(target)
 
 
@@ -225,4 +255,26 @@ def _facts(run: Path, data: Dataset, tiles: Sequence[Tile], state: checkpoint.St
         device=environment.get("device", "unknown"),
         commit=environment.get("commit", "unknown"),
         version=state.version,
+        held_out=read_looks(run)["held_out"],
+        base=BaseModelFacts.model_validate(start) if (start := read_start(run)) else None,
     )
+
+
+def _licence(start: Mapping[str, Any], data: Dataset) -> str:
+    """The data's licence, and the base model's where that is another one."""
+    base = start.get("licence", data.info.licence)
+    return data.info.licence if base == data.info.licence else f"{base} (base model) and {data.info.licence} (tiles)"
+
+
+def _discriminator(saved: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
+    """A checkpoint's discriminator, spectral norm folded in."""
+    network = build_discriminator(recipe.discriminator.model_dump(), network=recipe.network)
+    if recipe.start == "model":
+        add_factors(network)
+    tensors, prefix = checkpoint.read_tensors(saved / "networks.safetensors"), "discriminator."
+    try:
+        network.load_state_dict({k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        reason = str(error).splitlines()[:2][-1].strip()
+        raise BadInput(f"{saved}: its discriminator does not fit the run's recipe ({reason}); restore that") from None
+    return folded(network)

@@ -7,7 +7,7 @@ with as it is. Everything in it is checked before it is used; there is no pickle
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,12 @@ _KEY = "sian"  # of the JSON among the file's metadata
 
 
 class TrainingFacts(BaseModel):
-    """What a model saw, and where."""
+    """What a model saw, and where.
+
+    Attributes:
+        held_out: tiles that it was watched by and did not learn from; they are in the bank.
+        base: the model that it was fine-tuned from; what that one saw comes on top.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +43,21 @@ class TrainingFacts(BaseModel):
     device: str
     commit: str
     version: str
+    held_out: list[str] = []
+    base: BaseModelFacts | None = None
+
+
+class BaseModelFacts(BaseModel):
+    """The model that another one was fine-tuned from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    name: str
+    mpp: float | None = None
+    median_nucleus_area: float
+    licence: str
+    training: TrainingFacts
 
 
 class ReferenceDistances(BaseModel):
@@ -76,12 +96,14 @@ class ModelContent:
         weights: the painter's state dict, spectral norm folded in.
         bank: tensors of the style bank, named ORGAN/PREPARATION.PART.
         sha256: of the file.
+        discriminator: its state dict, spectral norm folded in; empty in most files.
     """
 
     info: ModelInfo
     weights: dict[str, Tensor]
     bank: dict[str, Tensor]
     sha256: str
+    discriminator: dict[str, Tensor]
 
 
 def write_model(
@@ -90,6 +112,7 @@ def write_model(
     weights: dict[str, Tensor],
     bank: dict[str, Tensor],
     *,
+    discriminator: Mapping[str, Tensor] | None = None,
     half: bool = True,
 ) -> None:
     """Write a model file atomically.
@@ -99,12 +122,15 @@ def write_model(
         info: what it says of itself.
         weights: the painter's state dict without spectral norm; batch norm's statistics stay in full precision.
         bank: tensors of the style bank.
+        discriminator: its state dict without spectral norm, for a fine-tuning; painting needs none.
         half: whether weights are stored as fp16; they are cast back when they are loaded.
     """
     tensors = {f"bank.{name}": tensor.float().contiguous() for name, tensor in bank.items()}
-    for name, tensor in weights.items():
+    networks = {f"painter.{name}": tensor for name, tensor in weights.items()}
+    networks |= {f"discriminator.{name}": tensor for name, tensor in (discriminator or {}).items()}
+    for name, tensor in networks.items():
         narrow = half and tensor.is_floating_point() and "running_" not in name
-        tensors[f"painter.{name}"] = tensor.to(torch.float16 if narrow else tensor.dtype).contiguous()
+        tensors[name] = tensor.to(torch.float16 if narrow else tensor.dtype).contiguous()
     # Written like any other file: safetensors' own writer makes files that only their owner may read.
     write_bytes(path, save(tensors, metadata={_KEY: info.model_dump_json()}))
 
@@ -119,12 +145,14 @@ def read_model(path: str | Path) -> ModelContent:
     with _opened(path) as file:
         info = _info(path, (file.metadata() or {}).get(_KEY))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
-    weights = {k.removeprefix("painter."): _wide(t) for k, t in tensors.items() if k.startswith("painter.")}
-    bank = {k.removeprefix("bank."): _wide(t) for k, t in tensors.items() if k.startswith("bank.")}
-    for name, tensor in {**weights, **bank}.items():
+    weights, bank, discriminator = (
+        {key.removeprefix(prefix): _wide(t) for key, t in tensors.items() if key.startswith(prefix)}
+        for prefix in ("painter.", "bank.", "discriminator.")
+    )
+    for name, tensor in {**weights, **bank, **discriminator}.items():
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
-    return ModelContent(info, weights, bank, sha256_file(path))
+    return ModelContent(info, weights, bank, sha256_file(path), discriminator)
 
 
 def read_info(path: str | Path) -> ModelInfo:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from sian.training.device import Hardware
     from sian.training.loop import train
     from sian.training.recipe import Recipe, bundled_recipes
+    from sian.training.start import Start
 
-_HOMES = {"Hardware": "device", "Recipe": "recipe", "bundled_recipes": "recipe", "train": "loop"}
+_HOMES = {"Hardware": "device", "Recipe": "recipe", "Start": "start", "bundled_recipes": "recipe", "train": "loop"}
 
-__all__ = ["Hardware", "Recipe", "bundled_recipes", "train"]
+__all__ = ["Hardware", "Recipe", "Start", "bundled_recipes", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -42,7 +42,9 @@ from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
 from sian.training.samples import choose_windows, paint_grid
-from sian.training.step import Batch, ScoreAverages, discriminator_loss, generator_loss
+from sian.training.start import Start, begin, check_start, write_start
+from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, generator_loss
+from sian.training.stopping import Watch, hold_out
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
 LAST_RATE = 0.02  # of the full learning rate; where the linear decay ends
@@ -60,6 +62,7 @@ def train(
     hardware: Hardware | None = None,
     weights: Path | None = None,
     trust_weights: bool = False,
+    start: Start | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train a painter; returns the last checkpoint.
@@ -72,6 +75,7 @@ def train(
         hardware: where to compute.
         weights: a folder that holds `vgg19.safetensors`, searched first.
         trust_weights: accept weights of an unknown SHA-256.
+        start: the networks to begin with, when the recipe starts from a model.
         report: called with (images seen, images in all).
 
     Raises:
@@ -81,25 +85,29 @@ def train(
     """
     run, hardware = Path(run), hardware or Hardware()
     check_run(run, recipe, resume)
+    check_start(run, recipe, start, bool(checkpoint.found(run / "checkpoints")))
     vgg = _perceptual_network(recipe, weights, trust_weights)
 
     # Devices and precision.
     fabric = launch(hardware)
-    schedule = _schedule(recipe, tiles, fabric.world_size)
+    learned, held_out = hold_out(tiles, recipe.stopping, recipe.seed)
+    schedule = _schedule(recipe, learned, fabric.world_size)
     if fabric.is_global_zero:
         write_text(run / "recipe.yaml", recipe.dump())
         device = machine(torch.get_num_threads(), str(fabric.device))
         write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
+        write_start(run, start)
 
     # Networks, their average, optimisers.
     generator_arguments = recipe.generator.model_dump()
     encoder_arguments = recipe.encoder.model_dump()
     kind = recipe.network
     painter = build_painter(generator_arguments, encoder_arguments, network=kind, seed=recipe.seed)
+    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), network=kind, seed=recipe.seed)
+    begin(recipe, start, painter, bare_discriminator)
     averaged = build_painter(generator_arguments, encoder_arguments, network=kind, seed=recipe.seed, spectral=False)
     averaged.load_state_dict(average.folded(painter))
     averaged.requires_grad_(False)
-    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), network=kind, seed=recipe.seed)
     extras = needs_extras(recipe, painter, bare_discriminator)
     for network in (painter, averaged, bare_discriminator):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -127,6 +135,7 @@ def train(
     scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
     windows = choose_windows(tiles, recipe.seed)
+    watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images)
     total = schedule[-1].end
 
     def save() -> None:
@@ -144,14 +153,17 @@ def train(
         journal.picture(state.images, "samples", grid)
         return facts
 
+    if held_out and not watch.looks:
+        watch.look(averaged, vgg, state.images, fabric.is_global_zero)
     stats, clock = Means(), time.perf_counter()
     if report:
         report(state.images, total)  # what a resumed run had done before is not this session's speed
     with stop_signals() as stopped:
         for stretch in schedule:
-            if state.images >= stretch.end:
+            if state.images >= stretch.end or watch.ended:
                 continue
             painter.train()
+            _freeze(painter, stretch.stage)
             if stretch.stage.frozen_batch_norm:
                 _freeze_batch_norm(painter)
             size, batch_size = stretch.stage.size, stretch.stage.batch
@@ -166,18 +178,20 @@ def train(
                 batch = _batch(raw, painter, recipe, size, random, fabric.device)
                 _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
-                # Generator and encoder.
+                # Generator and encoder, unless both are frozen.
                 fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
-                bare_discriminator.requires_grad_(False)
-                with fabric.autocast():
-                    of_generator = generator_loss(
-                        batch, fake, (mean, log_variance), bare_discriminator, vgg, recipe.losses, state.step
-                    )
-                check_finite(of_generator.terms, of_generator.total, run, state.images, RATES)
-                painter_optimiser.zero_grad(set_to_none=True)
-                fabric.backward(of_generator.total)
-                painter_optimiser.step()
-                bare_discriminator.requires_grad_(True)
+                of_generator = Terms(fake.new_zeros(()))
+                if fake.requires_grad:
+                    bare_discriminator.requires_grad_(False)
+                    with fabric.autocast():
+                        of_generator = generator_loss(
+                            batch, fake, (mean, log_variance), bare_discriminator, vgg, recipe.losses, state.step
+                        )
+                    check_finite(of_generator.terms, of_generator.total, run, state.images, RATES)
+                    painter_optimiser.zero_grad(set_to_none=True)
+                    fabric.backward(of_generator.total)
+                    painter_optimiser.step()
+                    bare_discriminator.requires_grad_(True)
 
                 # Discriminator, on the fakes that are there already.
                 of_discriminator = discriminator_loss(
@@ -196,6 +210,10 @@ def train(
                 facts: dict[str, float] = {}
                 if due(before, state.images, recipe.every.samples) or state.images >= total:
                     facts = draw_samples()
+                look = held_out and fake.requires_grad  # what is frozen gets no better
+                if look and (due(before, state.images, recipe.stopping.every) or state.images >= total):
+                    watch.look(averaged, vgg, state.images, fabric.is_global_zero)
+                    facts["held_out_distance"] = watch.looks[-1]["distance"]
                 if journal and (facts or due(before, state.images, recipe.every.journal)):
                     now = time.perf_counter()
                     facts["images_per_second"] = stats.count * batch_size / (now - clock)
@@ -205,11 +223,12 @@ def train(
                 if report:
                     report(state.images, total)
                 stop = agreed(fabric, stopped.is_set())
-                if due(before, state.images, recipe.every.checkpoint) or state.images >= total or stop:
+                over = state.images >= total or watch.ended
+                if due(before, state.images, recipe.every.checkpoint) or over or stop:
                     save()
-                if stop and state.images < total:
+                if stop and not over:
                     raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
-                if state.images >= stretch.end:
+                if state.images >= stretch.end or over:
                     break
     if journal:
         journal.close()
@@ -230,6 +249,10 @@ def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_St
     stretches: list[_Stretch] = []
     begin = 0
     for index, stage in enumerate(recipe.stages):
+        if stage.frozen and processes > 1:
+            raise BadInput(
+                f"recipe {recipe.name}: stages.{index}.frozen cannot be had on several devices; leave --devices out"
+            )
         if stage.batch % processes or stage.batch // processes < recipe.smallest_batch:
             raise BadInput(
                 f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes "
@@ -311,6 +334,11 @@ def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) 
     for optimiser, rate in zip(optimisers, rates, strict=True):
         for group in optimiser.param_groups:
             group["lr"] = rate * factor
+
+
+def _freeze(painter: Painter, stage: Stage) -> None:
+    painter.generator.requires_grad_("generator" not in stage.frozen)
+    painter.encoder.requires_grad_("encoder" not in stage.frozen)
 
 
 def _freeze_batch_norm(painter: Painter) -> None:

@@ -151,13 +151,17 @@ class OptimiserSection(Section):
 
 
 class Stage(Section):
-    """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows."""
+    """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows.
+
+    `frozen`: parts of the painter that do not learn meanwhile; with both, the discriminator learns alone.
+    """
 
     images: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     size: int = Field(default=256, ge=64, multiple_of=32)
     batch: int = Field(default=8, ge=2)
     frozen_batch_norm: bool = False
+    frozen: tuple[Literal["generator", "encoder"], ...] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> Stage:
@@ -171,6 +175,26 @@ class AverageSection(Section):
 
     half_life: float = Field(default=1000.0, gt=0)
     ramp: float = Field(default=0.1, gt=0)
+
+
+class StoppingSection(Section):
+    """Whether tiles are held out, and the run ends when the paintings of these no longer get nearer to them.
+
+    `tiles`: how many are held out, of at least `least` in all; 0 holds none out. `windows`: painted in each. `every`:
+    how many images lie between two looks. `patience`: how many looks without a new best end the run; the best is kept.
+    """
+
+    tiles: int = Field(default=0, ge=0)
+    least: int = Field(default=4, ge=2)
+    windows: int = Field(default=8, ge=1)
+    every: int = Field(default=200, ge=1)
+    patience: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _some_are_left(self) -> StoppingSection:
+        if self.tiles >= self.least:
+            raise ValueError("fewer tiles are held out than there are at least")
+        return self
 
 
 class EverySection(Section):
@@ -231,12 +255,14 @@ class Recipe(BaseRecipe):
     """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other.
 
     What stands here is SIAN's; `sian.training.baselines` has a subclass with sections of its own for each other
-    `network`, and `parse` chooses it.
+    `network`, and `parse` chooses it. `start`: from "scratch", or from a "model" file, which then gives the sections
+    of the networks.
     """
 
     smallest_batch: ClassVar[int] = 2  # a process; batch norm and L_reg need two
 
     network: str = Field(default="sian", pattern="^sian$")
+    start: Literal["scratch", "model"] = "scratch"
     generator: GeneratorSection = GeneratorSection()
     encoder: EncoderSection = EncoderSection()
     discriminator: DiscriminatorSection = DiscriminatorSection()
@@ -246,6 +272,7 @@ class Recipe(BaseRecipe):
     optimiser: OptimiserSection = OptimiserSection()
     stages: tuple[Stage, ...] = Field(default=(Stage(epochs=50),), min_length=1)
     average: AverageSection = AverageSection()
+    stopping: StoppingSection = StoppingSection()
     every: EverySection = EverySection()
 
     @model_validator(mode="after")

@@ -70,8 +70,8 @@ def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDA
     painter.eval()
     style: Tensor = painter.encoder(windows.real.to(device))[0]
     layout = windows.layout.to(device)
-    own = _paint(painter, layout, style, seed)
-    others = [_paint(painter, layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
+    own = paint_windows(painter, layout, style, seed)
+    others = [paint_windows(painter, layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
     painter.train(was_training)
     columns = [_mask_picture(windows.direction), _bytes(windows.real), _bytes(own), *map(_bytes, others)]
     grid = np.concatenate([np.concatenate(list(column), 0) for column in columns], 1)
@@ -81,8 +81,8 @@ def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDA
     return grid, {"style_change": change, "style_spread": float(style.std(0).mean()) if len(style) > 1 else 0.0}
 
 
-def _paint(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor:
-    """One image at a time: memory stays small beside a training step."""
+def paint_windows(painter: Painter, layout: Tensor, style: Tensor, seed: int) -> Tensor:
+    """Paintings (n, 3, h, w) in [-1, 1] of layouts in styles, one at a time: memory stays small beside a step."""
     height, width = layout.shape[-2:]
     generator = painter.generator
     noise = [None if n is None else n.to(layout.device) for n in generator.noise_of(seed, height, width)]

@@ -1,0 +1,109 @@
+"""Fine-tuning: a model file as the start of a run (DESIGN section 17).
+
+The recipe says how to train; what the networks are is the model's to say, and a recipe that says otherwise is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian.errors import BadInput, warn
+from sian.masks import median_area
+from sian.synthesis.model import AREA_RATIO, bundled_model
+from sian.synthesis.modelfile import read_model
+from sian.training import Recipe, Start
+
+if TYPE_CHECKING:
+    from sian.data import Dataset
+    from sian.synthesis.modelfile import ModelInfo
+
+NETWORKS = ("generator", "encoder")  # sections that the model file decides
+MPP_RATIO = 1.2  # magnifications that differ by more are worth a word
+
+
+def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
+    """A recipe with the networks of a model file, and the start that a run makes from it.
+
+    Args:
+        recipe: its sections "generator", "encoder" and "discriminator" may be left out; they are the model's then.
+        model: a model file; "bundled" is the one that comes along.
+
+    Raises:
+        BadInput: no such file, damaged, of another format, or of other networks than the recipe asks for.
+    """
+    path = bundled_model() if str(model) == "bundled" else Path(model)
+    content = read_model(path)
+    trained = Recipe.parse(_known(content.info), f"{path}: its recipe")
+    if recipe.network != trained.network:
+        raise BadInput(
+            f"{path}: its network is {trained.network!r}, the recipe {recipe.name} is for {recipe.network!r}; add "
+            f"--set network={trained.network}"
+        )
+    for section in NETWORKS:
+        _check_section(recipe, trained, section, path)
+    taken = {section: getattr(trained, section) for section in NETWORKS}
+    if "discriminator" not in recipe.model_fields_set:
+        taken["discriminator"] = trained.discriminator
+    elif content.discriminator:
+        _check_section(recipe, trained, "discriminator", path)
+    whole = recipe.model_copy(update={**taken, "start": "model"})
+    if not content.discriminator and not any(set(NETWORKS) <= set(stage.frozen) for stage in whole.stages[:1]):
+        warn(
+            f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
+            "learn alone; its first steps may spoil what the generator knows (see frozen in the recipe finetune)"
+        )
+    facts = {
+        "sha256": content.sha256,
+        **content.info.model_dump(include={"name", "mpp", "median_nucleus_area", "licence", "training"}),
+    }
+    return whole, Start(content.weights, content.discriminator, facts)
+
+
+def check_tiles(data: Dataset, start: Start | None = None) -> None:
+    """Refuse tiles without any nucleus before a run begins, and tell of another magnification than the model's.
+
+    Raises:
+        BadInput: no tile has a nucleus.
+    """
+    area = median_area(data.mask(item) for item in data)
+    if not np.isfinite(area):
+        raise BadInput(
+            f"{data.folder}: found no nucleus in any mask, expected tiles with their nuclei outlined; check the masks "
+            "with `sian data inspect`"
+        )
+    if start is None:
+        return
+    expected, mpp, of_model = start.facts["median_nucleus_area"], data.info.mpp, start.facts["mpp"]
+    if mpp and of_model and not 1 / MPP_RATIO <= mpp / of_model <= MPP_RATIO:
+        warn(f"{data.folder}: its tiles have {mpp:g} um a pixel, the model's had {of_model:g}; it must learn that too")
+    elif not 1 / AREA_RATIO <= area / expected <= AREA_RATIO:
+        warn(
+            f"{data.folder}: its nuclei have a median area of {area:.0f} px, those that the model learned from "
+            f"{expected:.0f} px; if the magnification differs, rescale the tiles first"
+        )
+
+
+def _known(info: ModelInfo) -> dict[str, Any]:
+    """The sections of a model file's recipe that decide its networks."""
+    return {"name": info.name} | {
+        k: info.recipe[k] for k in ("network", *NETWORKS, "discriminator") if k in info.recipe
+    }
+
+
+def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path) -> None:
+    if section not in recipe.model_fields_set:
+        return
+    asked, has = getattr(recipe, section), getattr(trained, section)
+    for key in type(asked).model_fields:
+        if key in asked.model_fields_set and getattr(asked, key) != getattr(has, key):
+            raise BadInput(
+                f"{path}: its {section}.{key} is {_plain(getattr(has, key))}, the recipe {recipe.name} asks for "
+                f"{_plain(getattr(asked, key))}; leave that key out of the recipe, or train from scratch without --init"
+            )
+
+
+def _plain(value: object) -> str:
+    return str(list(value)) if isinstance(value, tuple) else repr(value)

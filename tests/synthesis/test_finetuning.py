@@ -1,0 +1,187 @@
+"""A run that starts from a model file: the same painter, its facts, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import sian
+from sian.cli.main import main
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.synthesis import export
+from sian.synthesis.card import model_card
+from sian.synthesis.finetuning import start_from
+from sian.synthesis.modelfile import read_model
+from sian.training import Recipe, checkpoint
+
+from . import toys
+
+FINETUNE = {
+    "name": "tune",
+    "start": "model",
+    "data": {"positions": "random"},
+    "discriminator": {"width": 2, "scales": 1, "layers": 2},
+    "losses": {"perceptual": 0.0, "kld_reduction": "mean"},
+    "stages": [
+        {"images": 2, "size": 64, "batch": 2, "frozen": ["generator", "encoder"]},
+        {"images": 2, "size": 64, "batch": 2},
+    ],
+    "stopping": {"tiles": 1, "least": 2, "windows": 1, "every": 2},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_batches():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "NORM_BATCHES", 1)
+        patch.setattr(export, "NORM_BATCH", 2)
+        yield
+
+
+def write_tiles(folder, count, side=256, nuclei=True, mpp=0.25):
+    writer = DatasetWriter(folder, DatasetInfo(name="mine", licence="CC BY 4.0", mpp=mpp))
+    for number in range(count):
+        mask = toys.grid_mask(side, side) if nuclei else np.zeros((side, side), np.int32)
+        random = np.random.default_rng(number)
+        image = np.where(mask[..., None] > 0, 90, 210) + random.integers(-20, 20, (side, side, 3))
+        writer.add(f"tile-{number}", image.astype(np.uint8), mask, organ="skin")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    return write_tiles(tmp_path_factory.mktemp("tiles") / "mine", 2)
+
+
+@pytest.fixture
+def tune(tmp_path, toy_file, capfd):
+    """Run `sian train --init`; gives exit code and stderr."""
+
+    def call(data, *words, init=toy_file, **changes):
+        path = tmp_path / "tune.yaml"
+        path.write_text(yaml.safe_dump({**FINETUNE, **changes}))
+        given = ["--init", str(init)] if init else []
+        words = [str(path), *given, "-d", str(data), "-o", str(tmp_path / "run"), "--device", "cpu", *map(str, words)]
+        code = main(["train", *words])
+        return code, capfd.readouterr().err
+
+    return call
+
+
+def test_the_bundled_recipe_takes_its_networks_from_the_model(toy_file):
+    recipe, start = start_from(Recipe.load("finetune"), toy_file)
+    assert list(recipe.generator.channels) == list(toys.GENERATOR["channels"])
+    assert recipe.encoder.width == toys.ENCODER["width"]
+    assert recipe.start == "model"
+    assert start.facts["sha256"] == sian.load(toy_file).sha256
+    assert not start.discriminator
+
+
+def test_fine_tuning_on_two_tiles(tune, tiles, tmp_path, toy_file):
+    code, err = tune(tiles)
+    assert code == 0, err
+    assert "held out, to see when to stop: tile-" in err
+    assert "the best is the model" in err
+    run = tmp_path / "run"
+    model = sian.load(run / "model.safetensors")
+    facts, base = model.info.training, read_model(toy_file)
+    assert facts.base.sha256 == base.sha256
+    assert facts.base.training == base.info.training
+    assert len(facts.held_out) == 1
+    assert facts.images in (0, 4)
+    assert model.info.licence == "CC BY-NC-SA 4.0 (base model) and CC BY 4.0 (tiles)"
+    assert list(model.styles) == ["skin"]
+    assert "Fine-tuned from the model toy" in model_card(model)
+    assert model.synthesize(toys.grid_mask(64, 64), "skin").shape == (64, 64, 3)
+    # What the discriminator learned alone left the painter where the file had it.
+    looks = json.loads((run / "stopping.json").read_text())["looks"]
+    assert [look["images"] for look in looks] == [0, 4]
+    # Resumed without the file, and with another one.
+    assert tune(tiles, "--resume", init=None)[0] == 3  # the recipe file has no networks of its own
+    assert main(["train", "--resume", "-d", str(tiles), "-o", str(run), "--device", "cpu"]) == 0
+    other = toys.write_toy(tmp_path / "other.safetensors", name="other")
+    code, err = tune(tiles, "--resume", init=other)
+    assert code == 3
+    assert "the run began with the model" in err
+
+
+def test_a_discriminator_in_the_file_is_gone_on_with(tune, tiles, tmp_path):
+    assert tune(tiles)[0] == 0
+    run, target = tmp_path / "run", tmp_path / "with.safetensors"
+    assert main(["export", str(run), "-d", str(tiles), "-o", str(target), "--discriminator"]) == 0
+    content = read_model(target)
+    assert content.discriminator
+    recipe, start = start_from(Recipe.parse(FINETUNE, "tune"), target)
+    assert set(start.discriminator) == set(content.discriminator)
+    assert recipe.discriminator.width == 2
+    saved = checkpoint.found(run / "checkpoints")[-1]
+    raw = checkpoint.read_tensors(saved / "networks.safetensors")
+    assert torch.allclose(
+        content.discriminator["scales.0.score.weight"], raw["discriminator.scales.0.score.weight"], atol=1e-3
+    )
+    assert main(["export", str(target), "--metrics", str(_empty(tmp_path))]) == 0
+    assert set(read_model(target).discriminator) == set(content.discriminator)
+
+
+def _empty(folder):
+    path = folder / "metrics.json"
+    path.write_text("{}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"generator": {"style_dim": 5}}, "its generator.style_dim is"),
+        ({"generator": {"channels": [8] * 7}}, "its generator.channels is"),
+        ({"encoder": {"width": 77}}, "its encoder.width is"),
+    ],
+)
+def test_other_networks_than_the_models_are_refused(tune, tiles, changes, said):
+    code, err = tune(tiles, **changes)
+    assert code == 3
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_else_is_refused(tune, tiles, tmp_path, toy_file):
+    assert tune(tiles, init=tmp_path / "none.safetensors")[0] == 3
+    code, err = tune(tiles, init=None)
+    assert code == 3
+    assert "--init MODEL" in err
+    code, err = tune(write_tiles(tmp_path / "bare", 1, nuclei=False))
+    assert code == 3
+    assert "found no nucleus in any mask" in err
+    code, err = tune(write_tiles(tmp_path / "small", 1, side=200))
+    assert code == 3
+    assert "at least 256 x 256 px" in err
+    content = toy_file.read_bytes().replace(b"sian.model/1", b"sian.model/9")
+    (tmp_path / "future.safetensors").write_bytes(content)
+    code, err = tune(tiles, init=tmp_path / "future.safetensors")
+    assert code == 3
+    assert "sian.model/9" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_tile_alone(tune, tmp_path):
+    code, err = tune(write_tiles(tmp_path / "one", 1, mpp=0.5))
+    assert code == 0
+    assert "1 tile, fewer than 2: nothing is held out" in err
+    assert "0.5 um a pixel, the model's had 0.25" in err
+    assert not (tmp_path / "run" / "stopping.json").exists()
+
+
+def test_without_a_first_frozen_stage_it_warns(tune, tiles):
+    code, err = tune(tiles, stages=[{"images": 2, "size": 64, "batch": 2}])
+    assert code == 0
+    assert "holds no discriminator" in err
+
+
+def test_the_python_door(tiles, tmp_path, toy_file):
+    recipe = Recipe.parse(FINETUNE, "tune")
+    path = sian.train(recipe, open_dataset(tiles), tmp_path / "run", init=toy_file)
+    assert sian.load(path).info.training.base.name == "toy"

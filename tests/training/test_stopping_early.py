@@ -1,0 +1,107 @@
+"""Held-out tiles: which, when the run ends, what is kept; stages that freeze parts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training import toys
+
+from sian.errors import BadInput
+from sian.training import Hardware, train
+from sian.training import loop as loop_module
+from sian.training.recipe import StoppingSection
+from sian.training.stopping import Watch, hold_out, style_distance
+
+CPU = Hardware("cpu")
+STOPPING = {"tiles": 1, "least": 2, "windows": 1, "every": 2, "patience": 2}
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    return toys.tiles(3)
+
+
+@pytest.fixture(autouse=True)
+def _without_samples(monkeypatch):
+    picture = np.zeros((8, 8, 3), np.uint8)
+    monkeypatch.setattr(loop_module, "paint_grid", lambda *_: (picture, {"style_change": 0.0, "style_spread": 0.0}))
+
+
+def test_style_distance_by_hand():
+    real = {"a": torch.tensor([[1.0, 3.0], [2.0, 4.0]])}
+    fake = {"a": torch.tensor([[2.0, 3.0], [2.0, 1.0]])}
+    assert style_distance(real, fake) == pytest.approx((1 + 0 + 0 + 3) / 2 / 3)
+    assert style_distance(real, real) == 0
+
+
+def test_tiles_are_held_out_where_there_are_enough(tiles):
+    section = StoppingSection(tiles=1, least=3)
+    learned, held = hold_out(tiles, section, seed=0)
+    assert len(held) == 1
+    assert {t.id for t in learned} | {t.id for t in held} == {t.id for t in tiles}
+    assert hold_out(tiles, section, seed=0)[1] == held
+    assert {hold_out(tiles, section, seed)[1][0].id for seed in range(20)} == {t.id for t in tiles}
+    assert hold_out(tiles[:2], section, 0) == (tiles[:2], [])
+    assert hold_out(tiles, StoppingSection(), 0)[1] == []
+    with pytest.raises(ValueError, match="fewer tiles"):
+        StoppingSection(tiles=3, least=3)
+
+
+def test_patience(tmp_path, tiles):
+    watch = Watch(tiles[:1], StoppingSection(**STOPPING), 0, tmp_path, 0)
+    for images, distance in enumerate([3.0, 2.0, 2.5]):
+        watch.looks.append({"images": images, "distance": distance})
+        assert not watch.ended
+    watch.looks.append({"images": 3, "distance": 2.0})  # as good as the best is no better
+    assert watch.ended
+    assert watch.best["images"] == 1
+
+
+def test_a_run_that_gets_no_better_ends_and_keeps_the_best(tiles, tmp_path):
+    recipe = toys.recipe(
+        stages=[toys.stage(20)], stopping=STOPPING, optimiser={"generator_rate": 1e-12}, data={"positions": "random"}
+    )
+    run = tmp_path / "run"
+    last = train(recipe, tiles, run, hardware=CPU)
+    record = json.loads((run / "stopping.json").read_text())
+    assert [look["images"] for look in record["looks"]] == list(range(0, int(last.name) + 1, 2))
+    distances = [look["distance"] for look in record["looks"]]
+    best = distances.index(min(distances))
+    assert record["best"] == 2 * best
+    assert record["ended"] == (len(distances) - 1 - best >= 2)
+    assert record["held_out"] == [hold_out(tiles, recipe.stopping, 0)[1][0].id]
+    assert set(load_file(run / "best.safetensors")) == set(load_file(last / "average.safetensors"))
+    again = train(recipe, tiles, run, resume=True, hardware=CPU)
+    assert again == last  # at its end, or ended before
+
+
+def test_looks_of_a_killed_run_are_made_again(tiles, tmp_path):
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    stopping = {**STOPPING, "patience": 10}
+    train(toys.recipe(stages=[toys.stage(6)], stopping=stopping), tiles, straight, hardware=CPU)
+    train(toys.recipe(stages=[toys.stage(4)], stopping=stopping), tiles, resumed, hardware=CPU)
+    record = json.loads((resumed / "stopping.json").read_text())
+    record["looks"].append({"images": 6, "distance": -1.0})
+    (resumed / "stopping.json").write_text(json.dumps(record))
+    train(toys.recipe(stages=[toys.stage(6)], stopping=stopping), tiles, resumed, resume=True, hardware=CPU)
+    assert (resumed / "stopping.json").read_bytes() == (straight / "stopping.json").read_bytes()
+
+
+@pytest.mark.parametrize("frozen", [["generator"], ["encoder"], ["generator", "encoder"]])
+def test_frozen_parts_keep_their_weights(tiles, tmp_path, frozen):
+    last = train(toys.recipe(stages=[toys.stage(4, frozen=frozen)]), tiles, tmp_path / "a", hardware=CPU)
+    first = train(toys.recipe(stages=[toys.stage(2, frozen=["generator", "encoder"])]), tiles, tmp_path / "b")
+    before, after = load_file(first / "networks.safetensors"), load_file(last / "networks.safetensors")
+    for part in ("painter.generator", "painter.encoder", "discriminator"):
+        names = [n for n in before if n.startswith(part) and "running" not in n and n.endswith(("weight", "original"))]
+        same = all(torch.equal(before[name], after[name]) for name in names)
+        assert same == (part.removeprefix("painter.") in frozen), part
+
+
+def test_a_recipe_that_starts_from_a_model_needs_one(tiles, tmp_path):
+    with pytest.raises(BadInput, match="--init"):
+        train(toys.recipe(start="model"), tiles, tmp_path / "run", hardware=CPU)
