@@ -8,7 +8,7 @@
 # "Get started" page): make demo TORCH_INDEX=https://...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format clean wheel-check bundle
+.PHONY: help demo test format docs clean wheel-check bundle
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 demo` names another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
@@ -27,6 +27,7 @@ help:
 	@echo "make demo         paint what comes with SIAN, in every organ's style, into demo/"
 	@echo "make test         format check, lint, strict types, architecture test, tests"
 	@echo "make format       put the code into its format and mend what the linter can mend"
+	@echo "make docs         the documentation as a web site, into docs/_build/"
 	@echo "make wheel-check  build the wheel and try it outside the checkout"
 	@echo "make bundle RUN=runs/small DATA=data/monuseg   make a run the bundled model, with its numbers and its card"
 	@echo "make clean        remove what these commands made, .venv too"
@@ -48,6 +49,11 @@ format: $(INSTALLED)
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
+docs: $(INSTALLED)
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]" || $(call fail,the documentation tools could not be installed)
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build || $(call fail,the documentation has faults; see above)
+	@echo "The documentation is docs/_build/index.html"
+
 wheel-check: $(INSTALLED)
 	@$(BIN)/python .ci/wheel_check.py || $(call fail,the wheel does not work outside the checkout; see above)
 
@@ -67,7 +73,7 @@ bundle: $(INSTALLED)
 	@echo "The bundled model is $(MODEL), its card $(MODEL:.safetensors=.md), its report $(RUN)/report/"
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -42,11 +42,11 @@ class Layout:
         class_names: what the numbers mean.
     """
 
-    semantic: NDArray[np.bool_]
+    semantic: NDArray[np.bool]
     direction: NDArray[np.uint8]
     distance: NDArray[np.float32]
-    centre: NDArray[np.bool_] | None = None
-    boundary: NDArray[np.bool_] | None = None
+    centre: NDArray[np.bool] | None = None
+    boundary: NDArray[np.bool] | None = None
     depth: NDArray[np.float32] | None = None
     classes: NDArray[np.uint8] | None = None
     class_names: tuple[str, ...] = ()
