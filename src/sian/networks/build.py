@@ -19,6 +19,10 @@ from sian.networks.encoder import StyleEncoder
 from sian.networks.generator import Generator
 from sian.networks.interface import GeneratorInterface
 from sian.networks.painter import NoEncoder, Painter
+from sian.networks.pix2pix import PatchGan, UnetGenerator
+from sian.networks.pix2pixhd import CoarseToFineGenerator, PlainDiscriminator
+from sian.networks.sharpgan import SharpGenerator
+from sian.networks.spade import SpadeGenerator
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Network:
 
 NETWORKS: dict[str, Network] = {
     "sian": Network(Generator, Discriminator, has_spectral=True),
+    "spade": Network(SpadeGenerator, Discriminator, has_spectral=True),
+    "pix2pix": Network(UnetGenerator, PatchGan),
+    "pix2pixhd": Network(CoarseToFineGenerator, PlainDiscriminator),
+    "sharpgan": Network(SharpGenerator, PatchGan),
 }
 
 

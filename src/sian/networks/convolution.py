@@ -6,12 +6,13 @@ Zero padding tells a network where the image ends, and a generator without other
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 Padding = Literal["reflect", "zeros"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def conv(
@@ -23,6 +24,7 @@ def conv(
     groups: int = 1,
     bias: bool = True,
     spectral: bool = False,
+    gain: float | None = None,
 ) -> nn.Conv2d:
     """A stride-1 convolution that keeps height and width.
 
@@ -34,6 +36,7 @@ def conv(
         groups: how many independent groups of channels.
         bias: whether to add one.
         spectral: divide the weight by its largest singular value (power iteration, one step a forward pass).
+        gain: of Xavier's normal initial weights, with a bias of 0; None for torch's own.
     """
     layer = nn.Conv2d(
         inputs,
@@ -44,6 +47,21 @@ def conv(
         groups=groups,
         bias=bias,
     )
+    if gain is not None:
+        nn.init.xavier_normal_(layer.weight, gain)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
     if spectral:
         spectral_norm(layer)  # changes the layer in place
     return layer
+
+
+def normal_weights(network: Network, deviation: float = 0.02) -> Network:
+    """Set the initial weights of pix2pix and pix2pixHD in place: N(0, 0.02), of norms N(1, 0.02), biases 0."""
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.InstanceNorm2d) and part.weight is not None:
+            mean = 1.0 if isinstance(part, nn.InstanceNorm2d) else 0.0
+            nn.init.normal_(part.weight, mean, deviation)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    return network

@@ -15,20 +15,39 @@ SLOPE = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """One scale: 4x4 convolutions to a map of scores, each score seeing 70 px for four layers."""
+    """One scale: 4x4 convolutions to a map of scores, each score seeing 70 px for four layers.
 
-    def __init__(self, inputs: int, width: int = 64, layers: int = 4) -> None:
+    Args:
+        inputs: channels in.
+        width: channels of the first layer.
+        layers: convolutions before the scores; the last has stride 1.
+        spectral: spectral norm on all but the first layer and the scores (SPADE).
+        padding: of every convolution.
+        affine: whether instance norm has an affine map.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int = 64,
+        layers: int = 4,
+        *,
+        spectral: bool = True,
+        padding: int = 2,
+        affine: bool = False,
+    ) -> None:
         super().__init__()
         channels = [inputs, *(width * min(2**i, 8) for i in range(layers))]
         self.layers = nn.ModuleList()
         for index, (before, after) in enumerate(pairwise(channels)):
             stride = 1 if index == layers - 1 else 2
             if index == 0:
-                self.layers.append(nn.Conv2d(before, after, 4, stride, padding=2))
+                self.layers.append(nn.Conv2d(before, after, 4, stride, padding=padding))
             else:
-                plain = nn.Conv2d(before, after, 4, stride, padding=2, bias=False)
-                self.layers.append(nn.Sequential(spectral_norm(plain), nn.InstanceNorm2d(after)))
-        self.score = nn.Conv2d(channels[-1], 1, 4, 1, padding=2)
+                plain: nn.Module = nn.Conv2d(before, after, 4, stride, padding=padding, bias=False)
+                plain = spectral_norm(plain) if spectral else plain
+                self.layers.append(nn.Sequential(plain, nn.InstanceNorm2d(after, affine=affine)))
+        self.score = nn.Conv2d(channels[-1], 1, 4, 1, padding=padding)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of each layer, then the scores (n, 1, h', w')."""
