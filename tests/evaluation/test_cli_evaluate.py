@@ -92,7 +92,11 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(toys.write_dataset(tmp_path / "data", size=300))
     arguments = ["evaluate", "--protocol", "reconstruction", "--data", data, "--model", "m.safetensors", "--json"]
-    assert main([*arguments, *inception, "--save-images", str(tmp_path / "kept")]) == 0
+    assert (
+        main([*arguments, *inception, "--save-images", str(tmp_path / "kept"), "--blind", str(tmp_path / "b.html")])
+        == 0
+    )
+    assert "Real or painted?" in (tmp_path / "b.html").read_text(encoding="utf-8")
     result = json.loads(capsys.readouterr().out)
     assert (result["protocol"], result["style"], result["n"], result["window"]) == ("reconstruction", "paired", 12, 256)
     assert result["inputs"]["model"] == {"path": "m.safetensors", "sha256": "f" * 64}

@@ -45,6 +45,9 @@ def evaluate(
         Path | None, typer.Option(metavar="FOLDER", help="reconstruction: keep the paintings.")
     ] = None,
     memorisation: Annotated[bool, typer.Option(help="Look for copies of training images (needs --data).")] = False,
+    blind: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write a page on which people guess what is real.")
+    ] = None,
     fid: Annotated[bool, typer.Option("--fid/--no-fid", help="Measure FID and KID (needs Inception).")] = True,
     weights: Annotated[Path | None, typer.Option(metavar="DIR", help="Where inception_fid.safetensors lies.")] = None,
     trust_weights: Annotated[bool, typer.Option(help="Take weights of an unknown SHA-256.")] = False,
@@ -92,6 +95,13 @@ def evaluate(
         finished = _compared(fake, real, masks, predicted, floor, split, tools, inputs)
     if memorisation and dataset is not None:
         finished.result["memorisation"] = _screened(finished, dataset, split or "test", tools)
+    if blind is not None:
+        from sian.evaluation.blind import IMAGES, blind_page
+        from sian.files import write_text
+
+        shown, others = finished.collections["fake"], finished.collections["real"]
+        write_text(blind, blind_page(shown, others, min(IMAGES, len(shown), len(others)), seed))
+        console.say(f"blind test: {blind}")
     if output is not None:
         console.say(f"report: {write_report(finished, output)}")
     if as_json:
