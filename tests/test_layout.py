@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import distance_transform_edt
 
 from reference_layout import distances, reference_layout
 from sian.errors import BadInput
@@ -330,3 +331,38 @@ def test_picture_has_a_colour_a_class_and_a_black_background() -> None:
     assert len(np.unique(painted["direction"].reshape(-1, 3), axis=0)) == DIRECTION_CLASSES
     brightness = painted["distance"].sum(-1)
     assert brightness[layout.distance == 1].min() > brightness[mask == 1].mean()
+
+
+# What only baselines are given
+
+
+@quick
+@given(st.one_of(blobs(), noise()))
+def test_boundary_and_depth_against_the_plain_definition(mask: np.ndarray) -> None:
+    layout = describe(mask)
+    height, width = mask.shape
+    boundary, depth = np.zeros(mask.shape, bool), np.zeros(mask.shape)
+    for y in range(height):
+        for x in range(width):
+            around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+            boundary[y, x] = any(0 <= i < height and 0 <= j < width and mask[i, j] != mask[y, x] for i, j in around)
+    for value in np.unique(mask[mask > 0]):
+        own = np.pad(mask == value, 1)  # what lies outside the tile is not of this nucleus
+        to_outline = distance_transform_edt(own)[1:-1, 1:-1]
+        depth += to_outline / to_outline.max()
+    np.testing.assert_array_equal(layout.boundary, boundary)
+    np.testing.assert_allclose(layout.depth, depth, atol=1e-6)
+
+
+@pytest.mark.parametrize(("turns", "flip"), ALL_TURNS)
+def test_boundary_and_depth_are_cut_and_turned_along(turns: int, flip: bool) -> None:
+    mask = np.random.default_rng(3).integers(0, 3, (14, 11)).repeat(3, 0).repeat(3, 1)
+    whole = describe(mask)
+    turned, plain = whole.turned(turns, flip), describe(turn_image(mask, turns, flip))
+    assert turned.boundary is not None
+    assert turned.depth is not None
+    np.testing.assert_array_equal(turned.boundary, plain.boundary)  # unlike skeletons, both commute with turns
+    np.testing.assert_allclose(turned.depth, plain.depth, atol=1e-6)
+    window = whole.window(4, 5, 20, 9)
+    np.testing.assert_array_equal(window.depth, whole.depth[4:24, 5:14])  # type: ignore[index]
+    np.testing.assert_array_equal(window.boundary, whole.boundary[4:24, 5:14])  # type: ignore[index]
