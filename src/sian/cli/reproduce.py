@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.table4 import table4
 
 if TYPE_CHECKING:
     from sian.reproduce.bench import Bench
@@ -137,3 +138,4 @@ for _name, _title in {
     "table3": "Table 3, the components of SIAN",
 }.items():
     app.command(_name)(_table_command(_name, _title))
+app.command("table4")(table4)

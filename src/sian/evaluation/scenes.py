@@ -82,9 +82,10 @@ def open_scene(data: Dataset, split: str = "test", size: int = WINDOW, a_tile: i
     )
 
 
-def cut_windows(data: Dataset, size: int = WINDOW) -> list[Window]:
-    """The evaluation windows of every tile: 16 of 256 px from a tile of 1000 px."""
-    return [window for item in data for window in _cut(item.id, item.organ, data.image(item), data.mask(item), size)]
+def cut_windows(data: Dataset, size: int = WINDOW, a_tile: int | None = None) -> list[Window]:
+    """The evaluation windows of every tile: 16 of 256 px from a tile of 1000 px, or at most `a_tile`, evenly spread."""
+    windows = [window for item in data for window in _cut(item.id, item.organ, data.image(item), data.mask(item), size)]
+    return [windows[i] for i in _spread(windows, a_tile)]
 
 
 def window_collection(data: Dataset, size: int = WINDOW, *, dense: bool = False) -> Collection:

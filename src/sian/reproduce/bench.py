@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +15,7 @@ from sian.files.weights import find_weights
 from sian.reproduce.scales import Scale
 
 if TYPE_CHECKING:
-    from sian.data.dataset import Dataset
+    from sian.data.dataset import Dataset, Item
     from sian.data.sampling import Tile
     from sian.evaluation.evaluate import Tools
     from sian.evaluation.scenes import Scene
@@ -115,12 +115,12 @@ class Bench:
     @cached_property
     def test_sha256(self) -> str:
         """A hash of the test tiles' pixels and masks: recompressed without loss they are the same."""
-        return _pixels(self.test)
+        return pixels_sha256(self.test)
 
     @cached_property
     def train_sha256(self) -> str:
         """A hash of the training tiles' pixels and masks."""
-        return _pixels(self.train)
+        return pixels_sha256(self.train)
 
     def check_weights(self) -> None:
         """Refuse to begin without what training and measuring need.
@@ -136,6 +136,7 @@ def _report_name(stem: str, style: str) -> str:
     return f"{stem}.json" if style == "paired" else f"{stem}-{style}.json"
 
 
-def _pixels(data: Dataset) -> str:
-    lines = sorted(f"{item.id} {item.sha256_image} {item.sha256_mask}" for item in data)
+def pixels_sha256(items: Iterable[Item]) -> str:
+    """A hash of some items' pixels and masks, in any order."""
+    lines = sorted(f"{item.id} {item.sha256_image} {item.sha256_mask}" for item in items)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -25,14 +25,14 @@ class Column:
         title: for people.
         path: where it stands in a report.
         digits: after the point.
-        smaller_is_better: which way the arrow points.
+        smaller_is_better: which way the arrow points; None for no arrow.
     """
 
     key: str
     title: str
     path: tuple[str, ...]
     digits: int = 3
-    smaller_is_better: bool = False
+    smaller_is_better: bool | None = False
 
     def of(self, report: Mapping[str, Any]) -> float | None:
         """This number of a report; None where it was not measured."""

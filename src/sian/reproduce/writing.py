@@ -103,7 +103,8 @@ def html(sheet: Sheet) -> str:
 
 
 def _title(column: Column) -> str:
-    return f"{column.title} {'↓' if column.smaller_is_better else '↑'}"
+    arrow = {True: " ↓", False: " ↑", None: ""}[column.smaller_is_better]
+    return column.title + arrow
 
 
 def _markdown_row(cells: list[str]) -> str:

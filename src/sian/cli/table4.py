@@ -1,0 +1,83 @@
+"""``sian reproduce table4``: does training on synthetic images as well make a segmenter better?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sian.cli import console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sian.data import Dataset
+
+
+def table4(
+    data: Annotated[Path, typer.Option("--data", "-d", help="Real data set with the splits train and test.")],
+    runs: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RUNS", help="Folder of all runs: RUNS/SCALE/table4.")
+    ],
+    scale: Annotated[str, typer.Option("--scale", help="tiny (CPU), small (overnight on a GPU) or paper.")] = "tiny",
+    rows: Annotated[
+        str | None, typer.Option("--rows", help="Only these, e.g. real,synthetic; others are shown if they are done.")
+    ] = None,
+    synthetic: Annotated[
+        Path | None, typer.Option("--synthetic", metavar="DATASET", help="Yours, instead of one that is made.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="What paints the synthetic images.")] = "bundled",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time, and that paint.")] = 0,
+) -> None:
+    """Table 4, segmentation learned from real and synthetic images: train what is missing, then write the table."""
+    from sian.cli.reproduce import split_names
+    from sian.data import open_dataset
+    from sian.errors import BadInput
+    from sian.reproduce.table4.results import sheet
+    from sian.reproduce.table4.rows import ROWS, rows_named, scale_named
+    from sian.reproduce.table4.running import Bench4, run_rows
+    from sian.reproduce.writing import markdown, write_sheet
+
+    chosen = scale_named(scale)
+    wanted = rows_named(split_names(rows), chosen)
+    if runs.exists() and not runs.is_dir():
+        raise BadInput(f"{runs}: found a file, expected the name of a folder for the runs; choose another name")
+    real = open_dataset(data)
+    if real.info.synthetic:
+        raise BadInput(f"{data}: expected a real data set, found a synthetic one; name it with --synthetic instead")
+    opened = _synthetic(synthetic, runs / chosen.name / "table4-images", chosen.synthetic, model, workers)
+
+    import torch
+
+    from sian.training.device import Hardware
+
+    if threads:
+        torch.set_num_threads(threads)
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    hardware = Hardware(device, 1, None, workers)
+    bench = Bench4(real, opened, chosen, runs, hardware, "cuda" if cuda else "cpu", console.progress)
+    scores = run_rows(wanted, bench, ROWS.values())
+    made = sheet(bench, scores)
+    for path in write_sheet(made, runs / chosen.name):
+        console.say(f"wrote {path}")
+    console.out(markdown(made))
+    if (error := scores.error()) is not None:
+        raise error
+
+
+def _synthetic(given: Path | None, folder: Path, images: int, model: str, workers: int) -> Callable[[], Dataset]:
+    """What opens the synthetic data set: the given one, checked now, or one that is made when it is needed."""
+    from sian.reproduce.table4.synthetic import make_synthetic, open_synthetic
+
+    if given is not None:
+        data = open_synthetic(given)
+        return lambda: data
+
+    def make() -> Dataset:
+        with console.progress("synthetic images") as report:
+            return make_synthetic(folder, images, model, workers, report)
+
+    return make
