@@ -149,8 +149,14 @@ SCALES: dict[str, Scale4] = {
     "tiny": Scale4(
         "tiny",
         {"segnet": "segnet-small", "unet": "unet-small"},
-        {"data.size": "128", "data.batch": "4", "average": "{half_life: 100, ramp: 0.1}", "every": "{journal: 240}"},
-        images=480,
+        {
+            "network.width": "8",
+            "data.size": "96",
+            "data.batch": "4",
+            "average": "{half_life: 200, ramp: 0.1}",
+            "every": "{journal: 400}",
+        },
+        images=1600,
         seeds=2,
         synthetic=70,
         rows=tuple(name for name in ROWS if name not in _TINY_LEFT_OUT),
