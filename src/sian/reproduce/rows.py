@@ -42,7 +42,8 @@ class Row:
         from sian.training import Recipe
 
         name = {"name": f"{self.name}-{scale.name}", "seed": str(seed)}
-        return Recipe.load(self.recipe, {**scale.changes(self.network), **self.changes, **name})
+        recipe = Recipe.load(self.recipe, {**scale.changes(self.network), **self.changes, **name})
+        return recipe if scale.width is None else recipe.scaled(scale.width)
 
 
 _ALL = (

@@ -7,7 +7,7 @@ is. Numbers of different scales never share a table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sian.errors import BadInput, nearest
 
@@ -20,7 +20,7 @@ class Scale:
 
     Attributes:
         name: "tiny", "small" or "paper".
-        width: what it does to the networks, in words.
+        width: channels of the generators' widest resolution, as `Recipe.scaled` takes it; None for the published ones.
         length: what it does to training, in words.
         a_tile: windows of each tile that are measured; None for all 16.
         common: changes of every row.
@@ -29,66 +29,53 @@ class Scale:
     """
 
     name: str
-    width: str
+    width: int | None
     length: str
     a_tile: int | None
-    common: Changes
-    by_network: Mapping[str, Changes]
+    common: Changes = field(default_factory=dict)
+    by_network: Mapping[str, Changes] = field(default_factory=dict)
     warning: str = ""
 
     def changes(self, network: str) -> dict[str, str]:
         """All changes of a row with that network."""
         return {**self.common, **self.by_network.get(network, {})}
 
+    @property
+    def widths(self) -> str:
+        """Its widths in words."""
+        if self.width is None:
+            return "of the published widths"
+        return f"of width {self.width} where the published ones have {PUBLISHED_WIDTH}"
 
-_TINY_COMMON = {
-    "stages": "[{images: 320, size: 128, batch: 8}]",
-    "average": "{half_life: 100, ramp: 0.1}",
-    "every": "{journal: 80, samples: 320, checkpoint: 160, keep: 1}",
-    "discriminator.width": "16",
-}
-_SMALL_COMMON = {
-    "stages": "[{epochs: 20, size: 256, batch: 8}]",
-    "average": "{half_life: 3000}",
-    "discriminator.width": "32",
-}
+
+PUBLISHED_WIDTH = 64  # of all faithful recipes
 
 SCALES: dict[str, Scale] = {
     "tiny": Scale(
         "tiny",
-        "a sixteenth of the published widths or less",
-        "320 crops of 128 px",
+        8,
+        "on 160 crops of 128 px, or as many pixels",
         4,
-        _TINY_COMMON,
         {
-            "sian": {
-                "generator.channels": "[64, 64, 64, 64, 32, 16, 16]",
-                "generator.hidden": "[16, 16, 16, 16, 16, 16, 16]",
-                "generator.style_dim": "32",
-                "generator.padding": "reflect",
-                "encoder.width": "8",
-                "losses.perceptual_layers": "[relu1_1, relu2_1]",
-                "losses.perceptual_every": "2",
-            },
+            "stages": "[{images: 160, size: 128, batch: 8}]",
+            "average": "{half_life: 50, ramp: 0.1}",
+            "every": "{journal: 40, samples: 160, checkpoint: 80, keep: 1}",
+            "losses.perceptual_layers": "[relu1_1, relu2_1]",
+            "losses.perceptual_every": "2",
         },
+        {"sian": {"generator.padding": "reflect"}},
         "Tiny numbers show that every row runs from data to metrics; they say nothing about the methods.",
     ),
     "small": Scale(
         "small",
-        "half of the published widths",
-        "20 epochs of the published windows",
+        32,
+        "for 20 epochs of the published windows",
         None,
-        _SMALL_COMMON,
-        {
-            "sian": {
-                "generator.channels": "[512, 512, 512, 256, 128, 64, 32]",
-                "generator.hidden": "[64, 64, 64, 64, 64, 64, 64]",
-                "encoder.width": "32",
-            },
-        },
-        "Half-width networks and two fifths of the published epochs: compare rows with each other, not with the paper.",
+        {"stages": "[{epochs: 20, size: 256, batch: 8}]", "average": "{half_life: 3000}"},
+        warning="Half-width networks and two fifths of the published epochs: compare rows with each other, "
+        "not with the paper.",
     ),
-    "paper": Scale("paper", "as published", "as published", None, {}, {}),
+    "paper": Scale("paper", None, "as published", None),
 }
 
 

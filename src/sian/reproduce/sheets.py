@@ -148,7 +148,7 @@ def _notes(table: Table, scale: Scale, outcome: Outcome, style: str) -> list[str
     measured = next(iter(outcome.reports.values()), outcome.floors)
     windows = "all 16 windows" if scale.a_tile is None else f"{scale.a_tile} windows"
     notes = [
-        f"Scale {scale.name}: networks {scale.width}, training {scale.length}, {windows} of each test tile measured. "
+        f"Scale {scale.name}: networks {scale.widths}, trained {scale.length}; {windows} of each test tile measured. "
         "The paper's numbers are of 224 windows and of training as published.",
         f"Protocol: reconstruction, style {style}, no noise; EMA weights, exported in half precision.",
     ]
