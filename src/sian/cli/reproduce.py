@@ -139,3 +139,32 @@ for _name, _title in {
 }.items():
     app.command(_name)(_table_command(_name, _title))
 app.command("table4")(table4)
+
+
+@app.command("figures")
+def figures(
+    data: Data,
+    runs: Runs,
+    scale: ScaleName = "tiny",
+    rows: Rows = None,
+    seed: Seed = 0,
+    weights: Weights = None,
+    trust_weights: Trust = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    workers: Workers = 0,
+) -> None:
+    """The paper's Figures 1, 2, 5, 6 and 7 with the rows of Table 1; rows that are missing are trained."""
+    from sian.reproduce.figures import figures as draw
+    from sian.reproduce.rows import ROWS, rows_named
+    from sian.reproduce.running import train_row
+    from sian.reproduce.tables import table_named
+    from sian.synthesis import load
+
+    chosen = rows_named(split_names(rows) or table_named("table1").row_names, ROWS)
+    bench = open_bench(
+        data, scale, runs, "paired", seed, weights, trust_weights, "bundled", device, threads, workers, None
+    )
+    models = {row.name: (row, load(train_row(row, bench)).to(bench.device)) for row in chosen}
+    for path in draw(models, bench, bench.runs / bench.scale.name / "figures"):
+        console.out(str(path))

@@ -93,7 +93,7 @@ def measure_floors(bench: Bench) -> dict[str, Any]:
 def _compare(made: Reconstruction, bench: Bench, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """As `evaluate_reconstruction`, without the floors."""
     tools = bench.tools
-    total = 2 * len(made.fake)
+    total = 3 * len(made.fake)  # segmented, and Inception on both sides
     with bench.progress(f"{name}: measuring", "images") as report:
         seen = {}
         for number, window in enumerate(made.fake.names, 1):
@@ -116,7 +116,7 @@ def _compare(made: Reconstruction, bench: Bench, name: str, inputs: Mapping[str,
                     **inputs,
                 },
             },
-            report=lambda done, _: report(len(seen) + min(done, len(seen)), total),
+            report=lambda done, _: report(len(seen) + done, total),
         )
     return finished.result
 

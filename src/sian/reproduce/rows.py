@@ -23,7 +23,6 @@ class Row:
         recipe: the bundled recipe, at the published scale.
         network: which changes of a scale apply.
         changes: of the recipe, at every scale.
-        note: what a reader must know of it.
     """
 
     name: str
@@ -31,7 +30,6 @@ class Row:
     recipe: str
     network: str
     changes: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
 
     def load(self, scale: Scale, seed: int = 0) -> Recipe:
         """The row's recipe at a scale.
@@ -47,57 +45,20 @@ class Row:
 
 
 _ALL = (
-    Row(
-        "spade",
-        "SPADE",
-        "monuseg",
-        "sian",
-        {
-            "generator.direction": "false",
-            "generator.distance": "false",
-            "generator.style": "false",
-            "discriminator.condition": "semantic",
-            "losses.regularisation": "0",
-        },
-        "semantic mask alone, as the paper reports it",
-    ),
+    Row("pix2pix", "pix2pix", "pix2pix", "pix2pix"),
+    Row("sharpgan", "Sharp-GAN", "sharpgan", "sharpgan"),
+    Row("pix2pixhd", "pix2pixHD", "pix2pixhd", "pix2pixhd"),
+    Row("spade", "SPADE", "spade", "spade"),
+    Row("spade-boundary", "SPADE + boundary", "spade-boundary", "spade"),
+    Row("spade-layout", "SPADE + M, P, Q", "spade-layout", "spade"),
     Row("sian", "SIAN", "monuseg", "sian"),
-    Row(
-        "inst",
-        "INST",
-        "monuseg",
-        "sian",
-        {"generator.style": "false", "losses.regularisation": "0"},
-        "direction and distance in the blocks, style at the start only",
-    ),
-    Row(
-        "style",
-        "STYLE",
-        "monuseg",
-        "sian",
-        {
-            "generator.direction": "false",
-            "generator.distance": "false",
-            "discriminator.condition": "semantic",
-            "losses.regularisation": "0",
-        },
-        "style in the blocks, no instance layouts",
-    ),
-    Row(
-        "style-loss",
-        "Style Loss",
-        "monuseg",
-        "sian",
-        {
-            "generator.direction": "false",
-            "generator.distance": "false",
-            "generator.style": "false",
-            "discriminator.condition": "semantic",
-        },
-        "the baseline with L_reg",
-    ),
-    Row("direction", "direction alone", "monuseg", "sian", {"generator.distance": "false"}, "SIAN without Q"),
-    Row("distance", "distance alone", "monuseg", "sian", {"generator.direction": "false"}, "SIAN without P"),
+    Row("baseline", "Baseline", "ablation-baseline", "sian"),
+    Row("inst", "INST", "ablation-inst", "sian"),
+    Row("style", "STYLE", "ablation-style", "sian"),
+    Row("style-loss", "Style Loss", "ablation-styleloss", "sian"),
+    Row("inst-style", "INST + STYLE", "ablation-inst-style", "sian"),
+    Row("direction", "direction alone", "ablation-direction", "sian"),
+    Row("distance", "distance alone", "ablation-distance", "sian"),
 )
 
 ROWS: dict[str, Row] = {row.name: row for row in _ALL}

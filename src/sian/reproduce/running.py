@@ -7,7 +7,8 @@ A row that fails is set aside and the others go on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from sian.training.checks import MAY_CHANGE, check_run
 if TYPE_CHECKING:
     from sian.training import Recipe
 
-WRITTEN_ONLY = ("every",)  # of a recipe: how often something is written decides nothing
+UNDECIDING = ("every", "name", "description")  # keys of a recipe that change no weight
 
 
 @dataclass
@@ -41,6 +42,16 @@ class Outcome:
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
     floors: dict[str, Any] | None = None
+
+    @contextmanager
+    def failing(self, row: Row) -> Iterator[None]:
+        """What goes wrong inside is kept as the row's failure; an interruption goes on."""
+        try:
+            yield
+        except Interrupted:
+            raise
+        except (SianError, RuntimeError, MemoryError, OSError) as error:
+            self.failures[row.name] = error
 
     def error(self) -> SianError | None:
         """One sentence for all failures, of the kind of the first; None if there is none."""
@@ -66,21 +77,24 @@ def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> O
         MissingResource: something is to be done, and weights for it are not on this machine.
         Interrupted: the user stopped; rows that are done stay, the row in work goes on next time.
     """
-    rows = list(rows)
     outcome = Outcome(floors=_finished(bench.floors_path(), bench, None))
-    pending = [row for row in rows if _report_of(row, bench) is None]
+    pending = []
+    for row in rows:
+        with outcome.failing(row):
+            if (report := _report_of(row, bench)) is None:
+                pending.append(row)
+            else:
+                outcome.reports[row.name] = report
     if pending or outcome.floors is None:
         bench.check_weights()
-    for row in rows:
-        try:
+    for row in pending:
+        with outcome.failing(row):
             outcome.reports[row.name] = run_row(row, bench)
-        except Interrupted:
-            raise
-        except (SianError, RuntimeError, MemoryError, OSError) as error:
-            outcome.failures[row.name] = error
     for row in others:
-        if row.name not in {*outcome.reports, *outcome.failures} and (report := _report_of(row, bench)) is not None:
-            outcome.reports[row.name] = report
+        if row.name not in {*outcome.reports, *outcome.failures}:
+            with outcome.failing(row):
+                if (report := _report_of(row, bench)) is not None:
+                    outcome.reports[row.name] = report
     if outcome.floors is None:
         outcome.floors = measure_floors(bench)
     return outcome
@@ -183,14 +197,14 @@ def _is_trained(model: Path, recipe: Recipe) -> bool:
     """
     found = type(recipe).parse(read_info(model).recipe, str(model)).model_dump(mode="json")
     wanted = recipe.model_dump(mode="json")
-    fixed = [key for key in wanted if key not in MAY_CHANGE]
+    fixed = [key for key in wanted if key not in (*MAY_CHANGE, *UNDECIDING)]
     if differs := _first_difference(found, wanted, fixed):
         raise BadInput(
             f"{model}: was trained by another recipe ({differs!r} differs); name another output folder, "
             "or remove this row"
         )
     planned = "minutes" in read_job(model.parent)  # its length was chosen on the way
-    return planned or _first_difference(found, wanted, [k for k in wanted if k not in WRITTEN_ONLY]) is None
+    return planned or _first_difference(found, wanted, [k for k in wanted if k not in UNDECIDING]) is None
 
 
 def _first_difference(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> str | None:

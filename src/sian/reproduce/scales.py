@@ -49,11 +49,12 @@ class Scale:
 
 
 PUBLISHED_WIDTH = 64  # of all faithful recipes
+_UNET_TINY = "[{images: 40, size: 256, batch: 2}]"  # as many pixels and steps; eight halvings need 256 px
 
 SCALES: dict[str, Scale] = {
     "tiny": Scale(
         "tiny",
-        8,
+        4,
         "on 160 crops of 128 px, or as many pixels",
         4,
         {
@@ -63,7 +64,12 @@ SCALES: dict[str, Scale] = {
             "losses.perceptual_layers": "[relu1_1, relu2_1]",
             "losses.perceptual_every": "2",
         },
-        {"sian": {"generator.padding": "reflect"}},
+        {
+            "sian": {"generator.padding": "reflect"},
+            "spade": {"generator.padding": "reflect"},
+            "pix2pix": {"stages": _UNET_TINY},
+            "sharpgan": {"stages": _UNET_TINY},
+        },
         "Tiny numbers show that every row runs from data to metrics; they say nothing about the methods.",
     ),
     "small": Scale(
@@ -72,8 +78,9 @@ SCALES: dict[str, Scale] = {
         "for 20 epochs of the published windows",
         None,
         {"stages": "[{epochs: 20, size: 256, batch: 8}]", "average": "{half_life: 3000}"},
-        warning="Half-width networks and two fifths of the published epochs: compare rows with each other, "
-        "not with the paper.",
+        {name: {"stages": "[{epochs: 20, size: 256, batch: 1}]"} for name in ("pix2pix", "sharpgan", "pix2pixhd")},
+        "Half-width networks; every row sees the same images, two fifths of the published epochs of SIAN and a tenth "
+        "of those of pix2pix and pix2pixHD: compare rows with each other, not with the paper.",
     ),
     "paper": Scale("paper", None, "as published", None),
 }
