@@ -252,3 +252,15 @@ def test_a_scaled_recipe_is_a_quarter_as_wide(name):
     assert quarter.discriminator.width * 4 == whole.discriminator.width
     assert quarter.losses == whole.losses
     assert quarter.scaled(64) == whole
+
+
+@pytest.mark.parametrize("setting", ["paired", "prior"])
+@pytest.mark.filterwarnings("ignore:.*this model has no style")
+def test_the_protocol_paints_with_a_model_without_styles(sharp, folder, setting):
+    from sian.evaluation.reconstruction import model_painter, reconstruct
+
+    data = sian.open_dataset(folder)
+    made = reconstruct(model_painter(sharp), data, split=data.splits[0], style=setting, bank=sharp.styles)
+    painted = [made.fake.read(name) for name in made.fake.names]
+    assert len(painted) == 8  # two tiles of 272 px, four windows each
+    assert {image.shape for image in painted} == {(256, 256, 3)}
