@@ -101,7 +101,7 @@ def colour(real: Tensor, fake: Tensor) -> Tensor:
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B (ITU-R BT.601)
 CONTOUR_REACH = 7  # px; side of the square that a contour pixel is compared with
-FULL_CONTRAST = 0.5  # of the range [-1, 1]'s half; a contour that stands out by more costs nothing
+FULL_CONTRAST = 0.5  # of luminance in [-1, 1]; a contour that stands out by more costs nothing
 
 
 def sharpness(fake: Tensor, layout: Tensor) -> Tensor:
