@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sian.files import read_image
     from sian.layout import Layout, describe
     from sian.masks import read_mask, write_mask
+    from sian.production.restyle import restyle
     from sian.synthesis import Model, load
     from sian.synthesis.export import train
     from sian.torchdata import torch_dataset
@@ -38,6 +39,7 @@ _DOORS: dict[str, str] = {
     "open_dataset": "sian.data",
     "read_image": "sian.files",
     "read_mask": "sian.masks",
+    "restyle": "sian.production.restyle",
     "torch_dataset": "sian.torchdata",
     "train": "sian.synthesis.export",
     "write_mask": "sian.masks",
@@ -63,6 +65,7 @@ __all__ = [
     "production",
     "read_image",
     "read_mask",
+    "restyle",
     "segmentation",
     "torch_dataset",
     "train",

@@ -197,7 +197,7 @@ def test_the_warning_of_another_magnification_is_a_line(synthesize, tmp_path: Pa
     assert len(names) == 3
     assert [line for line in err.splitlines() if line.startswith("sian: warning: ")] == [
         "sian: warning: the masks' nuclei are 3.0 times larger in area (median 900 px) than those the model saw "
-        "(300 px); if the magnification differs, scale the mask by 0.58 with nearest neighbour"
+        "(300 px); if the magnification differs, say so (--mpp, mpp=); 0.14 would fit"
     ]
 
 

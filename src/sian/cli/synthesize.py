@@ -29,6 +29,10 @@ def synthesize(
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="Micrometres a pixel of the masks: rescaled to the model's, and the painting back."),
+    ] = None,
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
     sheet_pixels: Annotated[
         int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
@@ -45,6 +49,7 @@ def synthesize(
     from sian.masks.files import MASK_SUFFIXES
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
+    from sian.synthesis.magnification import scaling
     from sian.synthesis.sheet import Picture, contact_sheet, mask_picture, reduced
 
     if threads:
@@ -60,6 +65,7 @@ def synthesize(
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
         read_mask(path)
+    rescaled = {"Rescaled": str(scaling(mpp, painter.info.mpp))} if mpp is not None else {}
     written: list[dict[str, object]] = []
     rows: list[list[Picture]] = []
     with console.progress("painting") as report:
@@ -67,9 +73,9 @@ def synthesize(
             mask = read_mask(path)
             row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
-                image = painter.synthesize(mask, vector, seed=seed + number, noise=noise)
+                image = painter.synthesize(mask, vector, seed=seed + number, noise=noise, mpp=mpp)
                 target = _target(output, path, vector)
-                write_png(target, image, png_text(painter, vector, seed + number, path.name))
+                write_png(target, image, {**png_text(painter, vector, seed + number, path.name), **rescaled})
                 written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
                 row.append(reduced(image, sheet_pixels))
                 report(number * len(styles) + place + 1, len(paths) * len(styles))
@@ -80,8 +86,10 @@ def synthesize(
         columns = ["mask", *(vector.name for vector in styles)]
         write_png(target, contact_sheet(rows, columns), png_text(painter, None, seed))
         written.append({"image": target, "mask": None, "style": None, "seed": seed})
+    if rescaled:
+        console.say(rescaled["Rescaled"])
     if as_json:
-        console.print_json({"model": painter.sha256, "written": written})
+        console.print_json({"model": painter.sha256, "written": written, **rescaled})
     else:
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
@@ -90,15 +98,16 @@ def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) 
     """Refuse to write one picture over another, or over what was given."""
     from sian.errors import BadInput
 
-    names = [_file_name(style.name) for style in styles]
+    names = [file_name(style.name) for style in styles]
     if double := next((style.name for style, name in zip(styles, names, strict=True) if names.count(name) > 1), None):
         raise BadInput(f"two styles are called {double!r}, their pictures would overwrite one another; leave one out")
     check_outputs(targets, given)
 
 
 def _target(output: Path, mask: Path, style: Style) -> Path:
-    return output / f"{mask.stem}_{_file_name(style.name)}.png"
+    return output / f"{mask.stem}_{file_name(style.name)}.png"
 
 
-def _file_name(style: str) -> str:
+def file_name(style: str) -> str:
+    """A style's name as part of a file's."""
     return "".join(letter if letter.isalnum() or letter in "=+-." else "-" for letter in style)

@@ -19,6 +19,7 @@ from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
+from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
@@ -74,6 +75,7 @@ class Model:
         seed: int = 0,
         noise: float = 1.0,
         origin: tuple[int, int] = (0, 0),
+        mpp: float | None = None,
     ) -> Image: ...
 
     @overload
@@ -85,6 +87,7 @@ class Model:
         seed: int = 0,
         noise: float = 1.0,
         origin: tuple[int, int] = (0, 0),
+        mpp: float | None = None,
     ) -> list[Image]: ...
 
     def synthesize(
@@ -95,6 +98,7 @@ class Model:
         seed: int = 0,
         noise: float = 1.0,
         origin: tuple[int, int] = (0, 0),
+        mpp: float | None = None,
     ) -> Image | list[Image]:
         """Paint instance masks.
 
@@ -107,6 +111,8 @@ class Model:
             seed: of the per-pixel noise, at least 0.
             noise: its strength, at least 0; 0 paints the same texture everywhere it is not told otherwise.
             origin: absolute (y, x) of the first pixel, multiples of 32: windows of one image get the same noise.
+            mpp: micrometres a pixel of the masks, 0.02 to 10: they are rescaled to the model's by nearest neighbour,
+                and the painting back to their size. Without it nothing is rescaled.
 
         Returns:
             (H, W, 3) uint8, or a list of these.
@@ -125,12 +131,16 @@ class Model:
                 f"found {seed}, {noise} and {origin}"
             )
         several = _checked_masks(masks)
+        shapes = [mask.shape for mask in several]
+        if mpp is not None:
+            several = _rescaled(several, scaling(mpp, self.info.mpp))
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)])
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         images = [
             paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin))
             for number, layout in enumerate(_layouts(several))
         ]
+        images = [rescale_image(image, (shape[0], shape[1])) for image, shape in zip(images, shapes, strict=True)]
         return images if isinstance(masks, Sequence) else images[0]
 
     def style(self, wanted: StyleLike) -> Style:
@@ -217,6 +227,12 @@ class Model:
             )
         return style
 
+    def _advice(self, ratio: float) -> str:
+        """What to try when the nuclei are `ratio` times as large as they should be."""
+        if self.info.mpp is None:
+            return f"if the magnification differs, scale the mask by {ratio**-0.5:.2f} with nearest neighbour"
+        return f"if the magnification differs, say so (--mpp, mpp=); {self.info.mpp * ratio**-0.5:.2g} would fit"
+
     def _check_magnification(self, masks: Iterable[NDArray[np.int32]]) -> None:
         area, expected = median_area(masks), self.info.median_nucleus_area
         if np.isfinite(area) and not 1 / AREA_RATIO <= area / expected <= AREA_RATIO:
@@ -225,8 +241,17 @@ class Model:
             warn(
                 f"the masks' nuclei are {size} in area (median {area:.0f} px) than those the model saw "
                 f"({expected:.0f} px); "
-                f"if the magnification differs, scale the mask by {ratio**-0.5:.2f} with nearest neighbour"
+                f"{self._advice(ratio)}"
             )
+
+
+def _rescaled(masks: Sequence[NDArray[np.int32] | Layout], way: Scaling) -> list[NDArray[np.int32] | Layout]:
+    found: list[NDArray[np.int32] | Layout] = []
+    for mask in masks:
+        if isinstance(mask, Layout):
+            raise BadInput("mpp: a layout cannot be rescaled, expected instance masks; give the masks themselves")
+        found.append(rescale_mask(mask, way.shape(mask.shape)))
+    return found
 
 
 def load(path: str | Path | None = None, device: str = "cpu") -> Model:

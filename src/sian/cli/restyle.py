@@ -1,0 +1,120 @@
+"""`sian restyle`: an image or a data set painted again in another style, its nuclei where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sian.cli import console
+from sian.cli.arguments import check_outputs
+
+if TYPE_CHECKING:
+    from sian.synthesis import Model
+
+SHEET_PIXELS = 640  # longest side of a picture on the side-by-side sheet
+
+
+def restyle(
+    source: Annotated[Path, typer.Argument(help="An image, or a data set on disk.")],
+    style: Annotated[
+        str, typer.Option(help="As of `sian synthesize`: kidney, colon/frozen, image.png, ...; 'own': the image's own.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the pictures; of a data set, the data set to make.")
+    ] = Path("restyled"),
+    mask: Annotated[Path | None, typer.Option(help="The image's instance mask; else its nuclei are segmented.")] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="What segments the image; the bundled SegNet if not given.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="Micrometres a pixel of what is given: rescaled to the model's, and the painting back."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Of a data set: this split only.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the texture; item i of a data set gets seed + i.")] = 0,
+    noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+) -> None:
+    """Repaint an image in another style: same nuclei, size and magnification; or a whole data set.
+
+    Of an image: NAME_STYLE.png, the mask that was painted, and a sheet with source, mask and result side by side. Of a
+    data set: a data set with the same ids, masks and classes. What the mask does not name is not kept.
+    """
+    import torch
+
+    from sian.errors import BadInput
+    from sian.synthesis import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    painter = load(model, device)
+    if source.is_dir():
+        if mask is not None or segmenter is not None:
+            raise BadInput(f"{source}: is a data set, which has masks of its own; leave --mask and --segmenter out")
+        _dataset(source, style, output, painter, mpp, split, seed, noise)
+        return
+    if split is not None:
+        raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
+    _image(source, style, output, painter, mask, segmenter, mpp, seed, noise)
+
+
+def _dataset(
+    source: Path, style: str, output: Path, model: Model, mpp: float | None, split: str | None, seed: int, noise: float
+) -> None:
+    from sian.data import open_dataset
+    from sian.production.restyle import restyle_dataset
+
+    data = open_dataset(source)
+    data = data.split(split) if split else data
+    with console.progress("repainting") as report:
+        painted = restyle_dataset(data, style, output, model=model, mpp=mpp, seed=seed, noise=noise, report=report)
+    if mpp is not None:
+        from sian.synthesis.magnification import scaling
+
+        console.say(str(scaling(mpp, model.info.mpp)))
+    console.out(
+        f"{output}: {len(data)} items in the style {style}, {painted} painted now (synthetic; not for diagnosis)"
+    )
+
+
+def _image(
+    source: Path,
+    style: str,
+    output: Path,
+    model: Model,
+    mask: Path | None,
+    segmenter: Path | None,
+    mpp: float | None,
+    seed: int,
+    noise: float,
+) -> None:
+    from sian.cli.synthesize import file_name
+    from sian.files import read_image, write_png
+    from sian.masks import read_mask, write_mask
+    from sian.production.restyle import restyle as repaint
+    from sian.production.restyle import restyled_text
+    from sian.segmentation import load as load_segmenter
+    from sian.synthesis.sheet import contact_sheet, mask_picture, reduced
+
+    image = read_image(source)
+    given = read_mask(mask) if mask is not None else None
+    name = Path(style).stem if Path(style).is_file() else style
+    target = output / f"{source.stem}_{file_name(name)}.png"
+    targets = [target, target.with_name(f"{target.stem}_mask.png"), target.with_name(f"{target.stem}_sheet.png")]
+    check_outputs(targets, [source, *([mask] if mask else []), Path(style)])
+    segment = load_segmenter(segmenter).to(str(model.device)).predict if given is None else None
+    made = repaint(image, style, model=model, mask=given, segment=segment, mpp=mpp, seed=seed, noise=noise)
+    text = restyled_text(model, made, seed, source.name)
+    row = [reduced(picture, SHEET_PIXELS) for picture in (image, mask_picture(made.mask), made.image)]
+    write_png(target, made.image, text)
+    write_mask(targets[1], made.mask)
+    write_png(targets[2], contact_sheet([row], ["source", "mask", made.style.name]), text)
+    nuclei = len(set(made.mask.ravel().tolist()) - {0})
+    console.say(f"{nuclei} nuclei {'of the mask' if mask else 'found by the segmenter'}")
+    if made.scaling:
+        console.say(made.scaling)
+    console.out(f"{target} (synthetic; not for diagnosis), beside it its mask and a sheet")

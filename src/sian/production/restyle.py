@@ -1,0 +1,209 @@
+"""Repaint an image, or a data set, in another style while the nuclei stay where they are (DESIGN section 17).
+
+The image's nuclei come from a mask that is given or from a segmenter; everything else is painted anew: what the mask
+does not name (glands, vessels, fibres) is not kept. Size and micrometres a pixel are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sian.data.dataset import DatasetInfo
+from sian.data.writing import DatasetWriter
+from sian.errors import BadInput
+from sian.masks import check_mask
+from sian.synthesis import Style
+from sian.synthesis.labels import png_text
+from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
+
+if TYPE_CHECKING:
+    from sian.data import Dataset
+    from sian.synthesis import Model
+    from sian.synthesis.model import StyleLike
+
+OWN = "own"  # the style of the image itself
+Segment = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Restyled:
+    """A repainted image.
+
+    Attributes:
+        image: (H, W, 3) uint8, of the source's size.
+        mask: (H, W) int32, what was painted.
+        style: in which.
+        scaling: what was rescaled, in words; "" if nothing was asked for.
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.int32]
+    style: Style
+    scaling: str
+
+
+def restyle(
+    image: NDArray[np.uint8],
+    style: StyleLike,
+    *,
+    model: Model,
+    mask: NDArray[Any] | None = None,
+    segment: Segment | None = None,
+    mpp: float | None = None,
+    seed: int = 0,
+    noise: float = 1.0,
+) -> Restyled:
+    """Paint an image's nuclei in another style.
+
+    Args:
+        image: (H, W, 3) uint8.
+        style: see `Model.style`; "own" is the image's own.
+        model: what paints.
+        mask: (H, W) instance mask of the image.
+        segment: makes one when none is given, e.g. ``sian.segmentation.load().predict``; None is the bundled SegNet.
+        mpp: of image and mask; they are rescaled to the model's and the painting back. Without it nothing is rescaled.
+        seed: of the noise.
+        noise: its strength.
+
+    Raises:
+        BadInput: no image, a mask of another size, an unknown style, an absurd mpp, or no nucleus was found.
+    """
+    if mask is not None and check_mask(mask).shape != image.shape[:2]:
+        raise BadInput(
+            f"found a mask of {mask.shape[1]} x {mask.shape[0]} and an image of {image.shape[1]} x {image.shape[0]}; "
+            "expected equal sizes; give the mask that was drawn on the image"
+        )
+    way = scaling(mpp, model.info.mpp) if mpp is not None else None
+    size = image.shape[0], image.shape[1]
+    shape = way.shape(size) if way else size
+    seen = rescale_image(image, shape)
+    own = isinstance(style, str) and style == OWN
+    vector = Style(model.encode(seen).vector, OWN) if own else model.style(style)
+    found = (segment or _bundled())(seen) if mask is None else rescale_mask(check_mask(mask), shape)
+    if not found.any():
+        raise BadInput(
+            "found no nucleus in the image, expected some to paint; give its mask with --mask, or its --mpp if it is "
+            "of another magnification than the model's"
+        )
+    painted = model.synthesize(found, vector, seed=seed, noise=noise)
+    kept = rescale_mask(found, size) if mask is None else check_mask(mask)
+    return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")
+
+
+def restyle_dataset(
+    data: Dataset,
+    style: StyleLike,
+    folder: str | Path,
+    *,
+    model: Model,
+    mpp: float | None = None,
+    seed: int = 0,
+    noise: float = 1.0,
+    report: Report | None = None,
+) -> int:
+    """Paint every item of a data set in another style into a new data set; safe to run again.
+
+    Ids, masks, classes, organs, splits and patients are those of the source; each item says which model, style and
+    seed painted it. Item i gets the noise of seed + i.
+
+    Args:
+        data: with its masks.
+        style: see `restyle`.
+        folder: the data set to make; items that it holds already, of the same model, style and seed, are kept.
+        model: what paints.
+        mpp: of all items, to be rescaled; None rescales nothing.
+        seed: of the first item's noise.
+        noise: its strength.
+        report: called with (items done, items in all).
+
+    Returns:
+        How many items were painted now.
+
+    Raises:
+        BadInput: an item cannot be painted, or the folder holds something else.
+    """
+    if Path(folder).resolve() == data.folder.resolve():
+        raise BadInput(f"{folder}: is the data set that is repainted, expected another folder; choose another --output")
+    own = isinstance(style, str) and style == OWN
+    fixed: StyleLike = OWN if own else model.style(style)
+    name = OWN if own else str(getattr(fixed, "name", style))
+    writer = DatasetWriter(folder, _info(data, model))
+    painted = 0
+    for number, item in enumerate(data):
+        known = writer.items.get(item.id)
+        done = known and (known.model, known.style, known.seed) == (model.sha256, name, seed + number)
+        if not (done and known and known.sha256_mask == item.sha256_mask):
+            mask = data.mask(item)
+            made = _paint(data.image(item), mask, fixed, model, mpp, seed + number, noise)
+            writer.add(
+                item.id,
+                made.image,
+                mask,
+                text=restyled_text(model, made, seed + number, item.id),
+                organ=item.organ,
+                split=item.split,
+                preparation=item.preparation,
+                patient=item.patient,
+                mpp=item.mpp if mpp is None else mpp,
+                source=f"{data.info.name}: {item.source}" if item.source else data.info.name,
+                classes=item.classes,
+                model=model.sha256,
+                style=name,
+                seed=seed + number,
+            )
+            painted += 1
+        if report:
+            report(number + 1, len(data))
+    return painted
+
+
+def restyled_text(model: Model, made: Restyled, seed: int, source: str) -> dict[str, str]:
+    """PNG text of a repainted image: that it is synthetic, of what, and what was rescaled."""
+    text = {**png_text(model, made.style, seed), "Repainted from": source}
+    return {**text, "Rescaled": made.scaling} if made.scaling else text
+
+
+def _paint(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.int32],
+    style: StyleLike,
+    model: Model,
+    mpp: float | None,
+    seed: int,
+    noise: float,
+) -> Restyled:
+    """One item; a mask without nuclei is as good as any other here: its background is painted."""
+    if mask.any():
+        return restyle(image, style, model=model, mask=mask, mpp=mpp, seed=seed, noise=noise)
+    vector = model.encode(image) if isinstance(style, str) else model.style(style)
+    name = OWN if isinstance(style, str) else vector.name
+    painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp)
+    way = scaling(mpp, model.info.mpp) if mpp is not None else None
+    return Restyled(painted, mask, Style(vector.vector, name), str(way) if way else "")
+
+
+def _info(data: Dataset, model: Model) -> DatasetInfo:
+    licence = data.info.licence
+    if licence != model.info.licence:
+        licence = f"{model.info.licence} (paintings) and {licence} (masks)"
+    return DatasetInfo(
+        name=f"{data.info.name} restyled",
+        mpp=data.info.mpp,
+        licence=licence,
+        source=f"repainted from {data.info.name} ({data.info.source or data.folder.name}) by SIAN",
+        synthetic=True,
+        classes=list(data.info.classes),
+    )
+
+
+def _bundled() -> Segment:
+    from sian.segmentation import load
+
+    return load().predict
