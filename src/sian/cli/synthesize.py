@@ -11,7 +11,11 @@ from sian.cli import console
 from sian.cli.arguments import check_outputs, named_files
 
 if TYPE_CHECKING:
-    from sian.synthesis import Style
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sian.layout import Layout
+    from sian.synthesis import Model, Style
 
 SHEET_ROWS = 8
 
@@ -64,16 +68,16 @@ def synthesize(
     targets = [_target(output, path, vector) for path in paths for vector in styles]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
-        read_mask(path)
+        described(path, painter)
     rescaled = {"Rescaled": str(scaling(mpp, painter.info.mpp))} if mpp is not None else {}
     written: list[dict[str, object]] = []
     rows: list[list[Picture]] = []
     with console.progress("painting") as report:
         for number, path in enumerate(paths):
-            mask = read_mask(path)
+            mask, to_paint = read_mask(path), described(path, painter)
             row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
-                image = painter.synthesize(mask, vector, seed=seed + number, noise=noise, mpp=mpp)
+                image = painter.synthesize(to_paint, vector, seed=seed + number, noise=noise, mpp=mpp)
                 target = _target(output, path, vector)
                 write_png(target, image, {**png_text(painter, vector, seed + number, path.name), **rescaled})
                 written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
@@ -92,6 +96,24 @@ def synthesize(
         console.print_json({"model": painter.sha256, "written": written, **rescaled})
     else:
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
+
+
+def described(path: Path, model: Model) -> NDArray[np.int32] | Layout:
+    """A mask, with the classes of its nuclei if the model knows some: NAME.classes.json beside it, or its item's."""
+    from sian.data.classes import classes_of
+    from sian.errors import BadInput
+    from sian.layout import describe
+    from sian.masks import read_mask
+    from sian.synthesis.classes import with_classes
+
+    mask = read_mask(path)
+    if not model.info.classes:
+        return mask
+    classes = classes_of(path)
+    try:
+        return with_classes(mask if classes is None else describe(mask, classes), model.info.classes)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
 def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) -> None:

@@ -60,6 +60,7 @@ def train(
     from sian.training import train as run_training
     from sian.training.checkpoint import found
     from sian.training.checks import check_run
+    from sian.training.classes import resolve
     from sian.training.device import is_main_process
     from sian.training.start import check_start
     from sian.training.stopping import read_looks
@@ -73,6 +74,7 @@ def train(
     chosen, start = start_from(chosen, init) if init else (chosen, None)
     aliases = parse_aliases(alias)
     source = open_dataset(data).split(split)
+    chosen = resolve(chosen, source)
     check_run(run, chosen, resume)  # before the seconds of reading tiles
     check_start(run, chosen, start, bool(found(run / "checkpoints")))
     if own and chosen.stages != (before := Recipe.load(own).stages):
@@ -83,7 +85,7 @@ def train(
     if chosen.losses.perceptual:
         find_weights("vgg19", weights, trust_weights)
     with console.progress("describing tiles", "tiles") as report:
-        tiles = read_tiles(source, chosen.data.organ_aliases, report)
+        tiles = read_tiles(source, chosen.data.organ_aliases, report, chosen.data.class_names)
     check_tiles(source, start)
     _say_held_out(tiles, chosen)
     hardware = Hardware(device, devices, None, workers)

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def batches(
-    sampler: WindowSampler, batch_size: int, start_batch: int = 0, workers: int = 0, *, extras: bool = False
+    sampler: WindowSampler,
+    batch_size: int,
+    start_batch: int = 0,
+    workers: int = 0,
+    *,
+    extras: bool = False,
+    classes: bool = False,
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Endless batches; batch k holds the samples k * batch_size up to (k + 1) * batch_size - 1.
 
@@ -33,16 +39,17 @@ def batches(
         workers: processes that cut windows ahead of time; 0 cuts them in this one. Where processes are
             spawned (Windows, macOS) a script guards its main part with ``if __name__ == "__main__"``.
         extras: whether what only baselines are given is there as well.
+        classes: whether the nuclei's classes are there as well.
 
     Returns:
         An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
         "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0. With
-        `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w).
+        `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w), with `classes` "classes" uint8 (n, h, w).
 
     Raises:
-        BadInput: extras are asked for, and a tile's layout has none.
+        BadInput: extras or classes are asked for, and a tile's layout has none.
     """
-    return load(_Windows(sampler, extras), batch_size, start_batch, workers)
+    return load(_Windows(sampler, extras, classes), batch_size, start_batch, workers)
 
 
 def load(
@@ -97,8 +104,8 @@ def _bare(error: SianError) -> SianError:
 class _Windows(Dataset[dict[str, torch.Tensor]]):
     """The samples by number."""
 
-    def __init__(self, sampler: WindowSampler, extras: bool) -> None:
-        self.sampler, self.extras = sampler, extras
+    def __init__(self, sampler: WindowSampler, extras: bool, classes: bool) -> None:
+        self.sampler, self.extras, self.classes = sampler, extras, classes
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         sample = self.sampler.sample(index)
@@ -107,6 +114,7 @@ class _Windows(Dataset[dict[str, torch.Tensor]]):
             "direction": torch.from_numpy(sample.layout.direction),
             "distance": torch.from_numpy(sample.layout.distance),
             **_extras(sample.layout, self.sampler.tiles[sample.tile].id, self.extras),
+            **_classes(sample.layout, self.sampler.tiles[sample.tile].id, self.classes),
             "reference": _channels_first(sample.reference),
             "tile": torch.tensor(sample.tile),
         }
@@ -130,6 +138,14 @@ def _extras(layout: Layout, tile: str, wanted: bool) -> dict[str, torch.Tensor]:
             f"{tile}: expected a layout with boundary and depth, found one without; make it with sian.describe"
         )
     return {"boundary": torch.from_numpy(layout.boundary), "depth": torch.from_numpy(layout.depth)}
+
+
+def _classes(layout: Layout, tile: str, wanted: bool) -> dict[str, torch.Tensor]:
+    if not wanted:
+        return {}
+    if layout.classes is None:
+        raise BadInput(f"{tile}: expected classes of its nuclei, found none; leave it out, or train without classes")
+    return {"classes": torch.from_numpy(layout.classes)}
 
 
 def _channels_first(image: NDArray[np.uint8]) -> torch.Tensor:

@@ -114,7 +114,7 @@ def _windows_and_layouts(data: Dataset, size: int) -> tuple[list[Window], list[L
     windows, layouts = [], []
     for item in data:
         mask = data.mask(item)
-        whole = describe(mask)
+        whole = describe(mask, item.class_by_id or None)
         windows += _cut(item.id, item.organ, data.image(item), mask, size)
         layouts += [whole.window(y, x, size, size) for y, x in _places(mask.shape, size)]
     return windows, layouts

@@ -56,6 +56,7 @@ def build_painter(
     network: str = "sian",
     seed: int = 0,
     spectral: bool = True,
+    classes: int = 0,
 ) -> Painter:
     """A painter with seeded weights.
 
@@ -66,24 +67,32 @@ def build_painter(
         network: a key of `NETWORKS`.
         seed: of the initial weights; torch's global state is left as it was.
         spectral: on for training, off for weights that have sigma folded in.
+        classes: nuclear classes that the layouts come with; SIAN's alone takes any.
     """
     parts = _network(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(seed, "painter weights"))
         folding: dict[str, Any] = {"spectral": spectral} if parts.has_spectral else {}
-        painted = parts.generator(**generator, **folding)
+        painted = parts.generator(**generator, **folding, **_classes(classes))
         reader: nn.Module = NoEncoder()
         if painted.style_dim:
             reader = StyleEncoder(**encoder, style_dim=painted.style_dim, spectral=spectral)
         return Painter(painted, reader)
 
 
-def build_discriminator(arguments: Mapping[str, Any], *, network: str = "sian", seed: int = 0) -> Discriminator:
+def build_discriminator(
+    arguments: Mapping[str, Any], *, network: str = "sian", seed: int = 0, classes: int = 0
+) -> Discriminator:
     """A network's discriminator with seeded weights; `condition` is a key of `sian.networks.layouts.CONDITIONS`."""
     parts = _network(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(seed, "discriminator weights"))
-        return parts.discriminator(**arguments)
+        return parts.discriminator(**arguments, **_classes(classes))
+
+
+def _classes(count: int) -> dict[str, int]:
+    """The argument `classes`, for networks that are to have some."""
+    return {"classes": count} if count else {}
 
 
 def _network(name: str) -> Network:

@@ -66,6 +66,7 @@ class Discriminator(nn.Module):
         scales: how many sizes look at the image.
         layers: convolutions before the scores.
         condition: what it sees of the layout beside the image: M, P and Q, or less (ablation).
+        classes: nuclear classes that it sees beside that.
         segmenting: width of a `SegmentingDiscriminator` beside the patches; 0 for none.
     """
 
@@ -76,11 +77,13 @@ class Discriminator(nn.Module):
         layers: int = 4,
         condition: Condition = "layout",
         segmenting: int = 0,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.condition: Condition = condition
+        self.classes = classes
         self.segmenting = SegmentingDiscriminator(segmenting) if segmenting else None
-        inputs = 3 + len(CONDITIONS[condition])
+        inputs = 3 + len(CONDITIONS[condition]) + classes
         self.scales = nn.ModuleList(self.patch(inputs, width, layers) for _ in range(scales))
 
     def patch(self, inputs: int, width: int, layers: int) -> nn.Module:
@@ -91,7 +94,8 @@ class Discriminator(nn.Module):
         """For each scale the features of its layers and, last, its scores.
 
         Args:
-            pair: (n, 3 + c, h, w): image in [-1, 1], then what `condition` names of the layout.
+            pair: (n, 3 + c, h, w): image in [-1, 1], then what `condition` names of the layout, and
+                classes.
 
         Returns:
             One list a scale; with a segmenting part one list more, which holds its logits (n, 4, h, w).

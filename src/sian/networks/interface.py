@@ -16,19 +16,21 @@ class GeneratorInterface(nn.Module):
     Attributes:
         style_dim: length D of the style vector; 0 is a network without styles.
         condition: which channels of the layout it is given.
+        classes: nuclear classes that it is given beside them.
         stride: px; sides of what it paints are multiples of it.
         smallest: px; the shortest side that it paints.
     """
 
     style_dim: int = 0
     condition: Condition
+    classes: int = 0
     stride: int
     smallest: int
 
     @property
     def layout_channels(self) -> int:
-        """Channels of the layout that it is called with: 19, or 21 if it is given boundary or depth."""
-        return channels_of([self.condition])
+        """Channels of the layout that it is called with: 19, or 21 with boundary or depth, and its classes."""
+        return channels_of([self.condition]) + self.classes
 
     def draw_noise(self, n: int, height: int, width: int, random: torch.Generator) -> list[Tensor | None]:
         """Fresh noise for a batch; an entry for each place that can take noise."""

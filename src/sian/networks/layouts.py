@@ -39,40 +39,59 @@ def channels_of(conditions: Iterable[Condition]) -> int:
     return LAYOUT_CHANNELS if needed < LAYOUT_CHANNELS else ALL_CHANNELS
 
 
-def select(layout: Tensor, condition: Condition) -> Tensor:
-    """The channels that a condition names.
+def select(layout: Tensor, condition: Condition, classes: int = 0) -> Tensor:
+    """The channels that a condition names, and behind them those of nuclear classes.
 
     Args:
-        layout: (n, 19 or 21, h, w), see `stack`.
+        layout: (n, c, h, w), see `stack`.
         condition: a key of `CONDITIONS`.
+        classes: how many classes there are; theirs are the layout's last channels.
 
     Returns:
         (n, c, h, w); a view where the channels lie side by side.
     """
+    if classes:
+        return torch.cat([select(layout, condition), layout[:, -classes:]], 1)
     channels = CONDITIONS[condition]
     if channels == tuple(range(channels[0], channels[-1] + 1)):
         return layout[:, channels[0] : channels[-1] + 1]
     return torch.stack([layout[:, channel] for channel in channels], 1)
 
 
-def stack(direction: Tensor, distance: Tensor, boundary: Tensor | None = None, depth: Tensor | None = None) -> Tensor:
-    """M, one-hot P and Q as one tensor, with boundary and depth behind them if these are given.
+def stack(
+    direction: Tensor,
+    distance: Tensor,
+    boundary: Tensor | None = None,
+    depth: Tensor | None = None,
+    classes: Tensor | None = None,
+    class_count: int = 0,
+) -> Tensor:
+    """M, one-hot P and Q as one tensor, with boundary and depth, then nuclear classes, behind them if they are given.
 
     Args:
         direction: (n, h, w) uint8, class 0 (background) to 16.
         distance: (n, h, w) float in [0, 1].
         boundary: (n, h, w) bool.
         depth: (n, h, w) float in [0, 1]; together with `boundary` or not at all.
+        classes: (n, h, w) uint8, the class of each pixel's nucleus from 1, 0 for none.
+        class_count: how many classes there are.
 
     Returns:
-        (n, 19 or 21, h, w) in the dtype of `distance`: channel 0 is M, 1 to 17 are P, 18 is Q, 19 the boundary, 20
-        the depth.
+        (n, 19 or 21 + class_count, h, w) in the dtype of `distance`: channel 0 is M, 1 to 17 are P, 18 is Q, 19 the
+        boundary, 20 the depth; the last ones are the classes, one-hot.
     """
-    classes = torch.arange(DIRECTION_CLASSES, dtype=direction.dtype, device=direction.device)[:, None, None]
-    one_hot = (direction[:, None] == classes).to(distance.dtype)  # (n, 17, h, w)
+    one_hot = _one_hot(direction, 0, DIRECTION_CLASSES).to(distance.dtype)  # (n, 17, h, w)
     semantic = 1 - one_hot[:, :1]  # every nuclear pixel has a direction class above 0
     extras = [] if boundary is None or depth is None else [boundary[:, None].to(distance.dtype), depth[:, None]]
+    if classes is not None and class_count:
+        extras.append(_one_hot(classes, 1, class_count).to(distance.dtype))
     return torch.cat([semantic, one_hot, distance[:, None], *extras], 1)
+
+
+def _one_hot(numbers: Tensor, first: int, count: int) -> Tensor:
+    """(n, count, h, w) bool: where (n, h, w) is `first`, `first` + 1, ..."""
+    wanted = torch.arange(first, first + count, dtype=numbers.dtype, device=numbers.device)[:, None, None]
+    return numbers[:, None] == wanted
 
 
 def pyramid(layout: Tensor, levels: int, mode: Downsampling) -> list[Tensor]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sian.networks.convolution import Padding, conv
-from sian.networks.layouts import DIRECTION_CLASSES
+from sian.networks.layouts import DIRECTION_CLASSES, LAYOUT_CHANNELS
 
 
 class SianBlock(nn.Module):
@@ -38,6 +38,7 @@ class SianBlock(nn.Module):
         direction: whether the direction branch exists (ablation).
         distance: whether the distance branch exists (ablation).
         style: whether the style factor exists (ablation).
+        classes: nuclear classes that M comes with, one-hot; the paper has none.
 
     Without either branch, one without instantiation is left: the style multiplies the features of M alone. Without
     branches and style nothing is multiplied, and there is nothing to compensate for: the block is SPADE's.
@@ -53,11 +54,13 @@ class SianBlock(nn.Module):
         direction: bool = True,
         distance: bool = True,
         style: bool = True,
+        classes: int = 0,
     ) -> None:
         super().__init__()
+        self.classes = classes
         self.branches = max(1, int(direction) + int(distance))
         features = self.branches * hidden
-        self.semantics = conv(1, features, padding=padding)
+        self.semantics = conv(1 + classes, features, padding=padding)
         self.style = nn.Linear(style_dim, features) if style else None
         self.direction = conv(DIRECTION_CLASSES, hidden, 1) if direction else None
         self.distance = conv(1, hidden, 1) if distance else None
@@ -76,15 +79,18 @@ class SianBlock(nn.Module):
 
         Args:
             normalised: (n, C, h, w), batch-normalised without affine.
-            layout: (n, 19, h, w) of the same size: M, P, Q.
+            layout: (n, 19 + classes, h, w) of the same size: M, P, Q, classes.
             style: (n, D).
         """
-        a = F.relu(self.semantics(layout[:, :1]))  # (n, branches * hidden, h, w)
+        semantic, distance = layout[:, :1], layout[:, LAYOUT_CHANNELS - 1 : LAYOUT_CHANNELS]
+        if self.classes:
+            semantic = torch.cat([semantic, layout[:, -self.classes :]], 1)
+        a = F.relu(self.semantics(semantic))  # (n, branches * hidden, h, w)
         if self.style is not None:
             a = a * self.style(style)[:, :, None, None]
         instances = [
             factor(maps)
-            for factor, maps in ((self.direction, layout[:, 1:-1]), (self.distance, layout[:, -1:]))
+            for factor, maps in ((self.direction, layout[:, 1 : LAYOUT_CHANNELS - 1]), (self.distance, distance))
             if factor is not None
         ]
         if instances:

@@ -55,6 +55,8 @@ def model_card(model: Model) -> str:
     if info.aliases:
         names = ", ".join(f"{new} stands for {old}" for new, old in info.aliases.items())
         lines += [f"Aliases: {names}.", ""]
+    if info.classes:
+        lines += [f"Nuclear classes that a mask has to come with: {', '.join(info.classes)}.", ""]
     lines += ["## Numbers", "", *_numbers(info.metrics), ""]
     lines += [
         LIMITS.format(

@@ -25,6 +25,7 @@ from sian.networks import (
     add_factors,
     build_discriminator,
     build_painter,
+    channels_of,
     stack,
 )
 from sian.seeds import torch_generator
@@ -41,6 +42,7 @@ from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
 from sian.training.average import estimate_batch_norm, folded
+from sian.training.classes import resolve
 from sian.training.journal import read_journal
 from sian.training.start import read_start
 from sian.training.stopping import BEST, read_looks
@@ -80,8 +82,9 @@ def train(
     chosen, start = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe), None
     if init is not None:
         chosen, start = start_from(chosen, init)
+    chosen = resolve(chosen, data)
     check_tiles(data, start)
-    tiles = read_tiles(data, chosen.data.organ_aliases)
+    tiles = read_tiles(data, chosen.data.organ_aliases, class_names=chosen.data.class_names)
     run_training(
         chosen,
         tiles,
@@ -134,9 +137,14 @@ def export_run(
     area = median_area(data.mask(item) for item in data)
     if not np.isfinite(area):
         raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
-    tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases)
+    names = recipe.data.class_names
+    tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases, class_names=names)
     painter = build_painter(
-        recipe.generator.model_dump(), recipe.encoder.model_dump(), network=recipe.network, spectral=False
+        recipe.generator.model_dump(),
+        recipe.encoder.model_dump(),
+        network=recipe.network,
+        spectral=False,
+        classes=len(names),
     )
     try:
         painter.load_state_dict(checkpoint.read_tensors(average))
@@ -165,6 +173,7 @@ def export_run(
         training=_facts(run, data, tiles, state),
         metrics=dict(metrics or {}),
         licence=_licence(read_start(run), data),
+        classes=list(names),
     )
     judge = _discriminator(saved[-1], recipe) if discriminator else None
     write_model(target, info, painter.state_dict(), bank.tensors(), discriminator=judge)
@@ -189,7 +198,8 @@ def add_metrics(model: str | Path, metrics: Mapping[str, Any], target: str | Pat
 def _estimate_norms(painter: Painter, tiles: Sequence[Tile], seed: int, report: Callable[[int], None]) -> None:
     sampler = WindowSampler(tiles, REFERENCE_SIZE, REFERENCE_SIZE, "random", seed)
     generator = painter.generator
-    stream = batches(sampler, NORM_BATCH, extras=generator.layout_channels > LAYOUT_CHANNELS)
+    extras = channels_of([generator.condition]) > LAYOUT_CHANNELS
+    stream = batches(sampler, NORM_BATCH, extras=extras, classes=generator.classes > 0)
 
     def run(index: int) -> Callable[[], object]:
         def once() -> None:
@@ -197,7 +207,14 @@ def _estimate_norms(painter: Painter, tiles: Sequence[Tile], seed: int, report: 
             random = torch_generator(seed, "batch norm", index)
             style, _ = painter.encoder(raw["reference"].float() / 127.5 - 1)
             noise = generator.draw_noise(NORM_BATCH, REFERENCE_SIZE, REFERENCE_SIZE, random)
-            maps = stack(raw["direction"], raw["distance"], raw.get("boundary"), raw.get("depth"))
+            maps = stack(
+                raw["direction"],
+                raw["distance"],
+                raw.get("boundary"),
+                raw.get("depth"),
+                raw.get("classes"),
+                generator.classes,
+            )
             generator(maps, style, noise)
             report(index + 1)
 
@@ -268,7 +285,8 @@ def _licence(start: Mapping[str, Any], data: Dataset) -> str:
 
 def _discriminator(saved: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
     """A checkpoint's discriminator, spectral norm folded in."""
-    network = build_discriminator(recipe.discriminator.model_dump(), network=recipe.network)
+    classes = len(recipe.data.class_names)
+    network = build_discriminator(recipe.discriminator.model_dump(), network=recipe.network, classes=classes)
     if recipe.start == "model":
         add_factors(network)
     tensors, prefix = checkpoint.read_tensors(saved / "networks.safetensors"), "discriminator."

@@ -49,7 +49,8 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         taken["discriminator"] = trained.discriminator
     elif content.discriminator:
         _check_section(recipe, trained, "discriminator", path)
-    whole = recipe.model_copy(update={**taken, "start": "model"})
+    data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
+    whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
     if not content.discriminator and not any(set(NETWORKS) <= set(stage.frozen) for stage in whole.stages[:1]):
         warn(
             f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
@@ -84,6 +85,19 @@ def check_tiles(data: Dataset, start: Start | None = None) -> None:
             f"{data.folder}: its nuclei have a median area of {area:.0f} px, those that the model learned from "
             f"{expected:.0f} px; if the magnification differs, rescale the tiles first"
         )
+
+
+def _classes(recipe: Recipe, info: ModelInfo, path: Path) -> tuple[str, ...] | bool:
+    """The nuclear classes are the model's, like its networks."""
+    names, asked = tuple(info.classes), recipe.data.classes
+    if (isinstance(asked, tuple) and asked != names) or (asked and not names):
+        found = ", ".join(names) or "none"
+        wanted = ", ".join(asked) if isinstance(asked, tuple) else "some"
+        raise BadInput(
+            f"{path}: its nuclear classes are {found}, the recipe {recipe.name} asks for {wanted}; leave data.classes "
+            "out, or train from scratch without --init"
+        )
+    return names or False
 
 
 def _known(info: ModelInfo) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
+from sian.synthesis.classes import with_classes
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
@@ -106,7 +107,8 @@ class Model:
         image i gets the noise of seed + i.
 
         Args:
-            masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size.
+            masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size. A model
+                that knows nuclear classes (``info.classes``) takes `sian.describe(mask, classes={id: name})`.
             style: see `style`.
             seed: of the per-pixel noise, at least 0.
             noise: its strength, at least 0; 0 paints the same texture everywhere it is not told otherwise.
@@ -118,8 +120,8 @@ class Model:
             (H, W, 3) uint8, or a list of these.
 
         Raises:
-            BadInput: not an instance mask, an unknown style, a seed or a noise below 0, an origin off the grid of
-                32 px. Nothing is painted when one of several masks is bad.
+            BadInput: not an instance mask, no classes for a model that knows some, an unknown style, a seed or a noise
+                below 0, an origin off the grid of 32 px. Nothing is painted when one of several masks is bad.
 
         Warns:
             SianWarning: the nuclei's median area is off by more than 2.5 times from what the model saw, or the
@@ -130,7 +132,7 @@ class Model:
                 f"expected a seed and a noise of at least 0 and an origin of multiples of {STRIDE}, "
                 f"found {seed}, {noise} and {origin}"
             )
-        several = _checked_masks(masks)
+        several = [with_classes(mask, self.info.classes) for mask in _checked_masks(masks)]
         shapes = [mask.shape for mask in several]
         if mpp is not None:
             several = _rescaled(several, scaling(mpp, self.info.mpp))
@@ -271,6 +273,7 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Model:
                 arguments["encoder"],
                 network=arguments.get("network", "sian"),
                 spectral=False,
+                classes=len(content.info.classes),
             )
         painter.load_state_dict(content.weights, assign=True)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:

@@ -85,6 +85,7 @@ class ModelInfo(BaseModel):
     training: TrainingFacts
     metrics: dict[str, Any] = {}
     licence: str
+    classes: list[str] = []
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def paint(
         return np.ascontiguousarray(_whole(generator, padded, vector, noise)[:height, :width])
     image = np.empty((*padded.shape, 3), np.uint8)
     if max(padded.shape) <= window + 2 * MARGIN:
-        levels = generator.levels(_tensor(padded, vector, generator.layout_channels))
+        levels = generator.levels(_tensor(padded, vector, generator))
         x = generator.begin(levels[0], vector)
         for index, maps in enumerate(levels):
             x = generator.block(index, x, maps, vector, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
@@ -90,7 +90,7 @@ def _whole(generator: GeneratorInterface, layout: Layout, style: Tensor, noise: 
             f"this network normalises over the whole image and paints {height} x {width} px in one pass, which needs "
             "much memory; SIAN and SPADE paint large images in windows"
         )
-    maps = _tensor(layout, style, generator.layout_channels)
+    maps = _tensor(layout, style, generator)
     drawn: list[Tensor | None] = [
         None if part is None or not noise.strength else noise.strength * part.to(style.device)
         for part in generator.noise_of(noise.seed, height, width)
@@ -134,9 +134,8 @@ def _parts(shape: tuple[int, int], window: int) -> Iterator[_Part]:
 def _coarse_features(generator: LevelGenerator, layout: Layout, style: Tensor, noise: Noise) -> Tensor:
     """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
     height, width = layout.shape
-    channels = generator.layout_channels
     strips = [
-        generator.pyramid(_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style, channels), 6)[3:]
+        generator.pyramid(_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style, generator), 6)[3:]
         for y in range(0, height, WINDOW)
     ]
     sizes = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
@@ -152,7 +151,7 @@ def _fine(
 ) -> Tensor:
     """The core of one window, (1, 3, h, w)."""
     cut = layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
-    levels = generator.pyramid(_tensor(cut, style, generator.layout_channels), 3)
+    levels = generator.pyramid(_tensor(cut, style, generator), 3)
     x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
     for index in range(FINE, len(LEVELS)):
         level = LEVELS[index]
@@ -186,24 +185,30 @@ def _padded(layout: Layout, stride: int, smallest: int) -> Layout:
         np.pad(layout.distance, more),
         boundary=None if layout.boundary is None else np.pad(layout.boundary, more),
         depth=None if layout.depth is None else np.pad(layout.depth, more),
+        classes=None if layout.classes is None else np.pad(layout.classes, more),
+        class_names=layout.class_names,
     )
 
 
-def _tensor(layout: Layout, like: Tensor, channels: int = LAYOUT_CHANNELS) -> Tensor:
-    """`sian.networks.stack` of a layout, (1, 19 or 21, h, w), channels last, on the device of `like`."""
+def _tensor(layout: Layout, like: Tensor, generator: GeneratorInterface) -> Tensor:
+    """`sian.networks.stack` of a layout for a generator, (1, c, h, w), channels last, on the device of `like`."""
+    channels, classes = generator.layout_channels, generator.classes
     direction = torch.from_numpy(np.ascontiguousarray(layout.direction))[None].to(like.device)
     distance = torch.from_numpy(np.ascontiguousarray(layout.distance, np.float32))[None].to(like.device)
     table = torch.eye(LAYOUT_CHANNELS, channels, device=like.device)[1:-1]  # (17, 19 or 21), a row for each class
     table[1:, 0] = 1
     maps = F.embedding(direction.int(), table)  # (1, h, w, 19), several times faster than comparing class by class
     maps[..., LAYOUT_CHANNELS - 1] = distance
-    if channels == ALL_CHANNELS:
+    if channels - classes == ALL_CHANNELS:
         if layout.boundary is None or layout.depth is None:
             raise BadInput(
                 "this model needs a layout's boundary and depth, found none; give the mask or sian.describe it"
             )
         maps[..., LAYOUT_CHANNELS] = torch.from_numpy(np.ascontiguousarray(layout.boundary)).to(like.device)
         maps[..., LAYOUT_CHANNELS + 1] = torch.from_numpy(np.ascontiguousarray(layout.depth)).to(like.device)
+    if classes and layout.classes is not None:
+        numbers = torch.from_numpy(np.ascontiguousarray(layout.classes))[None].to(like.device)
+        maps[..., -classes:] = F.embedding(numbers.int(), torch.eye(classes + 1, device=like.device)[:, 1:])
     return maps.permute(0, 3, 1, 2)
 
 

@@ -182,7 +182,8 @@ class TorchDataset(TorchBase[Any]):
             self._kept.move_to_end(number)
             return self._kept[number]
         example = self.source.read(number)
-        found = example, describe(example.mask) if self.layout or self.brush is not None else None
+        described = self.layout or self.brush is not None
+        found = example, describe(example.mask, example.classes or None) if described else None
         if self.keep:
             self._kept[number] = found
         while len(self._kept) > self.keep:

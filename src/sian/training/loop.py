@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -102,10 +103,11 @@ def train(
     generator_arguments = recipe.generator.model_dump()
     encoder_arguments = recipe.encoder.model_dump()
     kind = recipe.network
-    painter = build_painter(generator_arguments, encoder_arguments, network=kind, seed=recipe.seed)
-    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), network=kind, seed=recipe.seed)
+    some: dict[str, Any] = {"network": kind, "seed": recipe.seed, "classes": len(recipe.data.class_names)}
+    painter = build_painter(generator_arguments, encoder_arguments, **some)
+    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), **some)
     begin(recipe, start, painter, bare_discriminator)
-    averaged = build_painter(generator_arguments, encoder_arguments, network=kind, seed=recipe.seed, spectral=False)
+    averaged = build_painter(generator_arguments, encoder_arguments, **some, spectral=False)
     averaged.load_state_dict(average.folded(painter))
     averaged.requires_grad_(False)
     extras = needs_extras(recipe, painter, bare_discriminator)
@@ -134,7 +136,7 @@ def train(
         state.recipe, state.version = recipe.dump(), sian.__version__  # of what goes on now
     scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
-    windows = choose_windows(tiles, recipe.seed)
+    windows = choose_windows(tiles, recipe.seed, classes=some["classes"])
     watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images)
     total = schedule[-1].end
 
@@ -170,7 +172,7 @@ def train(
             local = batch_size // fabric.world_size
             first = (state.images - stretch.begin) // batch_size
             view = _RankView(stretch.sampler, local, fabric.global_rank, fabric.world_size)
-            for raw in batches(view, local, first, hardware.workers, extras=extras):  # type: ignore[arg-type]
+            for raw in batches(view, local, first, hardware.workers, extras=extras, classes=some["classes"] > 0):  # type: ignore[arg-type]
                 # The batch, and this step's random numbers.
                 random = torch.Generator(fabric.device).manual_seed(
                     seeds.derive(recipe.seed, "step", state.step, fabric.global_rank)
@@ -319,7 +321,7 @@ def _batch(
     last = torch.channels_last
     return Batch(
         image=(image.float() / 127.5 - 1).contiguous(memory_format=last),
-        layout=stack(**on_device).contiguous(memory_format=last),
+        layout=stack(**on_device, class_count=generator.classes).contiguous(memory_format=last),
         reference=(reference.float() / 127.5 - 1).contiguous(memory_format=last),
         epsilon=torch.randn((n, generator.style_dim), generator=random, device=device),
         noise=generator.draw_noise(n, size, size, random),

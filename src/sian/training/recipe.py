@@ -95,13 +95,20 @@ class DataSection(Section):
     """Which windows are seen: `grid` is the paper's fixed 100 a tile, `random` any position.
 
     `sibling` is the probability that the style comes from another window of the same tile. `organ_aliases` renames
-    organs in the style bank, e.g. {"liver": "lung"}.
+    organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the nuclei's classes as the
+    data set names them; in a run's own recipe their names stand there, in the order of the layout's channels.
     """
 
     positions: Literal["grid", "random"] = "grid"
     sibling: float = Field(default=0.0, ge=0.0, le=1.0)
     turn: bool = True
     organ_aliases: dict[str, str] = {}
+    classes: bool | tuple[str, ...] = False
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes' names, once `sian.training.classes.resolve` has put them there."""
+        return self.classes if isinstance(self.classes, tuple) else ()
 
 
 class LossSection(Section):

@@ -31,8 +31,8 @@ class SampleWindows:
     direction: NDArray[np.uint8]  # (n, 256, 256)
 
 
-def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 256) -> SampleWindows:
-    """One random window of the first tile of each organ and preparation."""
+def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 256, classes: int = 0) -> SampleWindows:
+    """One random window of the first tile of each organ and preparation, with so many nuclear classes."""
     first = {(tile.organ, tile.preparation): tile for tile in reversed(tiles)}
     images, maps = [], []
     for index, key in enumerate(sorted(first)[:rows]):
@@ -43,8 +43,11 @@ def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 
     real = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     direction = np.stack([window.direction for window in maps])
     distance = torch.from_numpy(np.stack([window.distance for window in maps]))
-    boundary, depth = (_stacked([getattr(window, name) for window in maps]) for name in ("boundary", "depth"))
-    return SampleWindows(real, stack(torch.from_numpy(direction), distance, boundary, depth), direction)
+    boundary, depth, known = (
+        _stacked([getattr(window, name) for window in maps]) for name in ("boundary", "depth", "classes")
+    )
+    layout = stack(torch.from_numpy(direction), distance, boundary, depth, known, classes)
+    return SampleWindows(real, layout, direction)
 
 
 def _stacked(maps: Sequence[NDArray[Any] | None]) -> Tensor | None:

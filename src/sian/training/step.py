@@ -53,7 +53,7 @@ class Terms:
 
 def pair(image: Tensor, layout: Tensor, discriminator: Discriminator, augmentation: Augmentation) -> Tensor:
     """Image and what the discriminator sees of the layout, augmented: (n, 3 + c, h, w)."""
-    return augmentation(torch.cat([image, select(layout, discriminator.condition)], 1))
+    return augmentation(torch.cat([image, select(layout, discriminator.condition, discriminator.classes)], 1))
 
 
 def judged(outputs: list[list[Tensor]], discriminator: Discriminator) -> tuple[list[list[Tensor]], Tensor | None]:

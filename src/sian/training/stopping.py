@@ -138,7 +138,9 @@ def _windows(tile: Tile, most: int, seed: int) -> list[tuple[Tensor, Tensor, Ten
     layouts, images = [], []
     for y, x in (places[n] for n in order):
         window = tile.layout.window(y, x, size, size)
-        layouts.append(stack(*(_one(getattr(window, name)) for name in ("direction", "distance", "boundary", "depth"))))
+        extra = {name: _one(getattr(window, name)) for name in ("boundary", "depth", "classes")}
+        maps = stack(_one(window.direction), _one(window.distance), **extra, class_count=len(window.class_names))
+        layouts.append(maps)
         pixels = tile.image[y : y + size, x : x + size].transpose(2, 0, 1)
         images.append(torch.from_numpy(pixels.copy())[None].float() / 127.5 - 1)
     return [(layouts[n], images[n], images[(n + 1) % len(images)]) for n in range(len(images))]
