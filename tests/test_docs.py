@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import tifffile
 from PIL import Image
 
 import sian
+from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter
 from sian.nuclei import scatter
 
@@ -67,3 +71,48 @@ def test_stardist_and_cellpose(workplace):
         assert np.array_equal(tifffile.imread(star / "masks" / f"{item.id}.tif"), mask)
         assert np.array_equal(tifffile.imread(star / "images" / f"{item.id}.tif"), painted.image(item))
         assert np.array_equal(np.asarray(Image.open(cell / f"{item.id}_masks.png")), mask)
+
+
+TOUR = re.findall(r"^    (sian .+)$", (DOCS / "tour.md").read_text(encoding="utf-8"), re.MULTILINE)
+SMALLER = {  # of the tour's numbers, so that it takes a minute
+    "stages.0.images=32": "stages.0.images=8",
+    "stages.1.images=96": "stages.1.images=8",
+    "--set losses.perceptual=0": "--set losses.perceptual=0 --set every.samples=1000000",
+    "docs/tour/plan.yaml": "docs/tour/plan.yaml --set images=2 --set masks.size=128 --workers 0",
+    "-n 2": "-n 1 --size 128",
+    "--set images=400": "--set images=8 --set data.size=96",
+}
+
+
+def test_the_tour(tmp_path, monkeypatch, capsys):
+    from sian.synthesis import export
+
+    shutil.copytree(DOCS / "tour", tmp_path / "docs" / "tour")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export, "NORM_BATCHES", 1)
+    used = set()
+    for command in TOUR:
+        for large, small in SMALLER.items():
+            if large in command and (large != "docs/tour/plan.yaml" or "--verify" not in command):
+                used.add(large)
+                command = command.replace(large, small)  # noqa: PLW2901
+        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
+    assert used == set(SMALLER)
+    assert (tmp_path / "tour" / "painted" / "sheet.png").is_file()
+    assert len(sian.open_dataset("tour/dataset")) == 2
+    assert sian.load("tour/run/model.safetensors").info.training.tiles == ["kidney-1", "kidney-2", "kidney-3"]
+    report = json.loads((tmp_path / "tour" / "report" / "evaluation.json").read_text())
+    assert report["n"] == 4
+
+
+def test_the_tour_names_every_stop():
+    verbs = [command.split()[1:3] for command in TOUR]
+    stops = ["data import", "data inspect", "train", "synthesize", "dataset", "segment train", "segment evaluate"]
+    places = [next(n for n, verb in enumerate(verbs) if " ".join(verb).startswith(stop)) for stop in stops]
+    assert places == sorted(places)
+
+
+def test_the_tour_s_tiles_are_small_and_say_their_licence():
+    files = [path for path in (DOCS / "tour").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
+    assert "CC BY-NC-SA 4.0" in (DOCS / "tour" / "LICENCE.txt").read_text()
