@@ -101,13 +101,23 @@ def test_the_tour(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "tour" / "painted" / "sheet.png").is_file()
     assert len(sian.open_dataset("tour/dataset")) == 2
     assert sian.load("tour/run/model.safetensors").info.training.tiles == ["kidney-1", "kidney-2", "kidney-3"]
+    assert (tmp_path / "tour" / "restyled" / "kidney-4_breast.png").is_file()
     report = json.loads((tmp_path / "tour" / "report" / "evaluation.json").read_text())
     assert report["n"] == 4
 
 
 def test_the_tour_names_every_stop():
     verbs = [command.split()[1:3] for command in TOUR]
-    stops = ["data import", "data inspect", "train", "synthesize", "dataset", "segment train", "segment evaluate"]
+    stops = [
+        "data import",
+        "data inspect",
+        "train",
+        "synthesize",
+        "restyle",
+        "dataset",
+        "segment train",
+        "segment evaluate",
+    ]
     places = [next(n for n, verb in enumerate(verbs) if " ".join(verb).startswith(stop)) for stop in stops]
     assert places == sorted(places)
 
