@@ -40,6 +40,13 @@ def dataset(
     ] = False,
     only: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Make this one image again.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a plan to start from.")] = False,
+    copies_of: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="Then look for copies of its training images: copies.json.")
+    ] = None,
+    screened: Annotated[int | None, typer.Option(min=1, help="Of --copies-of: so many images only.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Of --copies-of: folder that holds inception_fid.safetensors.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a data set from a plan: shards with hashes, made again to the byte, resumed by the same command."""
@@ -57,11 +64,32 @@ def dataset(
     if only is not None:
         _only(chosen, only, output, as_json)
         return
+    from sian.data import open_dataset
+    from sian.files.weights import find_weights
     from sian.production import run
 
+    if copies_of is not None:  # before hours of painting
+        find_weights("inception_fid", weights)
+        open_dataset(copies_of)
     with console.progress("painting") as report:
         outcome = run(chosen, output, workers=workers, ray=address or ray, report=report)
+    if copies_of is not None:
+        _screen(output, copies_of, screened, weights)
     _say(outcome, as_json)
+
+
+def _screen(folder: Path, data: Path, images: int | None, weights: Path | None) -> None:
+    from sian.data import open_dataset
+    from sian.evaluation import InceptionFeatures
+    from sian.production import screen_copies
+
+    with console.progress("looking for copies") as report:
+        found = screen_copies(folder, open_dataset(data), InceptionFeatures.load(weights), images=images, report=report)
+    expected = found["quantile"] * found["n"]
+    console.say(
+        f"copies: {len(found['flagged'])} of {found['n']} images lie nearer to a training image than "
+        f"{found['quantile']:.0%} of held-out real windows do ({expected:.0f} would by chance); see copies.json"
+    )
 
 
 def _plan(source: str, changes: list[str] | None) -> Plan:

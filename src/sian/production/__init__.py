@@ -14,9 +14,12 @@
     single.py      one image again
     run.py         make what is missing
     verifying.py   is everything as it was written?
+    screening.py   does an image repeat a training image?
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from sian.production.plan import Plan
 from sian.production.run import Outcome, run
@@ -24,4 +27,16 @@ from sian.production.schedule import Schedule
 from sian.production.single import make_image, write_image
 from sian.production.verifying import Verification, verify
 
-__all__ = ["Outcome", "Plan", "Schedule", "Verification", "make_image", "run", "verify", "write_image"]
+if TYPE_CHECKING:
+    from sian.production.screening import screen_copies
+
+__all__ = ["Outcome", "Plan", "Schedule", "Verification", "make_image", "run", "screen_copies", "verify", "write_image"]
+
+
+def __getattr__(name: str) -> Any:
+    """`screen_copies` is imported when it is used: it needs torch, which a finished plan does without."""
+    if name != "screen_copies":
+        raise AttributeError(f"module 'sian.production' has no attribute {name!r}")
+    from sian.production.screening import screen_copies
+
+    return screen_copies

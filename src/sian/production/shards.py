@@ -1,17 +1,15 @@
 """Shards: some hundred finished images as one WebDataset tar, or as files of a data set's folders.
 
-The bytes depend on the images alone: tar headers carry no time, owner or machine. A shard is first written whole;
+The bytes depend on the images alone. A shard is first written whole;
 what makes it exist is its line in the manifest (`sian.production.manifest`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import tarfile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sian.data.formats.webdataset import Packed, tar_bytes
 from sian.files import write_bytes
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from sian.production.painting import Made
 
 FOLDER = "shards"
-KEYS = ("image.png", "mask.png", "json")  # after the item's id and a dot: WebDataset's keys
 
 
 class Form(Protocol):
@@ -39,7 +36,7 @@ class TarShards:
 
     def write(self, name: str, images: list[Made]) -> dict[str, Any]:
         """Write a shard; see `Form`."""
-        content = tar_bytes(images)
+        content = tar_bytes(Packed(made.item.id, made.image, made.mask, made.record) for made in images)
         path = f"{FOLDER}/{name}.tar"
         write_bytes(self.folder / path, content)
         return files_line([(path, content)])
@@ -71,21 +68,3 @@ def files_line(contents: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
         "bytes": [len(content) for _, content in contents],
         "sha256": digest,
     }
-
-
-def tar_bytes(images: Iterable[Made]) -> bytes:
-    """A shard as the bytes of a tar (USTAR)."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for made in images:
-            for key, content in zip(KEYS, (made.image, made.mask, record_bytes(made.record)), strict=True):
-                member = tarfile.TarInfo(f"{made.item.id}.{key}")  # mode 0644, no owner, time 0
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def record_bytes(record: dict[str, Any]) -> bytes:
-    """A record as JSON, the same bytes for the same record; paths of a data set's folders are none in a tar."""
-    record = {key: value for key, value in record.items() if key not in ("image", "mask")}
-    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sian.data.formats.webdataset import record_bytes
 from sian.errors import BadInput
 from sian.files import write_bytes
 from sian.production.plan import Plan
 from sian.production.schedule import Schedule
-from sian.production.shards import record_bytes
 
 if TYPE_CHECKING:
     from sian.production.painting import Made

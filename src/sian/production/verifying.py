@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sian.data.formats.webdataset import members
 from sian.errors import BadInput
 from sian.files import sha256_array, sha256_pixels
 from sian.files.images import decode_image
 from sian.masks.files import decode_mask_png
 from sian.production.manifest import Manifest, ShardLine
-from sian.production.shards import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +78,7 @@ def _problem(folder: Path, line: ShardLine) -> str:
         )
     try:
         found = {(name, kind): sha for name, kind, sha in _pixels(contents)}
-    except (BadInput, tarfile.TarError) as error:
+    except (BadInput, KeyError) as error:
         return str(error)
     for record in line.items:
         for kind in ("image", "mask"):
@@ -92,17 +90,14 @@ def _problem(folder: Path, line: ShardLine) -> str:
 def _pixels(contents: dict[str, bytes]) -> Iterator[tuple[str, str, str]]:
     """Id, "image" or "mask", and SHA-256 of the pixels, of every picture in a shard's files."""
     for name, content in contents.items():
-        if not name.endswith(".tar"):
+        if name.endswith(".tar"):
+            for item, parts in members(Path(name), content).items():
+                for kind in ("image", "mask"):
+                    span = parts[f"{kind}.png"]
+                    yield item, kind, _hash(kind, content[span.start : span.start + span.length], span.name)
+        else:
             kind = "image" if name.startswith("images/") else "mask"
             yield Path(name).stem, kind, _hash(kind, content, name)
-            continue
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            for member in archive:
-                item, _, key = member.name.partition(".")
-                stream = archive.extractfile(member)
-                if key in KEYS[:2] and stream is not None:
-                    kind = key.removesuffix(".png")
-                    yield item, kind, _hash(kind, stream.read(), member.name)
 
 
 def _hash(kind: str, content: bytes, name: str) -> str:

@@ -1,6 +1,17 @@
 """The formats that data sets are exported to and imported from: one file each, and one line in the table below."""
 
-from sian.data.formats import cellpose, coco, hovernet, hovernet_npy, ometiff, omezarr, pannuke, qupath, stardist
+from sian.data.formats import (
+    cellpose,
+    coco,
+    hovernet,
+    hovernet_npy,
+    ometiff,
+    omezarr,
+    pannuke,
+    qupath,
+    stardist,
+    webdataset,
+)
 from sian.data.formats.format import Format, Sample
 
 FORMATS: dict[str, Format] = {
@@ -16,6 +27,7 @@ FORMATS: dict[str, Format] = {
         cellpose.FORMAT,
         omezarr.FORMAT,
         ometiff.FORMAT,
+        webdataset.FORMAT,
     )
 }
 

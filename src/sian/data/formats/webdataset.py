@@ -1,0 +1,241 @@
+"""WebDataset's shards: SPLIT-000000.tar with ID.image.png, ID.mask.png (16-bit ids) and ID.json for each item.
+
+Also what `sian dataset` writes. The bytes depend on the items alone: headers carry no time, no owner and no machine.
+Members are read by their place in the tar file; nothing is unpacked, so no name in it can lead anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sian.data.dataset import Item
+from sian.data.formats.format import Format, Sample, files_in, folders_below
+from sian.data.pairs import Annotated, Pair
+from sian.data.provenance import FURTHER, PER_ITEM, origin_text
+from sian.errors import BadInput, first_line
+from sian.files import encode_png
+from sian.files.images import decode_image
+from sian.masks.files import MAX_PNG_ID, decode_mask_png, encode_mask_png, read_mask, write_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from sian.data.dataset import Dataset
+    from sian.data.provenance import Provenance
+
+KEYS = ("image.png", "mask.png", "json")  # after an item's id and a dot
+LARGE_MASK = "mask.tif"  # 32-bit, where ids go beyond 65,535
+PNG_MAGIC = b"\x89PNG"
+SHARD_ITEMS = 100
+MOST_BYTES = 1 << 30  # of one member
+PATHS = ("image", "mask")  # keys of a record that name files of a data set's folder, of which a tar has none
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One item as it goes into a shard.
+
+    Attributes:
+        id: without a dot, at which WebDataset splits names.
+        image: PNG.
+        mask: PNG, or TIFF if there are ids beyond 65,535.
+        record: what is known of it.
+    """
+
+    id: str
+    image: bytes
+    mask: bytes
+    record: dict[str, Any]
+
+
+def tar_bytes(items: Iterable[Packed]) -> bytes:
+    """A shard as the bytes of a tar file (USTAR; mode 0644, no owner, time 0)."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for item in items:
+            mask_key = KEYS[1] if item.mask.startswith(PNG_MAGIC) else LARGE_MASK
+            contents = {KEYS[0]: item.image, mask_key: item.mask, KEYS[2]: record_bytes(item.record)}
+            for key, content in contents.items():
+                member = tarfile.TarInfo(f"{item.id}.{key}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def record_bytes(record: dict[str, Any]) -> bytes:
+    """A record as JSON, the same bytes for the same record."""
+    kept = {key: value for key, value in record.items() if key not in PATHS}
+    return json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def write(folder: Path, dataset: Dataset, samples: Iterable[Sample]) -> None:
+    """Write a data set; see `Format.write`."""
+    full: dict[str, list[Packed]] = {}
+    written: dict[str, int] = {}
+
+    def flush(split: str) -> None:
+        (folder / f"{split}-{written.get(split, 0):06d}.tar").write_bytes(tar_bytes(full.pop(split)))
+        written[split] = written.get(split, 0) + 1
+
+    for sample in samples:
+        item = sample.item
+        record = item.model_dump(exclude_none=True)
+        record |= {"synthetic": dataset.info.synthetic, "licence": dataset.info.licence}
+        image = encode_png(sample.image, origin_text(item, dataset.info))
+        full.setdefault(item.split, []).append(Packed(item.id, image, _mask_bytes(sample.mask), record))
+        if len(full[item.split]) == SHARD_ITEMS:
+            flush(item.split)
+    for split in list(full):
+        flush(split)
+
+
+def _mask_bytes(mask: npt.NDArray[np.int32]) -> bytes:
+    if int(mask.max(initial=0)) <= MAX_PNG_ID:
+        return encode_mask_png(mask)
+    with tempfile.TemporaryDirectory() as folder:
+        return write_mask(Path(folder) / "mask.tif", mask).read_bytes()
+
+
+def problems(dataset: Dataset) -> list[str]:
+    """Why a data set can't be written in this format."""
+    dotted = next((item.id for item in dataset if "." in item.id), None)
+    return [] if dotted is None else [f"found the id {dotted!r}, expected ids without a dot, at which names are split"]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A member of a tar file."""
+
+    path: Path
+    name: str
+    start: int
+    length: int
+
+    def read(self) -> bytes:
+        if self.length > MOST_BYTES:
+            raise BadInput(
+                f"{self}: found {self.length:,} bytes, expected at most {MOST_BYTES:,}; make the shard again"
+            )
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self.start)
+                content = stream.read(self.length)
+        except OSError as error:
+            raise BadInput(f"{self}: cannot be read ({first_line(error)}); copy the shard again") from None
+        if len(content) < self.length:
+            raise BadInput(f"{self}: the tar file is cut short; copy it again")
+        return content
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.name}"
+
+
+def find(source: Path, provenance: Provenance | None) -> list[Pair] | None:
+    """Find the items of the tar files below a folder that hold masks; see `Format.find`."""
+    if provenance is not None and provenance.layout != FORMAT.name:
+        return None
+    shards = [file for folder in folders_below(source) for file in files_in(folder, (".tar",))]
+    pairs = [pair for shard in shards for pair in _pairs(shard)]
+    return pairs or None
+
+
+def members(path: Path, content: bytes | None = None) -> dict[str, dict[str, _Span]]:
+    """The members of a shard, by id and key; with `content` nothing is read from disk, and `path` is only a name.
+
+    Raises:
+        BadInput: not a tar file, or cut short.
+    """
+    found: dict[str, dict[str, _Span]] = {}
+    try:
+        with tarfile.open(path, "r:", io.BytesIO(content) if content is not None else None) as archive:
+            for member in archive:
+                name, _, key = member.name.partition(".")
+                if member.isreg() and not member.issparse() and key in (*KEYS, LARGE_MASK):
+                    found.setdefault(name, {})[key] = _Span(path, member.name, member.offset_data, member.size)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise BadInput(f"{path}: cannot be read as a tar file ({first_line(error)}); copy it again") from None
+    return found
+
+
+def _pairs(path: Path) -> Iterator[Pair]:
+    for name, parts in members(path).items():
+        mask = parts.get(KEYS[1]) or parts.get(LARGE_MASK)
+        if mask is None or KEYS[0] not in parts:
+            key = KEYS[1] if KEYS[0] in parts else KEYS[0]
+            raise BadInput(f"{path}: {name} has no {key}, expected {name}.{key}; make the shard again")
+        known: dict[str, Any] = {"source": f"{path.name}: {name}", **_known(parts.get("json"))}
+        yield Pair(
+            name,
+            path,
+            path,
+            read_picture=partial(_picture, parts[KEYS[0]]),
+            read_annotation=partial(_annotation, mask),
+            part=name,
+            **known,
+        )
+
+
+def _picture(span: _Span) -> npt.NDArray[np.uint8]:
+    return decode_image(span.read(), str(span))
+
+
+def _annotation(span: _Span, path: Path, height: int, width: int) -> Annotated:  # noqa: ARG001 - an `AnnotationReader`
+    mask = _mask(span)
+    if mask.shape != (height, width):
+        raise BadInput(f"{span}: found {mask.shape[1]} x {mask.shape[0]} pixels, expected {width} x {height}")
+    return Annotated(mask)
+
+
+def _mask(span: _Span) -> npt.NDArray[np.int32]:
+    if not span.name.endswith(LARGE_MASK):
+        return decode_mask_png(span.read(), str(span))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / LARGE_MASK
+        path.write_bytes(span.read())
+        try:
+            return read_mask(path)
+        except BadInput as error:
+            raise BadInput(str(error).replace(str(path), str(span))) from None
+
+
+def _known(span: _Span | None) -> dict[str, Any]:
+    """Fields of `Pair` that an item's JSON tells, if it is one of SIAN's; others' are left alone."""
+    if span is None:
+        return {}
+    try:
+        record = json.loads(span.read())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{span}: is not JSON ({first_line(error)}); make the shard again") from None
+    if not isinstance(record, dict) or "sha256_mask" not in record:
+        return {}
+    fields = {key: value for key, value in record.items() if key in Item.model_fields}
+    try:
+        item = Item.model_validate(fields | {"image": "images/x.png", "mask": "masks/x.png"})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise BadInput(f"{span}: {where}: {problem['msg']}; make the shard again") from None
+    facts = {key: getattr(item, key) for key in (*FURTHER, "classes", "sha256_mask")}
+    return {**{key: getattr(item, key) for key in PER_ITEM}, "facts": facts}
+
+
+FORMAT = Format(
+    name="webdataset",
+    describes="WebDataset: SPLIT-000000.tar with ID.image.png, ID.mask.png (16-bit ids) and ID.json",
+    losses="Holds pixels, ids (beyond 65,535 as .tif) and what is known of an item; the rest only in provenance.json.",
+    write=write,
+    find=find,
+    problems=problems,
+)
