@@ -3,9 +3,9 @@
     python benchmarks/dataset.py [--images 40] [--rounds 3] [--ray] [--resume PLAN FOLDER]
 
 Bare: `model.synthesize` in a loop over masks in memory, one thread. Local: `sian dataset` with one process, from stored
-masks to shards on disk, without a gate; invented masks cost some 20 ms more each. Both are timed by turns. CPU seconds an image are those of a run of three times as many images less those of a
-short one, so that starting Python and loading the model, which thousands of images share, are left out; they hang less
-on what else the machine does than seconds do.
+masks to shards on disk, without a gate; invented masks cost some 20 ms more each. Both are timed by turns. CPU seconds
+an image are those of a run of three times as many images less those of a short one: starting Python and loading the
+model, which thousands of images share, are left out. They hang less on what else the machine does than seconds do.
 """
 
 from __future__ import annotations
