@@ -19,6 +19,7 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes of a docstring are no second description of a property
 
 html_theme = "furo"
 html_title = "SIAN"
