@@ -17,6 +17,7 @@ from tests.synthesis import toys
 from torch.utils.data import DataLoader, get_worker_info
 
 import sian
+from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter
 from sian.data.windows import test_offsets as cover
 from sian.files.images import encode_png
@@ -284,3 +285,15 @@ def test_a_dying_worker_is_one_sentence(folder):
     data = sian.torch_dataset(folder, transform=die)
     with pytest.raises(sian.MissingResource, match=r"a worker process died .*try fewer workers"):
         list(data.loader(1, num_workers=1, multiprocessing_context="fork"))
+
+
+def test_the_shards_of_sian_dataset(toy, tmp_path):
+    changes = {"images": 3, "shard": 2, "masks.size": 64, "masks.glands": 0, "model.file": toy, "gate": "null"}
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    words += ["--set", "styles=[{style: kidney, draw: true}]", "--workers", "0", "-o", str(tmp_path / "out")]
+    assert main(["dataset", "seven-organs", *words]) == 0
+    data = sian.torch_dataset(tmp_path / "out")
+    assert len(data) == 3
+    for image, mask in data:
+        assert (image.shape, mask.shape) == ((3, 64, 64), (64, 64))
+    assert data.source.read(2).organ == "kidney"

@@ -150,7 +150,7 @@ def keep(build):
 loop.build_painter, loop.build_discriminator = keep(build_painter), keep(build_discriminator)
 train(toys.recipe(stages=[toys.stage(8, batch=4)]), toys.tiles(), folder / "run", hardware=Hardware("cpu", devices=2))
 from safetensors.torch import save_file
-names = ("painter", "average", "discriminator")
+names = ("painter", "discriminator", "average")  # in the order of building
 tensors = {f"{name}.{k}": p.detach().contiguous() for name, net in zip(names, built) for k, p in net.named_parameters()}
 save_file(tensors, folder / f"rank{rank[0]}.safetensors")
 """
