@@ -30,6 +30,8 @@ from sian.networks import (
 )
 from sian.seeds import torch_generator
 from sian.synthesis.finetuning import check_tiles, start_from
+from sian.synthesis.looks import look, measure
+from sian.synthesis.model import MOST_WINDOWS
 from sian.synthesis.modelfile import (
     BaseModelFacts,
     ModelInfo,
@@ -38,6 +40,7 @@ from sian.synthesis.modelfile import (
     read_model,
     write_model,
 )
+from sian.synthesis.painting import encode_windows
 from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
@@ -176,7 +179,7 @@ def export_run(
         classes=list(names),
     )
     judge = _discriminator(saved[-1], recipe) if discriminator else None
-    write_model(target, info, painter.state_dict(), bank.tensors(), discriminator=judge)
+    write_model(target, info, painter.state_dict(), bank.tensors(), discriminator=judge, looks=_looks(tiles))
     return target
 
 
@@ -190,7 +193,7 @@ def add_metrics(model: str | Path, metrics: Mapping[str, Any], target: str | Pat
     """
     content = read_model(model)
     info = content.info.model_copy(update={"metrics": dict(metrics)})
-    write_model(target, info, content.weights, content.bank, discriminator=content.discriminator)
+    write_model(target, info, content.weights, content.bank, discriminator=content.discriminator, looks=content.looks)
     return Path(target)
 
 
@@ -242,6 +245,13 @@ def _style_bank(
     ]
     finite = np.array([d for d in distances if np.isfinite(d)] or [1e9])
     return bank, ReferenceDistances(median=float(np.median(finite)), high=float(np.quantile(finite, 0.99)))
+
+
+def _looks(tiles: Sequence[Tile]) -> dict[str, torch.Tensor]:
+    """What the tiles' windows look like, as tensors; nothing for few tiles."""
+    windows = [look(encode_windows(tile.image, REFERENCE_SIZE, MOST_WINDOWS)) for tile in tiles]
+    measured = measure(windows)
+    return measured.tensors() if measured else {}
 
 
 def _tile_styles(painter: Painter, tile: Tile) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
 from sian.synthesis.classes import with_classes
+from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
@@ -43,9 +44,13 @@ class Model:
         styles: the style bank; ``model.styles["kidney"].sample(seed=3)``, and iterating gives organ names.
         sha256: the file's, which is the model's name in plans and reports.
         painter: generator and encoder, in eval mode.
+        looks: what its training windows look like; None where the file does not say.
     """
 
-    def __init__(self, info: ModelInfo, painter: Painter, styles: Styles, sha256: str) -> None:
+    def __init__(
+        self, info: ModelInfo, painter: Painter, styles: Styles, sha256: str, looks: Looks | None = None
+    ) -> None:
+        self.looks = looks
         self.info, self.painter, self.styles, self.sha256 = info, painter.eval(), styles, sha256
         self.painter.requires_grad_(False)
 
@@ -211,12 +216,20 @@ class Model:
             )
         windows = encode_windows(image, REFERENCE_SIZE, MOST_WINDOWS).to(self.device)
         means = torch.cat([self.painter.encoder(window[None])[0] for window in windows])
-        style = Style(means.mean(0).float().cpu().numpy(), Path(name).stem)
+        strange = self.looks.distance(windows.cpu()) if self.looks else None
+        quantile = self.looks.quantile(strange) if self.looks and strange is not None else None
+        style = Style(means.mean(0).float().cpu().numpy(), Path(name).stem, quantile)
         distance = self.styles.distance(style.vector)
         if distance > self.info.reference_distances.high:
             warn(
                 f"{name}: its style lies {distance:.1f} deviations from the nearest one that the model saw (99 % of "
                 f"training windows: within {self.info.reference_distances.high:.1f}); the painting may not look like it"
+            )
+        elif self.looks and strange is not None and strange > self.looks.high:
+            warn(
+                f"{name}: its stain or sharpness is unlike all that the model saw (more unusual than 99 % "
+                f"of windows of training tiles left out: {strange:.1f}, those within {self.looks.high:.1f}); the "
+                "painting may not look like it"
             )
         return style
 
@@ -281,7 +294,8 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Model:
         reason = shorten(line, 120, placeholder=" ...")
         raise BadInput(f"{path}: its weights do not fit its recipe ({reason}); export the model again") from None
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(content.info, painter, _styles(path, content, painter), content.sha256).to(device)
+    looks = Looks.from_tensors(content.looks)
+    return Model(content.info, painter, _styles(path, content, painter), content.sha256, looks).to(device)
 
 
 def _styles(path: Path, content: ModelContent, painter: Painter) -> Styles:

@@ -98,6 +98,7 @@ class ModelContent:
         bank: tensors of the style bank, named ORGAN/PREPARATION.PART.
         sha256: of the file.
         discriminator: its state dict, spectral norm folded in; empty in most files.
+        looks: tensors of what the training windows look like (`sian.synthesis.looks`); empty in older files.
     """
 
     info: ModelInfo
@@ -105,6 +106,7 @@ class ModelContent:
     bank: dict[str, Tensor]
     sha256: str
     discriminator: dict[str, Tensor]
+    looks: dict[str, Tensor]
 
 
 def write_model(
@@ -114,6 +116,7 @@ def write_model(
     bank: dict[str, Tensor],
     *,
     discriminator: Mapping[str, Tensor] | None = None,
+    looks: Mapping[str, Tensor] | None = None,
     half: bool = True,
 ) -> None:
     """Write a model file atomically.
@@ -124,9 +127,11 @@ def write_model(
         weights: the painter's state dict without spectral norm; batch norm's statistics stay in full precision.
         bank: tensors of the style bank.
         discriminator: its state dict without spectral norm, for a fine-tuning; painting needs none.
+        looks: tensors of what the training windows look like.
         half: whether weights are stored as fp16; they are cast back when they are loaded.
     """
     tensors = {f"bank.{name}": tensor.float().contiguous() for name, tensor in bank.items()}
+    tensors |= {f"looks.{name}": tensor.float().contiguous() for name, tensor in (looks or {}).items()}
     networks = {f"painter.{name}": tensor for name, tensor in weights.items()}
     networks |= {f"discriminator.{name}": tensor for name, tensor in (discriminator or {}).items()}
     for name, tensor in networks.items():
@@ -146,14 +151,14 @@ def read_model(path: str | Path) -> ModelContent:
     with _opened(path) as file:
         info = _info(path, (file.metadata() or {}).get(_KEY))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
-    weights, bank, discriminator = (
+    weights, bank, discriminator, looks = (
         {key.removeprefix(prefix): _wide(t) for key, t in tensors.items() if key.startswith(prefix)}
-        for prefix in ("painter.", "bank.", "discriminator.")
+        for prefix in ("painter.", "bank.", "discriminator.", "looks.")
     )
-    for name, tensor in {**weights, **bank, **discriminator}.items():
+    for name, tensor in {**weights, **bank, **discriminator, **looks}.items():
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
-    return ModelContent(info, weights, bank, sha256_file(path), discriminator)
+    return ModelContent(info, weights, bank, sha256_file(path), discriminator, looks)
 
 
 def read_info(path: str | Path) -> ModelInfo:

@@ -26,10 +26,13 @@ class Style:
     Attributes:
         vector: (D,) float32.
         name: in words, for file names and reports.
+        quantile: of an encoded image, the part of the windows of left-out training tiles that look less unusual, 0 to
+            1; None for other styles, and for models that cannot say.
     """
 
     vector: Vector
     name: str
+    quantile: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
