@@ -33,7 +33,8 @@ def write_sheet(sheet: Sheet, folder: Path, stem: str = "") -> list[Path]:
 
 def markdown(sheet: Sheet) -> str:
     """The sheet as Markdown: ours first, the paper's in italics behind it."""
-    head = ["", "n", *(f"{_title(column)} ours / *paper*" for column in sheet.columns)]
+    printed = {key for row in sheet.rows for key in row.paper}
+    head = ["", "n", *(_title(c) + (" ours / *paper*" if c.key in printed else "") for c in sheet.columns)]
     lines = [f"# {sheet.title} ({sheet.scale})", "", _markdown_row(head), _markdown_row(["---"] * len(head))]
     lines += [
         _markdown_row([row.title, row.n or "–", *(_pair(row, column, "*{}*") for column in sheet.columns)])

@@ -84,7 +84,7 @@ def test_every_row_has_a_recipe_at_every_scale(scale):
         assert (recipe.name, recipe.seed, recipe.network.kind) == (f"{name}-{scale.name}", 1, row.network)
         assert recipe.images == round(scale.images * row.steps)
         assert not recipe.data.turn
-        assert not recipe.data.repeat
+        assert bool(recipe.data.repeat) == (name == "frozen")
         assert (recipe.augment.light, recipe.augment.blur, recipe.augment.noise) == (0, 0, 0)
         assert row.against in {"", *ROWS}
         assert row.against != name
@@ -99,7 +99,7 @@ def test_a_row_differs_from_what_it_is_held_against_in_what_it_says():
     assert apart("synthetic") == set()  # the same recipe and steps: only the data differ
     assert apart("synthetic-star") == set()
     assert apart("real-short") == {"images"}
-    assert [apart(name) for name in CONTROLS] == [{"augment"}] * 2
+    assert [apart(name) for name in CONTROLS] == [{"augment"}, {"augment"}, {"data"}]
     assert ROWS["synthetic"].synthetic
 
 
@@ -168,6 +168,13 @@ def test_findings(gains, words):
     scores = scores_of(**gains)
     text = " ".join(findings(scores, scores))
     assert all(word in text for word in words)
+
+
+def test_where_pq_and_aji_disagree_both_are_said():
+    pq = scores_of(synthetic=0.02, paste=0.01)
+    aji = scores_of(synthetic=0.02, paste=-0.01)
+    control = next(line for line in findings(pq, aji) if "copy-paste" in line)
+    assert "by PQ, it helped; by AJI, it hurt." in control
 
 
 def test_rows_without_all_their_seeds_do_not_count():
