@@ -67,39 +67,49 @@ class Manifest:
         self.folder, self.with_items = folder, with_items
         self.path = folder / MANIFEST
         self._text = _read(self.path)
-        self.lines = {line.shard: line for line in map(self._parsed, enumerate(complete_lines(self._text), start=1))}
+        self.lines: dict[int, ShardLine] = {}
+        self._texts: dict[int, str] = {}
+        for number, text in enumerate(complete_lines(self._text), start=1):
+            line = self._parsed(number, text)
+            self.lines[line.shard], self._texts[line.shard] = line, text + "\n"
 
     def repair(self, keep: set[int]) -> None:
         """Cut off what a killed writer left, and forget all shards but those of `keep`."""
         self.lines = {number: line for number, line in self.lines.items() if number in keep}
         self._write_if_changed()
+        self._write_items_if_changed()
 
     def add(self, line: ShardLine) -> None:
         """Make a shard exist."""
         text = line.text()
         _append(self.path, text)
         self._text += text
-        self.lines[line.shard] = line
+        self.lines[line.shard], self._texts[line.shard] = line, text
         if self.with_items:
             _append(self.folder / ITEMS, line.item_lines())
 
     def finish(self) -> None:
         """Put the lines in order."""
         self.lines = dict(sorted(self.lines.items()))
-        self._write_if_changed()
+        if self._write_if_changed():
+            self._write_items_if_changed()
 
-    def _write_if_changed(self) -> None:
-        text = "".join(line.text() for line in self.lines.values())
-        if text != self._text:
-            write_text(self.path, text)
-            self._text = text
-        if self.with_items:
-            items = "".join(line.item_lines() for line in self.lines.values())
-            if items != _read(self.folder / ITEMS):
-                write_text(self.folder / ITEMS, items)
+    def _write_if_changed(self) -> bool:
+        text = "".join(self._texts[number] for number in self.lines)
+        if text == self._text:
+            return False
+        write_text(self.path, text)
+        self._text = text
+        return True
 
-    def _parsed(self, numbered: tuple[int, str]) -> ShardLine:
-        number, text = numbered
+    def _write_items_if_changed(self) -> None:
+        if not self.with_items:
+            return
+        items = "".join(line.item_lines() for line in self.lines.values())
+        if items != _read(self.folder / ITEMS):
+            write_text(self.folder / ITEMS, items)
+
+    def _parsed(self, number: int, text: str) -> ShardLine:
         try:
             return ShardLine.model_validate_json(text)
         except ValidationError as error:
