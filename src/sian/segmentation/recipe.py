@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from sian.training.recipe import AverageSection, BaseRecipe, Section
+from sian.training.baserecipe import BaseRecipe, Section
+from sian.training.recipe import AverageSection
 
 
 class NetworkSection(Section):

@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sian.training.baserecipe import bundled_recipes
     from sian.training.device import Hardware
     from sian.training.loop import train
-    from sian.training.recipe import Recipe, bundled_recipes
+    from sian.training.recipe import Recipe
     from sian.training.start import Start
 
-_HOMES = {"Hardware": "device", "Recipe": "recipe", "Start": "start", "bundled_recipes": "recipe", "train": "loop"}
+_HOMES = {"Hardware": "device", "Recipe": "recipe", "Start": "start", "bundled_recipes": "baserecipe", "train": "loop"}
 
 __all__ = ["Hardware", "Recipe", "Start", "bundled_recipes", "train"]
 

@@ -10,13 +10,13 @@ from pydantic import Field
 from sian.errors import BadInput, nearest
 from sian.networks.generator import STRIDE
 from sian.networks.layouts import Condition
+from sian.training.baserecipe import Section
 from sian.training.recipe import (
     Beta,
     DiscriminatorSection,
     LossSection,
     OptimiserSection,
     Recipe,
-    Section,
     Stage,
     scale,
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from sian.training.recipe import BaseRecipe
+    from sian.training.baserecipe import BaseRecipe
 
 
 MAY_CHANGE = ("stages", "images", "every")  # keys of a recipe that a resumed run may have otherwise

@@ -6,28 +6,19 @@ The resolved recipe is saved with the run and inside the model file. Unknown key
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from sian.errors import BadInput, first_line, nearest
 from sian.networks.generator import STRIDE
 from sian.networks.layouts import Condition
+from sian.training.baserecipe import BaseRecipe, Section
 from sian.training.losses import Gan
 
 Width = Annotated[int, Field(ge=1)]  # channels
 BlockIndex = Annotated[int, Field(ge=0, le=6)]  # one of the generator's seven blocks
 Beta = Annotated[float, Field(ge=0.0, lt=1.0)]  # of Adam
 VggLayer = Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-
-
-class Section(BaseModel):
-    """A part of a recipe: immutable, no unknown keys, no nan and no infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GeneratorSection(Section):
@@ -102,7 +93,7 @@ class DataSection(Section):
     positions: Literal["grid", "random"] = "grid"
     sibling: float = Field(default=0.0, ge=0.0, le=1.0)
     turn: bool = True
-    organ_aliases: dict[str, str] = {}
+    organ_aliases: dict[str, str] = Field(default_factory=dict)
     classes: bool | tuple[str, ...] = False
 
     @property
@@ -213,51 +204,6 @@ class EverySection(Section):
     keep: int = Field(default=2, ge=1)
 
 
-class BaseRecipe(Section):
-    """What all recipes have in common: reading, changes, writing; `folder` holds the bundled ones."""
-
-    folder: ClassVar[str] = "recipes"
-    kind: ClassVar[str] = "recipe"  # what errors call it
-
-    name: str
-    description: str = ""
-    seed: int = Field(default=0, ge=0)
-
-    @classmethod
-    def load(cls, source: str | Path, changes: Mapping[str, str] | None = None) -> Self:
-        """A recipe by bundled name or by path, with single values changed.
-
-        Args:
-            source: e.g. "monuseg", or the path of a .yaml file.
-            changes: dotted keys to YAML values, e.g. {"stages.0.images": "2000"}.
-
-        Raises:
-            BadInput: no such recipe, not YAML, an unknown key, a value out of range.
-        """
-        path, text = _recipe_text(source, cls.folder, cls.kind)
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{path}: expected a {cls.kind} in YAML, found {first_line(error)}") from None
-        if not isinstance(values, dict):
-            raise BadInput(f"{path}: expected a mapping of {cls.kind} keys, found {type(values).__name__}")
-        for key, value in (changes or {}).items():
-            _change(values, key, value, cls.kind)
-        return cls.parse(values, str(path))
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], name: str) -> Self:
-        """A recipe from plain values; `name` is what errors call it."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise BadInput(f"{name}: {'; '.join(_explain(problem, cls) for problem in error.errors())}") from None
-
-    def dump(self) -> str:
-        """The resolved recipe as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-
-
 class Recipe(BaseRecipe):
     """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other.
 
@@ -312,62 +258,3 @@ class Recipe(BaseRecipe):
 def scale(channels: int, factor: float) -> int:
     """Channels times a factor, at least 1."""
     return max(1, round(channels * factor))
-
-
-def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:
-    """Names of the recipes in a folder of the package."""
-    entries = resources.files("sian").joinpath(folder).iterdir()
-    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
-
-
-def _recipe_text(source: str | Path, folder: str, kind: str) -> tuple[str, str]:
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            return str(path), path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path}: expected a {kind} file, found {error}") from None
-    if str(source) not in (known := bundled_recipes(folder)):
-        raise BadInput(f"no {kind} is called {str(source)!r}{nearest(str(source), known)}")
-    return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
-
-
-def _change(values: dict[str, Any], dotted: str, text: str, kind: str) -> None:
-    """Set one value, given as YAML; sections that the file leaves out are made, list entries are not."""
-    *parents, last = dotted.split(".")
-    place: Any = values
-    try:
-        value = yaml.safe_load(text)
-        for key in parents:
-            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
-        place[int(last) if isinstance(place, list) else last] = value
-    except yaml.YAMLError as error:
-        raise BadInput(f"{dotted}={text}: expected a value in YAML, found {first_line(error)}; quote it") from None
-    except (AttributeError, IndexError, TypeError, ValueError):
-        raise BadInput(
-            f"{dotted}={text}: the {kind} has no place of that name; expected e.g. seed=1 or stages.0.images=2000"
-        ) from None
-
-
-def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
-    """The section that a key holds, alone, in a list or optionally; the same section if it holds none."""
-    if key not in section.model_fields:
-        return section
-    annotation = section.model_fields[key].annotation
-    candidates = (annotation, *get_args(annotation))
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), section)
-
-
-def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
-    """One problem of pydantic's as half a sentence, an unknown key with the nearest known one."""
-    *parents, last = problem["loc"] or ("",)
-    dotted = ".".join(map(str, problem["loc"]))
-    if problem["type"] == "missing":
-        return f"{dotted}: found no value, and it has no default; add it"
-    if problem["type"] != "extra_forbidden":
-        return f"{dotted}: {problem['msg'].lower()}, found {problem['input']!r}"
-    section = recipe
-    for key in parents:
-        if isinstance(key, str):
-            section = _section_of(section, key)
-    return f"unknown key {dotted!r}{nearest(str(last), section.model_fields)}"
