@@ -43,8 +43,8 @@ def small_world(folder: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _toys(tmp_path: Path) -> Iterator[None]:
+@pytest.fixture
+def toy_world(tmp_path: Path) -> Iterator[None]:
     with small_world(tmp_path):
         yield
 
@@ -65,6 +65,6 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(data_folder: Path, tmp_path: Path) -> Bench:
+def bench(data_folder: Path, tmp_path: Path, toy_world: None) -> Bench:
     runs, cache = tmp_path / "runs", tmp_path / "cache"
     return Bench(open_dataset(data_folder), toys.SCALE, runs, Hardware("cpu"), cache=cache)

@@ -15,7 +15,10 @@ from sian.reproduce.rows import rows_named
 from sian.reproduce.running import run_row, run_rows
 from sian.synthesis.modelfile import read_info
 
-pytestmark = pytest.mark.filterwarnings("ignore::sian.errors.SianWarning")  # toys know few styles
+pytestmark = [
+    pytest.mark.usefixtures("toy_world"),
+    pytest.mark.filterwarnings("ignore::sian.errors.SianWarning"),  # toys know few styles
+]
 
 
 def both():

@@ -157,6 +157,8 @@ def _report_of(row: Row, bench: Bench) -> dict[str, Any] | None:
     """The row's report, if it is of the model that lies beside it and of this protocol."""
     report = _finished(bench.report_path(row), bench, row)
     model = bench.folder(row) / "model.safetensors"
+    if report is not None and not model.is_file() and read_job(model.parent).get("model") is False:
+        return report  # a job has left its numbers alone
     if report is None or not model.is_file():
         return None
     recipe = row.load(bench.scale, bench.seed)

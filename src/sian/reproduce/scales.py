@@ -74,13 +74,13 @@ SCALES: dict[str, Scale] = {
     ),
     "small": Scale(
         "small",
-        32,
+        24,
         "for 20 epochs of the published windows",
         None,
         {"stages": "[{epochs: 20, size: 256, batch: 8}]", "average": "{half_life: 3000}"},
         {name: {"stages": "[{epochs: 20, size: 256, batch: 1}]"} for name in ("pix2pix", "sharpgan", "pix2pixhd")},
-        "Half-width networks; every row sees the same images, two fifths of the published epochs of SIAN and a tenth "
-        "of those of pix2pix and pix2pixHD: compare rows with each other, not with the paper.",
+        "Networks of three eighths of the published widths; every row sees the same images, two fifths of SIAN's "
+        "published epochs and a tenth of pix2pix' and pix2pixHD's: compare rows with each other, not with the paper.",
     ),
     "paper": Scale("paper", None, "as published", None),
 }

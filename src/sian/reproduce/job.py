@@ -1,0 +1,229 @@
+"""One row within a time budget, wherever a GPU is at hand for half an hour.
+
+The first steps are timed, the number of images is planned from them, then the row is trained, exported in half
+precision and measured. What is left are few small files: `collecting` brings them home.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sian.data.windows import WINDOW, train_offsets
+from sian.errors import BadInput, Interrupted
+from sian.files import write_json
+from sian.networks import build_painter
+from sian.reproduce.bench import Bench
+from sian.reproduce.collecting import FILE_BYTES, FORMAT, MODEL_PARTS, check_empty, leave
+from sian.reproduce.measuring import measure_row
+from sian.reproduce.rows import Row
+from sian.reproduce.running import read_job
+from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
+from sian.training import Recipe, train
+from sian.training.checks import check_run
+
+if TYPE_CHECKING:
+    from sian.data.sampling import Tile
+
+TIMED_STEPS = 20
+WARM_STEPS = 5  # of these; kernels are chosen and caches filled
+MARGIN = 1.25  # on what export and measuring are thought to take
+FIXED_SECONDS = 30.0  # of both: reading, confidence intervals, writing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long the row is trained.
+
+    Attributes:
+        images: of each stage.
+        whole: whether that is the recipe's full length.
+    """
+
+    images: tuple[int, ...]
+    whole: bool
+
+
+def run_job(
+    row: Row, bench: Bench, minutes: float, out: Path, *, evaluate: bool = True, keep_model: bool = True
+) -> dict[str, Any]:
+    """Train one row in so many minutes and leave its files in `out`; returns what the job wrote of itself.
+
+    Args:
+        row: what is trained.
+        bench: its `runs` is where the work lies; an interrupted job of the same row goes on there.
+        minutes: for everything, from now.
+        out: a new or empty folder for at most 8 files of at most 16 MiB.
+        evaluate: measure the model; if not, that is left for home.
+        keep_model: leave the weights as well.
+
+    Raises:
+        BadInput: the budget is too small for the first steps, or the model too large to be left.
+        MissingResource: weights are not on this machine.
+    """
+    deadline = time.monotonic() + 60 * minutes
+    check_empty(out)
+    recipe = in_images(row.load(bench.scale, bench.seed), bench.tiles)
+    run, model = bench.folder(row) / "run", bench.folder(row) / "model.safetensors"
+    if keep_model:
+        check_size(recipe)
+    check_run(run, recipe, resume=True)
+    bench.check_weights(inception=evaluate)
+    facts = read_job(bench.folder(row)) or {"format": FORMAT, "row": row.name, "scale": bench.scale.name}
+    facts |= {"minutes": minutes, "seed": bench.seed, "evaluated": evaluate, "model": keep_model}
+    if "seconds_per_image" not in facts:
+        facts["seconds_per_image"] = _timed(recipe, row, bench, run)
+    size = recipe.stages[0].size
+    after = _seconds_after(facts["seconds_per_image"] * (WINDOW / size) ** 2 / 2, bench, evaluate)
+    plan = plan_images(recipe, facts["seconds_per_image"], deadline - time.monotonic() - after, minutes)
+    facts |= {"planned_images": sum(plan.images), "whole": plan.whole, "seconds_kept_for_the_end": round(after, 1)}
+    write_json(bench.folder(row) / "job.json", facts)
+    _train_until(with_images(recipe, plan.images), row, bench, run, deadline - after)
+    with bench.progress(f"{row.name}: batch norm and style bank", "steps") as report:
+        export_run(run, bench.train, model, tiles=bench.tiles, report=report)
+    if evaluate:
+        measure_row(row, bench, model, {"minutes": minutes})
+    facts["seconds_left"] = round(deadline - time.monotonic(), 1)
+    write_json(bench.folder(row) / "job.json", facts)
+    leave(bench.folder(row), out, keep_model=keep_model, report=bench.report_path(row) if evaluate else None)
+    return facts
+
+
+def check_size(recipe: Recipe) -> None:
+    """Refuse a model that does not fit into the files that may be left, before an hour of work.
+
+    Raises:
+        BadInput: it does not.
+    """
+    painter = build_painter(
+        recipe.generator.model_dump(), recipe.encoder.model_dump(), network=recipe.network, spectral=False
+    )
+    needed, most = 2 * sum(p.numel() for p in painter.parameters()) + (1 << 20), MODEL_PARTS * FILE_BYTES
+    if needed > most:
+        raise BadInput(
+            f"recipe {recipe.name}: its model takes about {needed >> 20} MiB in half precision, expected at most "
+            f"{most >> 20} MiB ({MODEL_PARTS} files of {FILE_BYTES >> 20} MiB); choose --scale small, or --no-model "
+            "for numbers and pictures alone"
+        )
+
+
+def plan_images(recipe: Recipe, seconds_per_image: float, seconds: float, minutes: float) -> Plan:
+    """How many images of each stage fit into so many seconds.
+
+    Args:
+        recipe: its stages, in images, say how the time is shared; an image of another size costs as its pixels do.
+        seconds_per_image: of the first stage.
+        seconds: what is left for training.
+        minutes: the budget, for the sentence.
+
+    Raises:
+        BadInput: not even the first steps fit.
+    """
+    first = recipe.stages[0]
+    wanted = [stage.images or 0 for stage in recipe.stages]
+    cost = sum(n * (stage.size / first.size) ** 2 for n, stage in zip(wanted, recipe.stages, strict=True))
+    share = min(1.0, seconds / max(1e-9, cost * seconds_per_image))
+    planned = tuple(
+        max(1, int(n * share) // stage.batch) * stage.batch for n, stage in zip(wanted, recipe.stages, strict=True)
+    )
+    if planned[0] < TIMED_STEPS * first.batch and share < 1:
+        raise BadInput(
+            f"--minutes {minutes:g}: leaves {max(0.0, seconds):.0f} s for training, and {TIMED_STEPS} steps take "
+            f"{TIMED_STEPS * first.batch * seconds_per_image:.0f} s on this machine; give more minutes, or a "
+            "smaller --scale"
+        )
+    return Plan(planned, share >= 1)
+
+
+def with_images(recipe: Recipe, images: tuple[int, ...]) -> Recipe:
+    """The recipe with other lengths of its stages."""
+    pairs = zip(recipe.stages, images, strict=False)  # fewer lengths leave out the last stages
+    stages = tuple(stage.model_copy(update={"images": n, "epochs": None}) for stage, n in pairs)
+    return recipe.model_copy(update={"stages": stages})
+
+
+def in_images(recipe: Recipe, tiles: Sequence[Tile]) -> Recipe:
+    """The same recipe with the lengths of its stages in images: an epoch is the windows of the training grid."""
+    lengths = []
+    for stage in recipe.stages:
+        rows_columns = ([len(train_offsets(side, stage.size)) for side in tile.layout.shape] for tile in tiles)
+        epoch = sum(rows * columns for rows, columns in rows_columns)
+        lengths.append(stage.images or (stage.epochs or 0) * epoch)
+    return with_images(recipe, tuple(lengths))
+
+
+def _timed(recipe: Recipe, row: Row, bench: Bench, run: Path) -> float:
+    """Train the first steps and return the seconds of an image; the run goes on from there."""
+    batch = recipe.stages[0].batch
+    steps = min(TIMED_STEPS, max(1, (recipe.stages[0].images or 0) // batch))
+    marks: list[float] = []
+    with bench.progress(f"{row.name}: timing the first steps", "images") as shown:
+
+        def report(done: int, total: int) -> None:
+            marks.append(time.monotonic())
+            shown(done, total)
+
+        _train(with_images(recipe, (steps * batch,)), bench, run, report)
+    skipped = min(WARM_STEPS, len(marks) - 2)
+    if skipped < 0:
+        raise BadInput(f"{run}: holds a run that no job has timed; remove the folder, or name another --work")
+    return (marks[-1] - marks[skipped]) / ((len(marks) - 1 - skipped) * batch)
+
+
+def _seconds_after(seconds_per_window: float, bench: Bench, evaluate: bool) -> float:
+    """What export and measuring will take, generously: painting costs less than half of training."""
+    windows = NORM_BATCHES * NORM_BATCH + 4 * len(bench.train)
+    seconds = seconds_per_window * windows
+    if evaluate:
+        some = [window.image for window in bench.scene.windows[:3]]
+        tools = bench.tools
+        assert tools.extractor is not None  # noqa: S101 - a bench has both
+        assert tools.segmenter is not None  # noqa: S101
+        tools.extractor(some[:1])
+        tools.segmenter(some[0])
+        started = time.monotonic()
+        for image in some[1:]:
+            tools.extractor([image])
+            tools.extractor([image])  # the real side as well
+            tools.segmenter(image)
+        judged = (time.monotonic() - started) / max(1, len(some) - 1)
+        seconds += len(bench.scene.windows) * (judged + seconds_per_window)
+    return MARGIN * seconds + FIXED_SECONDS * min(1.0, seconds / FIXED_SECONDS)
+
+
+def _train_until(recipe: Recipe, row: Row, bench: Bench, run: Path, deadline: float) -> None:
+    """Train as planned; if the machine has become slower, stop when the time is over."""
+    asked = begun = False
+    with bench.progress(f"{row.name}: training", "images") as shown:
+
+        def report(done: int, total: int) -> None:
+            nonlocal asked, begun
+            shown(done, total)
+            # The loop says where it begins before it listens to signals.
+            if begun and not asked and done < total and time.monotonic() > deadline:
+                asked = True
+                signal.raise_signal(signal.SIGTERM)  # the loop saves and stops after the step in work
+            begun = True
+
+        try:
+            _train(recipe, bench, run, report)
+        except Interrupted:
+            if not asked:
+                raise
+
+
+def _train(recipe: Recipe, bench: Bench, run: Path, report: Callable[[int, int], None]) -> None:
+    train(
+        recipe,
+        bench.tiles,
+        run,
+        resume=True,
+        hardware=bench.hardware,
+        weights=bench.weights,
+        trust_weights=bench.trust_weights,
+        report=report,
+    )
