@@ -6,7 +6,7 @@ does not name (glands, vessels, fibres) is not kept. Size and micrometres a pixe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sian.data.dataset import DatasetInfo
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
+from sian.layout import describe
 from sian.masks import check_mask
 from sian.synthesis import Style
 from sian.synthesis.labels import png_text
@@ -59,6 +60,7 @@ def restyle(
     mpp: float | None = None,
     seed: int = 0,
     noise: float = 1.0,
+    classes: Mapping[int, str] | None = None,
 ) -> Restyled:
     """Paint an image's nuclei in another style.
 
@@ -71,6 +73,7 @@ def restyle(
         mpp: of image and mask; they are rescaled to the model's and the painting back. Without it nothing is rescaled.
         seed: of the noise.
         noise: its strength.
+        classes: of the mask's nuclei, by id; for a model that knows nuclear classes.
 
     Raises:
         BadInput: no image, a mask of another size, an unknown style, an absurd mpp, or no nucleus was found.
@@ -92,7 +95,8 @@ def restyle(
             "found no nucleus in the image, expected some to paint; give its mask with --mask, or its --mpp if it is "
             "of another magnification than the model's"
         )
-    painted = model.synthesize(found, vector, seed=seed, noise=noise)
+    layout = describe(found, classes=dict(classes)) if model.info.classes and classes else found
+    painted = model.synthesize(layout, vector, seed=seed, noise=noise)
     kept = rescale_mask(found, size) if mask is None else check_mask(mask)
     return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")
 
@@ -141,7 +145,7 @@ def restyle_dataset(
         done = known and (known.model, known.style, known.seed) == (model.sha256, name, seed + number)
         if not (done and known and known.sha256_mask == item.sha256_mask):
             mask = data.mask(item)
-            made = _paint(data.image(item), mask, fixed, model, mpp, seed + number, noise)
+            made = _paint(data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id)
             writer.add(
                 item.id,
                 made.image,
@@ -178,10 +182,11 @@ def _paint(
     mpp: float | None,
     seed: int,
     noise: float,
+    classes: Mapping[int, str],
 ) -> Restyled:
     """One item; a mask without nuclei is as good as any other here: its background is painted."""
     if mask.any():
-        return restyle(image, style, model=model, mask=mask, mpp=mpp, seed=seed, noise=noise)
+        return restyle(image, style, model=model, mask=mask, mpp=mpp, seed=seed, noise=noise, classes=classes)
     vector = model.encode(image) if isinstance(style, str) else model.style(style)
     name = OWN if isinstance(style, str) else vector.name
     painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp)
