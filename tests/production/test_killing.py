@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from tests.production.toys import tree
 
 from sian.cli.main import main
+from sian.production import run
 from sian.production.manifest import MANIFEST
 
 DEADLINE = 240  # s; the start of torch takes long on a busy machine
@@ -78,6 +80,19 @@ def test_a_killed_driver_takes_its_workers_along(plan, finished, tmp_path) -> No
     while _alive(process.pid):
         assert time.monotonic() < end, "a worker outlived its driver"
         time.sleep(0.02)
+
+
+def test_a_killed_worker_is_replaced(plan, finished, tmp_path) -> None:
+    """As the kernel does when memory runs out: its images are made by another one."""
+
+    def kill(done: int, total: int) -> None:
+        if done == 3:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGKILL)
+
+    outcome = run(plan, tmp_path / "set", workers=1, report=kill)
+    assert (outcome.failed, outcome.kept) == ([], 10)
+    assert tree(tmp_path / "set") == tree(finished)
 
 
 def _alive(session: int) -> bool:

@@ -119,7 +119,7 @@ def _started(address: str | None, workers: int | None) -> Any:
         raise MissingResource("ray is not installed; install it with `pip install 'sian[ray]'`") from None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        options |= {"include_dashboard": False, "num_cpus": workers}
+        options |= {"address": "local", "include_dashboard": False, "num_cpus": workers}
     else:
         _check_reachable(address)
         options |= {"address": address}
@@ -127,7 +127,10 @@ def _started(address: str | None, workers: int | None) -> Any:
         ray.init(**options)
     except Exception as error:  # noqa: BLE001 - whatever Ray raises: there is no cluster to work on
         where = f"the Ray cluster at {address} answers but cannot be used" if address else "Ray cannot be started here"
-        raise MissingResource(f"{where} ({first_line(error)}); check the address and that versions agree") from None
+        raise MissingResource(
+            f"{where} ({first_line(error)}); check the address, that versions of Ray agree, and "
+            "RAY_AUTH_MODE=token if the cluster wants a token"
+        ) from None
     return ray
 
 
