@@ -119,6 +119,21 @@ def test_a_job_from_data_to_a_row_at_home(data_folder, tmp_path, capsys):
     assert "is there already" in said(capsys)
 
 
+def test_a_job_that_is_measured_at_home(data_folder, tmp_path, capsys):
+    data, out, home = tmp_path / "data", tmp_path / "out", tmp_path / "home"
+    shutil.copytree(data_folder, data)
+    lines = [line for line in (data / "items.jsonl").read_text().splitlines() if '"split": "train"' in line]
+    (data / "items.jsonl").write_text("\n".join(lines) + "\n")
+    job = ["reproduce", "row", "first", "--data", str(data), "-o", str(out), "--scale", "tiny", "--minutes", "200"]
+    assert main([*job, "--device", "cpu"]) == 3
+    assert "no items of split 'test'" in said(capsys)
+    assert main([*job, "--device", "cpu", "--no-evaluate"]) == 0
+    assert not (out / "report.json").exists()
+    assert main(["reproduce", "collect", str(out), "-o", str(home)]) == 0
+    assert run(data_folder, home, "--rows", "first") == 0
+    assert "| First | 6 |" in capsys.readouterr().out
+
+
 def test_collecting_something_else(tmp_path, capsys):
     assert main(["reproduce", "collect", str(tmp_path), "-o", str(tmp_path / "home")]) == 3
     assert "expected the folder that a job has left" in said(capsys)

@@ -31,7 +31,7 @@ def test_stages_share_the_time_and_larger_images_cost_more():
 
 def test_too_little_time_is_a_sentence():
     one = recipe({"images": 100_000, "size": 64, "batch": 8})
-    with pytest.raises(BadInput, match="--minutes 1: leaves 79 s for training, and 20 steps take 80 s"):
+    with pytest.raises(BadInput, match="--minutes 1: has 79 s for training, and 20 steps take 80 s"):
         plan_images(one, 0.5, 79.0, 1)
 
 

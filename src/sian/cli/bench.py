@@ -42,6 +42,7 @@ def open_bench(
     threads: int | None,
     workers: int,
     cache: Path | None,
+    measured: bool = True,
 ) -> Bench:
     """What the options describe; everything that can be wrong with them is said before any work."""
     from sian.data import open_dataset
@@ -76,6 +77,7 @@ def open_bench(
         segmenter,
         cache,
         console.progress,
+        measured,
     )
 
 

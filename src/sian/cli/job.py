@@ -36,7 +36,19 @@ def row(
     check_empty(output)
     place = work or output.with_name(f"{output.name}-work")
     bench = open_bench(
-        data, scale, place, "paired", seed, weights, trust_weights, "bundled", device, threads, workers, place / "cache"
+        data,
+        scale,
+        place,
+        "paired",
+        seed,
+        weights,
+        trust_weights,
+        "bundled",
+        device,
+        threads,
+        workers,
+        place / "cache",
+        measured=evaluate,
     )
     facts = run_job(chosen, bench, minutes, output, evaluate=evaluate, keep_model=model)
     console.say(f"{facts['planned_images']} images planned, {facts['seconds_left']:.0f} s left")

@@ -50,6 +50,7 @@ class Bench:
         segmenter: "bundled", or a segmenter's file.
         cache: where features of real images are kept; the user's cache if None.
         progress: shows long work.
+        measured: whether anything will be; if not, the data set needs no test tiles.
     """
 
     data: Dataset
@@ -64,9 +65,12 @@ class Bench:
     segmenter: str | Path = "bundled"
     cache: Path | None = None
     progress: Progress = field(default=silent)
+    measured: bool = True
 
     def __post_init__(self) -> None:
-        self.train, self.test = self.data.split("train"), self.data.split("test")
+        self.train = self.data.split("train")
+        if self.measured:
+            self.data.split("test")  # a data set without is said before any work
 
     def folder(self, row: Row) -> Path:
         """Where a row lives: RUNS/SCALE/ROW."""
@@ -115,7 +119,7 @@ class Bench:
     @cached_property
     def test_sha256(self) -> str:
         """A hash of the test tiles' pixels and masks: recompressed without loss they are the same."""
-        return pixels_sha256(self.test)
+        return pixels_sha256(self.data.split("test"))
 
     @cached_property
     def train_sha256(self) -> str:

@@ -23,7 +23,7 @@ from sian.reproduce.measuring import measure_row
 from sian.reproduce.rows import Row
 from sian.reproduce.running import read_job
 from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
-from sian.training import Recipe, train
+from sian.training import Recipe, checkpoint, train
 from sian.training.checks import check_run
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TIMED_STEPS = 20
 WARM_STEPS = 5  # of these; kernels are chosen and caches filled
 MARGIN = 1.25  # on what export and measuring are thought to take
+ROUNDING = 1e-6
 FIXED_SECONDS = 30.0  # of both: reading, confidence intervals, writing
 
 
@@ -79,7 +80,8 @@ def run_job(
         facts["seconds_per_image"] = _timed(recipe, row, bench, run)
     size = recipe.stages[0].size
     after = _seconds_after(facts["seconds_per_image"] * (WINDOW / size) ** 2 / 2, bench, evaluate)
-    plan = plan_images(recipe, facts["seconds_per_image"], deadline - time.monotonic() - after, minutes)
+    trained = _trained(run) * facts["seconds_per_image"]  # the timed steps count
+    plan = plan_images(recipe, facts["seconds_per_image"], trained + deadline - time.monotonic() - after, minutes)
     facts |= {"planned_images": sum(plan.images), "whole": plan.whole, "seconds_kept_for_the_end": round(after, 1)}
     write_json(bench.folder(row) / "job.json", facts)
     _train_until(with_images(recipe, plan.images), row, bench, run, deadline - after)
@@ -117,22 +119,23 @@ def plan_images(recipe: Recipe, seconds_per_image: float, seconds: float, minute
     Args:
         recipe: its stages, in images, say how the time is shared; an image of another size costs as its pixels do.
         seconds_per_image: of the first stage.
-        seconds: what is left for training.
+        seconds: for training, with what has been spent on it already.
         minutes: the budget, for the sentence.
 
     Raises:
-        BadInput: not even the first steps fit.
+        BadInput: not even the first steps fit, or nothing would be left for the end.
     """
     first = recipe.stages[0]
     wanted = [stage.images or 0 for stage in recipe.stages]
     cost = sum(n * (stage.size / first.size) ** 2 for n, stage in zip(wanted, recipe.stages, strict=True))
     share = min(1.0, seconds / max(1e-9, cost * seconds_per_image))
     planned = tuple(
-        max(1, int(n * share) // stage.batch) * stage.batch for n, stage in zip(wanted, recipe.stages, strict=True)
+        max(1, int(n * share + ROUNDING) // stage.batch) * stage.batch
+        for n, stage in zip(wanted, recipe.stages, strict=True)
     )
     if planned[0] < TIMED_STEPS * first.batch and share < 1:
         raise BadInput(
-            f"--minutes {minutes:g}: leaves {max(0.0, seconds):.0f} s for training, and {TIMED_STEPS} steps take "
+            f"--minutes {minutes:g}: has {max(0.0, seconds):.0f} s for training, and {TIMED_STEPS} steps take "
             f"{TIMED_STEPS * first.batch * seconds_per_image:.0f} s on this machine; give more minutes, or a "
             "smaller --scale"
         )
@@ -154,6 +157,11 @@ def in_images(recipe: Recipe, tiles: Sequence[Tile]) -> Recipe:
         epoch = sum(rows * columns for rows, columns in rows_columns)
         lengths.append(stage.images or (stage.epochs or 0) * epoch)
     return with_images(recipe, tuple(lengths))
+
+
+def _trained(run: Path) -> int:
+    """Images that a run has seen."""
+    return max((int(path.name) for path in checkpoint.found(run / "checkpoints")), default=0)
 
 
 def _timed(recipe: Recipe, row: Row, bench: Bench, run: Path) -> float:
