@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from sian.data.windows import WINDOW, train_offsets
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json
-from sian.networks import build_painter
+from sian.networks import Painter, build_discriminator, build_painter
+from sian.networks.layouts import channels_of
 from sian.reproduce.bench import Bench
 from sian.reproduce.collecting import FILE_BYTES, FORMAT, MODEL_PARTS, check_empty, leave
 from sian.reproduce.measuring import measure_row
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 TIMED_STEPS = 20
 WARM_STEPS = 5  # of these; kernels are chosen and caches filled
+TIMED_WINDOWS = 2
+STYLES_A_TILE = 8  # 16 windows are encoded, which costs less than half of painting them
 MARGIN = 1.25  # on what export and measuring are thought to take
 ROUNDING = 1e-6
 FIXED_SECONDS = 30.0  # of both: reading, confidence intervals, writing
@@ -78,8 +83,7 @@ def run_job(
     facts |= {"minutes": minutes, "seed": bench.seed, "evaluated": evaluate, "model": keep_model}
     if "seconds_per_image" not in facts:
         facts["seconds_per_image"] = _timed(recipe, row, bench, run)
-    size = recipe.stages[0].size
-    after = _seconds_after(facts["seconds_per_image"] * (WINDOW / size) ** 2 / 2, bench, evaluate)
+    after = _seconds_after(recipe, bench, evaluate)
     trained = _trained(run) * facts["seconds_per_image"]  # the timed steps count
     plan = plan_images(recipe, facts["seconds_per_image"], trained + deadline - time.monotonic() - after, minutes)
     facts |= {"planned_images": sum(plan.images), "whole": plan.whole, "seconds_kept_for_the_end": round(after, 1)}
@@ -101,10 +105,9 @@ def check_size(recipe: Recipe) -> None:
     Raises:
         BadInput: it does not.
     """
-    painter = build_painter(
-        recipe.generator.model_dump(), recipe.encoder.model_dump(), network=recipe.network, spectral=False
-    )
-    needed, most = 2 * sum(p.numel() for p in painter.parameters()) + (1 << 20), MODEL_PARTS * FILE_BYTES
+    judge = build_discriminator(recipe.discriminator.model_dump(), network=recipe.network)
+    numbers = sum(p.numel() for network in (_painter(recipe), judge) for p in network.parameters())
+    needed, most = 2 * numbers + (1 << 20), MODEL_PARTS * FILE_BYTES
     if needed > most:
         raise BadInput(
             f"recipe {recipe.name}: its model takes about {needed >> 20} MiB in half precision, expected at most "
@@ -182,25 +185,48 @@ def _timed(recipe: Recipe, row: Row, bench: Bench, run: Path) -> float:
     return (marks[-1] - marks[skipped]) / ((len(marks) - 1 - skipped) * batch)
 
 
-def _seconds_after(seconds_per_window: float, bench: Bench, evaluate: bool) -> float:
-    """What export and measuring will take, generously: painting costs less than half of training."""
-    windows = NORM_BATCHES * NORM_BATCH + 4 * len(bench.train)
-    seconds = seconds_per_window * windows
+def _seconds_after(recipe: Recipe, bench: Bench, evaluate: bool) -> float:
+    """What export and measuring will take, generously: a few windows are painted and judged, and timed."""
+    seconds = _painting_seconds(recipe, "cpu") * (NORM_BATCHES * NORM_BATCH + STYLES_A_TILE * len(bench.train))
     if evaluate:
-        some = [window.image for window in bench.scene.windows[:3]]
-        tools = bench.tools
-        assert tools.extractor is not None  # noqa: S101 - a bench has both
-        assert tools.segmenter is not None  # noqa: S101
-        tools.extractor(some[:1])
-        tools.segmenter(some[0])
-        started = time.monotonic()
-        for image in some[1:]:
-            tools.extractor([image])
-            tools.extractor([image])  # the real side as well
-            tools.segmenter(image)
-        judged = (time.monotonic() - started) / max(1, len(some) - 1)
-        seconds += len(bench.scene.windows) * (judged + seconds_per_window)
+        seconds += len(bench.scene.windows) * (_painting_seconds(recipe, bench.device) + _judging_seconds(bench))
     return MARGIN * seconds + FIXED_SECONDS * min(1.0, seconds / FIXED_SECONDS)
+
+
+@torch.inference_mode()
+def _painting_seconds(recipe: Recipe, device: str) -> float:
+    """Of one window by untrained weights, its style encoded."""
+    painter = _painter(recipe).to(device).eval()
+    generator = painter.generator
+    layout = torch.zeros(1, channels_of([generator.condition]) + generator.classes, WINDOW, WINDOW, device=device)
+    reference = torch.zeros(1, 3, WINDOW, WINDOW, device=device)
+    random = torch.Generator(device).manual_seed(0)
+    started = 0.0
+    for turn in range(1 + TIMED_WINDOWS):
+        if turn == 1:  # the first one chooses kernels
+            started = time.monotonic()
+        style, _ = painter.encoder(reference)
+        float(generator(layout, style, generator.draw_noise(1, WINDOW, WINDOW, random)).sum())
+    return (time.monotonic() - started) / TIMED_WINDOWS
+
+
+def _judging_seconds(bench: Bench) -> float:
+    """Of one window and its real partner."""
+    tools, images = bench.tools, [window.image for window in bench.scene.windows[: 1 + TIMED_WINDOWS]]
+    assert tools.extractor is not None  # noqa: S101 - a bench has both
+    assert tools.segmenter is not None  # noqa: S101
+    started = 0.0
+    for turn, image in enumerate(images):
+        if turn == 1:
+            started = time.monotonic()
+        tools.extractor([image, image])
+        tools.segmenter(image)
+    return (time.monotonic() - started) / max(1, len(images) - 1)
+
+
+def _painter(recipe: Recipe) -> Painter:
+    generator, encoder = recipe.generator.model_dump(), recipe.encoder.model_dump()
+    return build_painter(generator, encoder, network=recipe.network, spectral=False)
 
 
 def _train_until(recipe: Recipe, row: Row, bench: Bench, run: Path, deadline: float) -> None:
