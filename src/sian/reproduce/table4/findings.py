@@ -48,6 +48,7 @@ def findings(pq: Matrices, aji: Matrices) -> list[str]:
         *(_control(pq, aji, name) for name in CONTROLS),
         _compared(pq, aji, "real", "real-short", "More steps on the real images alone"),
         _compared(pq, aji, "stain-synthetic", "stain", "Synthetic images on top of strong stain augmentation"),
+        _compared(pq, aji, "frozen-synthetic", "frozen", "Synthetic images on top of frozen tiles counted twice"),
         *(
             _compared(pq, aji, f"synthetic-{part}", f"real-{part}", f"Synthetic images with {part} % of the real tiles")
             for part in (10, 25, 50)

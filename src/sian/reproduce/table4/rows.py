@@ -88,6 +88,7 @@ def _paper(dq: float, sq: float, pq: float) -> dict[str, float]:
 
 
 _STAR = {"augment.traditional": str(TRADITIONAL)}
+_FROZEN = {"data.repeat": "{frozen: 2}"}
 _STAIN = {"augment.stain": str(STRONG_STAIN)}
 
 _MAIN = (
@@ -111,13 +112,20 @@ _CONTROLS = (
     ),
     Training("stain", "control: real images, strong stain augmentation", changes=_STAIN),
     Training("paste", "control: real images, copy-paste of nuclei", changes={"augment.paste": str(PASTED)}),
-    Training("frozen", "control: real images, frozen tiles counted twice", changes={"data.repeat": "{frozen: 2}"}),
+    Training("frozen", "control: real images, frozen tiles counted twice", changes=_FROZEN),
     Training(
         "stain-synthetic",
         "synthetic augmentation and strong stain augmentation",
         synthetic=True,
         changes=_STAIN,
         against="stain",
+    ),
+    Training(
+        "frozen-synthetic",
+        "synthetic augmentation, real frozen tiles counted twice",
+        synthetic=True,
+        changes=_FROZEN,
+        against="frozen",
     ),
 )
 _FRACTIONS = tuple(
