@@ -124,14 +124,18 @@ def test_a_job_that_is_measured_at_home(data_folder, tmp_path, capsys):
     shutil.copytree(data_folder, data)
     lines = [line for line in (data / "items.jsonl").read_text().splitlines() if '"split": "train"' in line]
     (data / "items.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "pack.json").write_text('{"commit": "of the pack"}')
     job = ["reproduce", "row", "first", "--data", str(data), "-o", str(out), "--scale", "tiny", "--minutes", "200"]
     assert main([*job, "--device", "cpu"]) == 3
     assert "no items of split 'test'" in said(capsys)
     assert main([*job, "--device", "cpu", "--no-evaluate"]) == 0
     assert not (out / "report.json").exists()
+    (tmp_path / "pack.json").unlink()
     assert main(["reproduce", "collect", str(out), "-o", str(home)]) == 0
     assert run(data_folder, home, "--rows", "first") == 0
-    assert "| First | 6 |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| First | 6 |" in printed
+    assert "| 0 | of the pack | 200 min |" in printed
 
 
 def test_collecting_something_else(tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Where nuclei touch most: the places that the paper's Figures 2, 5 and 7 enlarge, found without looking.
 
-A contact is a pixel whose right or lower neighbour belongs to another nucleus. The square with the most contacts is a
-window's densest cluster; of several windows those of different tiles are taken, the densest first.
+The square that holds the most pairs of touching nuclei is a window's densest cluster; of several windows those of
+different tiles are taken, the densest first.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sian.evaluation.arrays import Mask
     from sian.evaluation.scenes import Window
 
@@ -28,14 +30,14 @@ class Cluster:
         y: its first row.
         x: its first column.
         side: in px.
-        contacts: how many pixels touch another nucleus.
+        pairs: of touching nuclei, those on its edge in part.
     """
 
     index: int
     y: int
     x: int
     side: int
-    contacts: int
+    pairs: float
 
     @property
     def area(self) -> tuple[slice, slice]:
@@ -43,43 +45,51 @@ class Cluster:
         return slice(self.y, self.y + self.side), slice(self.x, self.x + self.side)
 
 
-def contacts(mask: Mask) -> Mask:
-    """Which pixels have another nucleus to the right or below.
+def contacts(mask: Mask) -> NDArray[np.float64]:
+    """Where nuclei touch: 1 for each pair, shared by the pixels whose right or lower neighbour is of the other.
 
     Args:
         mask: (H, W) integer, 0 background.
 
     Returns:
-        (H, W) bool.
+        (H, W).
 
-    >>> contacts(np.array([[1, 2, 0], [1, 1, 0]])).astype(int).tolist()
-    [[1, 1, 0], [0, 0, 0]]
+    >>> contacts(np.array([[1, 2, 0], [1, 1, 0]])).tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     """
-    found = np.zeros(mask.shape, bool)
-    for here, there in (((slice(None), slice(-1)), (slice(None), slice(1, None))), (slice(-1), slice(1, None))):
-        found[here] |= (mask[here] != mask[there]) & (mask[here] > 0) & (mask[there] > 0)
+    right, down = (mask[:, :-1], mask[:, 1:]), (mask[:-1], mask[1:])
+    places, pairs = [], []
+    for here, there in (right, down):
+        y, x = np.nonzero((here != there) & (here > 0) & (there > 0))
+        places.append(np.stack([y, x], 1))
+        pairs.append(np.sort(np.stack([here[y, x], there[y, x]], 1), 1))
+    found = np.zeros(mask.shape, np.float64)
+    where = np.concatenate(places)
+    _, pair, counts = np.unique(np.concatenate(pairs), axis=0, return_inverse=True, return_counts=True)
+    np.add.at(found, (where[:, 0], where[:, 1]), 1 / counts[pair.reshape(-1)])
     return found
 
 
-def densest(mask: Mask, side: int = SIDE) -> tuple[int, int, int]:
-    """The square with the most contacts: its first row and column, and their number; the first of equals.
+def densest(mask: Mask, side: int = SIDE) -> tuple[int, int, float]:
+    """The square with the most touching pairs: its first row and column, and their number; the first of equals.
 
     Args:
         mask: (H, W), both at least `side`.
         side: of the square, in px.
     """
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
+    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
     sums[1:, 1:] = contacts(mask).cumsum(0).cumsum(1)
     squares = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    squares = squares.round(6)  # sums of fractions: equals are equal
     y, x = (int(place) for place in np.unravel_index(int(squares.argmax()), squares.shape))
-    return y, x, int(squares[y, x])
+    return y, x, float(squares[y, x])
 
 
 def clusters(windows: Sequence[Window], count: int, side: int = SIDE) -> list[Cluster]:
     """The densest clusters of so many different tiles, the densest first; fewer if there are fewer tiles."""
     found = sorted(
         (Cluster(index, y, x, side, n) for index, w in enumerate(windows) for y, x, n in [densest(w.mask, side)]),
-        key=lambda cluster: (-cluster.contacts, cluster.index),
+        key=lambda cluster: (-cluster.pairs, cluster.index),
     )
     chosen: dict[str, Cluster] = {}
     for cluster in found:

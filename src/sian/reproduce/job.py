@@ -18,13 +18,15 @@ import torch
 from sian.data.windows import WINDOW, train_offsets
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json
+from sian.files.jsonfiles import read_json
+from sian.files.provenance import commit
 from sian.networks import Painter, build_discriminator, build_painter
 from sian.networks.layouts import channels_of
 from sian.reproduce.bench import Bench
 from sian.reproduce.collecting import FILE_BYTES, FORMAT, MODEL_PARTS, check_empty, leave
 from sian.reproduce.measuring import measure_row
 from sian.reproduce.rows import Row
-from sian.reproduce.running import read_job
+from sian.reproduce.running import of_job, read_job
 from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
 from sian.training import Recipe, checkpoint, train
 from sian.training.checks import check_run
@@ -81,6 +83,7 @@ def run_job(
     bench.check_weights(inception=evaluate)
     facts = read_job(bench.folder(row)) or {"format": FORMAT, "row": row.name, "scale": bench.scale.name}
     facts |= {"minutes": minutes, "seed": bench.seed, "evaluated": evaluate, "model": keep_model}
+    facts["commit"] = _commit(bench)
     if "seconds_per_image" not in facts:
         facts["seconds_per_image"] = _timed(recipe, row, bench, run)
     after = _seconds_after(recipe, bench, evaluate)
@@ -92,7 +95,7 @@ def run_job(
     with bench.progress(f"{row.name}: batch norm and style bank", "steps") as report:
         export_run(run, bench.train, model, tiles=bench.tiles, report=report)
     if evaluate:
-        measure_row(row, bench, model, {"minutes": minutes})
+        measure_row(row, bench, model, of_job(facts))
     facts["seconds_left"] = round(deadline - time.monotonic(), 1)
     write_json(bench.folder(row) / "job.json", facts)
     leave(bench.folder(row), out, keep_model=keep_model, report=bench.report_path(row) if evaluate else None)
@@ -160,6 +163,12 @@ def in_images(recipe: Recipe, tiles: Sequence[Tile]) -> Recipe:
         epoch = sum(rows * columns for rows, columns in rows_columns)
         lengths.append(stage.images or (stage.epochs or 0) * epoch)
     return with_images(recipe, tuple(lengths))
+
+
+def _commit(bench: Bench) -> str:
+    """Of this code: what the pack says, where it came in one."""
+    pack = bench.data.folder.parent / "pack.json"
+    return str(read_json(pack).get("commit", "unknown")) if pack.is_file() else commit()
 
 
 def _trained(run: Path) -> int:

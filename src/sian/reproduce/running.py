@@ -109,7 +109,7 @@ def run_row(row: Row, bench: Bench) -> dict[str, Any]:
     if (report := _report_of(row, bench)) is not None:
         return report
     model = train_row(row, bench)
-    return measure_row(row, bench, model, {})
+    return measure_row(row, bench, model, of_job(read_job(model.parent)))
 
 
 def train_row(row: Row, bench: Bench) -> Path:
@@ -211,6 +211,11 @@ def _is_trained(model: Path, recipe: Recipe) -> bool:
 
 def _first_difference(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> str | None:
     return next((key for key in keys if a.get(key) != b.get(key)), None)
+
+
+def of_job(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row's report says of the job that made it."""
+    return {key: job[key] for key in ("minutes", "commit") if key in job}
 
 
 def read_job(folder: Path) -> dict[str, Any]:
