@@ -194,6 +194,7 @@ def test_ctrl_c_leaves_with_130_and_one_line():
         "from sian.cli import main as cli\n"
         "app = typer.Typer(); app.callback()(lambda: None)\n"
         "app.command('act')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores Ctrl-C
         "cli.app = app; sys.argv = ['sian', 'act']; cli.run()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
