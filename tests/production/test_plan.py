@@ -122,6 +122,15 @@ def test_stored_masks_are_all_used_before_one_comes_again(tmp_path) -> None:
     assert [mask.name for mask in masks[5:]] == [mask.name for mask in masks[:5]]
 
 
+def test_each_attempt_of_the_gate_has_another_mask(tmp_path) -> None:
+    write_masks(tmp_path / "masks", 5)
+    gate = {"at_least": 0.5, "attempts": 3}
+    schedule = Schedule(parsed(masks={"source": str(tmp_path / "masks")}, gate=gate))  # 10 images: 2 rounds of 5 masks
+    for number in range(10):
+        tried = [schedule.image(number, attempt).mask for attempt in range(3)]
+        assert len({mask.name for mask in tried if isinstance(mask, StoredMask)}) == 3
+
+
 def test_the_plans_hash_sees_what_decides_images_and_no_more(tmp_path, model) -> None:
     def sha(**changes) -> str:
         return Schedule(Plan.load(write_plan(tmp_path, model, **changes))).sha256

@@ -78,6 +78,31 @@ def test_an_image_on_the_command_line(toy_file, model, picture, tmp_path, capfd)
     assert width > 3 * 90
 
 
+def test_a_class_of_a_nucleus_that_rescaling_loses(model, picture):
+    """Half the size leaves nothing of a nucleus of one pixel; the others keep their classes."""
+    image = sian.read_image(picture)
+    mask = halves(image)
+    mask[0, 0] = 3
+    seen = []
+
+    class Classified:
+        info = model.info.model_copy(update={"classes": ["dead", "tumour"]})
+        style = staticmethod(model.style)
+        encode = staticmethod(model.encode)
+
+        def synthesize(self, layout, style, **options):
+            seen.append(layout)
+            return model.synthesize(layout, style, **options)
+
+    made = sian.restyle(
+        image, "kidney", model=Classified(), mask=mask, mpp=0.125, classes={1: "dead", 2: "tumour", 3: "dead"}
+    )
+    assert np.array_equal(made.mask, mask)
+    assert seen[0].class_names == ("dead", "tumour")
+    assert seen[0].classes[7, 7] == 1
+    assert seen[0].classes[18, 18] == 2
+
+
 @pytest.fixture
 def data(tmp_path):
     writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine", licence="CC0", classes=["tumour"], mpp=0.25))

@@ -178,6 +178,28 @@ def test_verify_hashes_pixels_too(finished, tmp_path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("bytes", [1, 2], "1 files and sizes of 2"),
+        ("items", [{}], "id"),
+        ("items", [{"id": "a", "image": "../../a.png"}], "leaves the data set"),
+    ],
+)
+def test_a_damaged_line_of_the_manifest_is_said(finished, plan, tmp_path, capsys, key, value, said) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(finished, folder)
+    changed = lines(folder)
+    if key == "items" and value[0]:
+        value = [{**changed[0]["items"][0], **value[0]}]
+    (folder / MANIFEST).write_text(json.dumps({**changed[0], key: value}) + "\n")
+    for words in (["dataset", "--verify"], ["dataset", str(plan)]):
+        assert main([*words, "-o", str(folder)]) == 3
+        error = capsys.readouterr().err
+        assert "manifest.jsonl, line 1" in error
+        assert said in error
+
+
 def test_stored_masks_and_windows_of_them(model, tmp_path) -> None:
     write_masks(tmp_path / "masks", 3, side=128)
     path = write_plan(tmp_path, model, images=3, masks={"source": "masks", "size": 64})

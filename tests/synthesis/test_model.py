@@ -220,6 +220,9 @@ def test_devices(model: Model) -> None:
     assert model.to("cpu") is model
     with pytest.raises(BadInput, match="device 'abacus': no such device"):
         model.to("abacus")
+    for name in ("cpu:", "cpu:\u0660", "cuda:"):  # torch would raise errors of its own
+        with pytest.raises(BadInput, match=f"device '{name}': no such device"):
+            model.to(name)
     with pytest.raises(MissingResource, match="device 'cuda:99': this machine has"):
         model.to("cuda:99")
     assert str(find_device("auto")) in ("cpu", "cuda")

@@ -18,7 +18,7 @@ def find_device(name: str) -> torch.device:
         MissingResource: this machine lacks it.
     """
     kind, _, number = name.partition(":")
-    if kind not in KINDS or (number and not number.isdecimal()):
+    if kind not in KINDS or (name != kind and not (number.isascii() and number.isdecimal())):
         raise BadInput(f"device {name!r}: no such device{nearest(kind, KINDS)}")
     if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sian.data.dataset import ITEMS, Item, complete_lines
 from sian.errors import BadInput
@@ -34,6 +34,14 @@ class ShardLine(BaseModel):
     rejected: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
 
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if len(self.files) != len(self.bytes):
+            raise ValueError(f"found {len(self.files)} files and sizes of {len(self.bytes)}")
+        for record in self.items:
+            Item.model_validate(_of_item(record))  # ids are names, and paths stay in the folder
+        return self
+
     def is_there(self, folder: Path) -> bool:
         """Whether its files are there and of the right size; contents are `verify`'s affair."""
         try:
@@ -47,9 +55,7 @@ class ShardLine(BaseModel):
 
     def item_lines(self) -> str:
         """The lines of its items in a data set's ``items.jsonl``."""
-        known = Item.model_fields
-        items = ({key: value for key, value in record.items() if key in known} for record in self.items)
-        return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+        return "".join(json.dumps(_of_item(record), ensure_ascii=False) + "\n" for record in self.items)
 
 
 class Manifest:
@@ -118,6 +124,11 @@ class Manifest:
                 f"{self.path}, line {number}: {'.'.join(map(str, problem['loc'])) or 'the line'}: {problem['msg']}; "
                 "expected what `sian dataset` wrote; remove that line, and its shard is made again"
             ) from None
+
+
+def _of_item(record: dict[str, Any]) -> dict[str, Any]:
+    """What of a record stands in a data set's ``items.jsonl``."""
+    return {key: value for key, value in record.items() if key in Item.model_fields}
 
 
 def _read(path: Path) -> str:

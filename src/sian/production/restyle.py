@@ -25,6 +25,7 @@ from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
 
 if TYPE_CHECKING:
     from sian.data import Dataset
+    from sian.layout import Layout
     from sian.synthesis import Model
     from sian.synthesis.model import StyleLike
 
@@ -95,7 +96,10 @@ def restyle(
             "found no nucleus in the image, expected some to paint; give its mask with --mask, or its --mpp if it is "
             "of another magnification than the model's"
         )
-    layout = describe(found, classes=dict(classes)) if model.info.classes and classes else found
+    layout: NDArray[np.int32] | Layout = found
+    if model.info.classes and classes:
+        ids = set(np.unique(found).tolist())  # rescaling may lose the smallest nuclei
+        layout = describe(found, classes={number: name for number, name in classes.items() if number in ids})
     painted = model.synthesize(layout, vector, seed=seed, noise=noise)
     kept = rescale_mask(found, size) if mask is None else check_mask(mask)
     return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")

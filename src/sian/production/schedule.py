@@ -144,7 +144,7 @@ class Schedule:
             organ=organ,
             preparation=preparation,
             style=Blend(f"{style.style}#{style_seed}" if style.draw else style.style, style.to, part),
-            mask=self.masks.choose(self._mask_organ(style), mask_seed, number + attempt * plan.images),
+            mask=self.masks.choose(self._mask_organ(style), mask_seed, number + attempt),
             seed=seed,
             noise=plan.noise,
             model=plan.model.sha256 or "",
