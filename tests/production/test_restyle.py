@@ -131,6 +131,9 @@ def test_a_data_set(toy_file, model, data, tmp_path, capfd):
         assert read_png_text(out / new.image)["Synthetic"] == "true"
     assert main(words) == 0
     assert "0 painted now" in capfd.readouterr().out
+    assert main([*words, "--noise", "0.5"]) == 0  # another painting is not taken for this one
+    assert "3 painted now" in capfd.readouterr().out
+    assert {item.style for item in open_dataset(out)} == {"kidney, noise 0.5"}
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def evaluate(
         finished = _compared(fake, real, masks, predicted, floor, split, tools, inputs)
     if memorisation and dataset is not None:
         finished.result["memorisation"] = _screened(finished, dataset, split or "test", tools)
+    if output is not None:
+        console.say(f"report: {write_report(finished, output)}")
     if blind is not None:
         from sian.evaluation.blind import IMAGES, blind_page
         from sian.files import write_text
@@ -102,8 +104,6 @@ def evaluate(
         shown, others = finished.collections["fake"], finished.collections["real"]
         write_text(blind, blind_page(shown, others, min(IMAGES, len(shown), len(others)), seed))
         console.say(f"blind test: {blind}")
-    if output is not None:
-        console.say(f"report: {write_report(finished, output)}")
     if as_json:
         console.print_json(finished.result)
     else:

@@ -6,6 +6,7 @@ does not name (glands, vessels, fibres) is not kept. Size and micrometres a pixe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,7 @@ def restyle_dataset(
     own = isinstance(style, str) and style == OWN
     fixed: StyleLike = OWN if own else model.style(style)
     name = OWN if own else str(getattr(fixed, "name", style))
+    name = _recorded(name, fixed if not own and name not in model.styles else OWN, noise, mpp)
     writer = DatasetWriter(folder, _info(data, model))
     painted = 0
     for number, item in enumerate(data):
@@ -170,6 +172,19 @@ def restyle_dataset(
         if report:
             report(number + 1, len(data))
     return painted
+
+
+def _recorded(name: str, style: StyleLike, noise: float, mpp: float | None) -> str:
+    """An item's `style`: its name, and what else decides the painting where it is not the default.
+
+    A rerun must not take a painting of another reference picture, noise or magnification for its own.
+    """
+    parts = [name]
+    if isinstance(style, Style):
+        parts.append(f"vector {hashlib.sha256(style.vector.tobytes()).hexdigest()[:12]}")
+    parts += [f"noise {noise:g}"] if noise != 1 else []
+    parts += [f"mpp {mpp:g}"] if mpp is not None else []
+    return ", ".join(parts)
 
 
 def restyled_text(model: Model, made: Restyled, seed: int, source: str) -> dict[str, str]:
