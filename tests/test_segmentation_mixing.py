@@ -11,10 +11,11 @@ import torch
 from sian import seeds, segmentation
 from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.data.stains import SHIFT, STAINS
 from sian.errors import BadInput, Interrupted
 from sian.layout import describe, turn_image
 from sian.segmentation import SegmenterRecipe
-from sian.segmentation.augmentation import SHIFT, STAINS, jitter
+from sian.segmentation.augmentation import jitter
 from sian.segmentation.mixing import source
 from sian.segmentation.networks import build
 from sian.segmentation.pasting import Window, donor, paste

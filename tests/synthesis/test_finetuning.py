@@ -12,6 +12,8 @@ import yaml
 import sian
 from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.errors import BadInput
+from sian.networks import build_painter
 from sian.synthesis import export
 from sian.synthesis.card import model_card
 from sian.synthesis.finetuning import start_from
@@ -70,6 +72,32 @@ def tune(tmp_path, toy_file, capfd):
         return code, capfd.readouterr().err
 
     return call
+
+
+def test_more_noise_begins_silent(toy_file):
+    """Blocks that the model has no noise for may be given some: the painting stays what it was until they learn."""
+    content = read_model(toy_file)
+    had = content.info.recipe["generator"]["noise_blocks"]
+    more = sorted({2, 3, *had})
+    recipe, start = start_from(Recipe.parse({**FINETUNE, "generator": {"noise_blocks": more}}, "tune"), toy_file)
+    assert sorted(recipe.generator.noise_blocks) == more
+    painters = [
+        build_painter(
+            {**recipe.generator.model_dump(), "noise_blocks": blocks}, recipe.encoder.model_dump(), spectral=False
+        )
+        for blocks in (had, more)
+    ]
+    painters[0].load_state_dict(content.weights)
+    painters[1].load_state_dict(start.painter)
+    random = torch.Generator().manual_seed(0)
+    layout, style = (
+        torch.rand(1, 19, 64, 64, generator=random),
+        torch.rand(1, recipe.generator.style_dim, generator=random),
+    )
+    pictures = [p.eval().generator(layout, style, p.generator.noise_of(0, 64, 64)) for p in painters]
+    torch.testing.assert_close(*pictures)
+    with pytest.raises(BadInput, match="noise_blocks"):  # fewer is another network
+        start_from(Recipe.parse({**FINETUNE, "generator": {"noise_blocks": []}}, "tune"), toy_file)
 
 
 def test_the_bundled_recipe_takes_its_networks_from_the_model(toy_file):

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.networks.vgg_state import small_vgg_state
+from tests.networks.vgg_state import small_vgg_state, vgg19_state
 from tests.training import toys
 
 from sian.errors import BadInput, MissingResource
+from sian.networks import build_painter
 from sian.training import Hardware, checkpoint, train
 from sian.training import loop as loop_module
 from sian.training.checks import check_finite, check_weights
@@ -71,6 +72,42 @@ def test_bf16_mixed_on_the_cpu(tiles, tmp_path):
     found = toys.tensors(last)
     assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in found.values())
     assert all(bool(tensor.isfinite().all()) for tensor in found.values())
+
+
+def test_feature_heads_learn_and_vgg19_is_in_no_checkpoint(tiles, tmp_path):
+    recipe = toys.recipe(
+        stages=[toys.stage(2)], losses={"texture": 0.1}, discriminator={"features": 4}, data={"stain": 0.3}
+    )
+    assert loop_module.vgg_layers(recipe) == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    alone = recipe.model_copy(update={"losses": toys.recipe().losses})
+    assert loop_module.vgg_layers(alone) == ("relu2_1", "relu3_1", "relu4_1")
+    save_file(vgg19_state(), tmp_path / "vgg19.safetensors", {"activation_scale": "normalised"})
+    last = train(alone, tiles, tmp_path / "run", hardware=CPU, weights=tmp_path, trust_weights=True)
+    saved = toys.tensors(last)
+    assert any("heads.score" in name for name in saved)
+    assert not any("convs.conv" in name for name in saved)
+
+
+def test_stain_jitter_changes_window_and_reference_alike(tiles):
+    recipe = toys.recipe(data={"stain": 0.5})
+    painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump())
+    pixels = torch.randint(40, 220, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    raw = {
+        "image": pixels,
+        "reference": pixels.clone(),
+        "direction": torch.zeros(2, 64, 64, dtype=torch.uint8),
+        "distance": torch.zeros(2, 64, 64),
+        "tile": torch.zeros(2),
+    }
+    given = [raw, painter, recipe, 64, torch.Generator().manual_seed(1), torch.device("cpu")]
+    batch = loop_module._batch(*given)
+    assert torch.equal(batch.image, batch.reference)
+    before = pixels.float() / 127.5 - 1
+    changes = (batch.image - before).abs().mean((1, 2, 3))
+    assert (changes > 0.01).all()
+    assert changes[0] != changes[1]  # each sample has its own
+    plain = loop_module._batch(raw, painter, toys.recipe(), *given[3:])
+    torch.testing.assert_close(plain.image, before)
 
 
 def test_weights_that_are_not_vgg19_are_one_sentence(tiles, tmp_path):
@@ -129,6 +166,7 @@ def test_all_processes_see_the_same_samples_together(tiles):
 DISTRIBUTED = """
 import sys, torch
 from pathlib import Path
+from sian.networks import build_painter
 from sian.training import Hardware, train
 from sian.training import loop
 from tests.training import toys

@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.networks.vgg_state import vgg19_state
 from tests.training import toys
 
-from sian.networks import build_discriminator
+from sian.networks import VggFeatures, build_discriminator
+from sian.networks.feature_heads import feature_pyramid
 from sian.networks.segmenting import BACKGROUND, CONTOUR, INTERIOR, PAINTED, pixel_classes
 from sian.training import augmentation, losses
-from sian.training.step import Batch, ScoreAverages, discriminator_loss, generator_loss
+from sian.training.step import Batch, ScoreAverages, discriminator_loss, features_of, generator_loss
 
 
 def t(*values: float) -> torch.Tensor:
@@ -48,6 +50,27 @@ def test_feature_matching_has_no_gradient_for_the_real():
 def test_perceptual_weighs_layers():
     real, fake = {"a": t(0, 0), "b": t(1)}, {"a": t(1, 3), "b": t(4)}
     assert float(losses.perceptual(real, fake, {"a": 0.5, "b": 10})) == pytest.approx(0.5 * 2 + 10 * 3)
+
+
+def test_texture_is_the_distance_of_gram_matrices():
+    random = np.random.default_rng(0)
+    real, fake = ({"a": random.normal(size=(2, 3, 4, 5)), "b": random.normal(size=(2, 2, 3, 3))} for _ in range(2))
+    expected = 0.0
+    for name, maps in real.items():
+        grams = [np.einsum("ncij,ndij->ncd", x, x) / x[0, 0].size for x in (maps, fake[name])]
+        expected += np.abs(grams[0] - grams[1]).mean()
+    tensors = ({name: torch.from_numpy(maps).float() for name, maps in x.items()} for x in (real, fake))
+    assert float(losses.texture(*tensors)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_texture_does_not_care_where_it_lies():
+    maps = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert float(losses.texture({"a": maps}, {"a": maps.roll((3, 2), (2, 3))})) == pytest.approx(0, abs=1e-6)
+
+
+def test_feature_heads_have_nothing_to_match():
+    real, fake = [[t(0, 0), t(9)], [t(5)]], [[t(1, 3), t(-9)], [t(7)]]
+    assert float(losses.feature_matching(real, fake)) == pytest.approx(2)
 
 
 def test_kld():
@@ -155,6 +178,32 @@ def test_perceptual_term_every_other_step_counts_twice(batch):
     expected = 6 * 2 * 2 * float((batch.image - batch.image.flip(0)).abs().mean()) / 2
     assert float(terms[0]["perceptual"]) == float(terms[2]["perceptual"]) == pytest.approx(expected)
     assert "perceptual" not in terms[1]
+
+
+def test_both_sides_are_given_features_of_what_the_discriminator_sees(batch):
+    """VGG19 looks at the augmented images once a step; the perceptual and the texture loss compare the same maps."""
+    vgg = VggFeatures(vgg19_state(), "normalised", ("relu2_1", "relu3_1", "relu4_1"))
+    bare = build_discriminator({"width": 2, "layers": 2, "features": 4}).eval().requires_grad_(False)
+    cut = augmentation.draw(2, 64, 0.2, 0.3, torch.Generator().manual_seed(1))
+    one = Batch(batch.image, batch.layout, batch.image, batch.image, [], cut)
+    fake, style = batch.image.flip(0).requires_grad_(), (t(1.0, 2.0)[:, None], t(0.0, 0.5)[:, None])
+    features = features_of(one, fake, bare, vgg)
+    real, painted = (feature_pyramid(vgg, cut(image)) for image in (batch.image, fake.detach()))
+    chosen = {"perceptual": 2, "perceptual_layers": ["relu3_1"], "texture": 0.5}
+    weights = toys.recipe(losses=chosen).losses
+    found = generator_loss(one, fake, style, bare, vgg, weights, 0, features).terms
+    weight = vgg.layer_weights["relu3_1"]
+    assert found["perceptual"].item() == pytest.approx(
+        2 * weight * float((real["relu3_1"] - painted["relu3_1"]).abs().mean()), rel=1e-5
+    )
+    assert found["texture"].item() == pytest.approx(0.5 * float(losses.texture(real, painted)), rel=1e-5)
+    outputs = bare(cut(torch.cat([fake.detach(), batch.layout], 1)), painted)
+    assert len(outputs) == 2 + 4
+    assert found["gan"].item() == pytest.approx(float(losses.generator_hinge(outputs)), rel=1e-5)
+    bare.requires_grad_(True)
+    discriminator_loss(one, fake.detach(), bare, bare, weights, ScoreAverages(), features.detached()).total.backward()
+    assert fake.grad is None
+    assert all(parameter.grad is not None for parameter in bare.heads.parameters())
 
 
 def test_pixel_classes_weigh_alike_and_leave_out_what_is_cut():

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sian.networks.feature_heads import FeatureHeads, Features
 from sian.networks.layouts import CONDITIONS, Condition
 from sian.networks.segmenting import SegmentingDiscriminator
 
@@ -68,6 +69,7 @@ class Discriminator(nn.Module):
         condition: what it sees of the layout beside the image: M, P and Q, or less (ablation).
         classes: nuclear classes that it sees beside that.
         segmenting: width of a `SegmentingDiscriminator` beside the patches; 0 for none.
+        features: width of `FeatureHeads` beside the patches; 0 for none.
     """
 
     def __init__(
@@ -77,33 +79,39 @@ class Discriminator(nn.Module):
         layers: int = 4,
         condition: Condition = "layout",
         segmenting: int = 0,
+        features: int = 0,
         classes: int = 0,
     ) -> None:
         super().__init__()
         self.condition: Condition = condition
         self.classes = classes
         self.segmenting = SegmentingDiscriminator(segmenting) if segmenting else None
-        inputs = 3 + len(CONDITIONS[condition]) + classes
-        self.scales = nn.ModuleList(self.patch(inputs, width, layers) for _ in range(scales))
+        seen = len(CONDITIONS[condition]) + classes
+        self.heads = FeatureHeads(features, seen) if features else None
+        self.scales = nn.ModuleList(self.patch(3 + seen, width, layers) for _ in range(scales))
 
     def patch(self, inputs: int, width: int, layers: int) -> nn.Module:
         """The discriminator of one scale."""
         return PatchDiscriminator(inputs, width, layers)
 
-    def forward(self, pair: Tensor) -> list[list[Tensor]]:
+    def forward(self, pair: Tensor, features: Features | None = None) -> list[list[Tensor]]:
         """For each scale the features of its layers and, last, its scores.
 
         Args:
             pair: (n, 3 + c, h, w): image in [-1, 1], then what `condition` names of the layout, and
                 classes.
+            features: the image's, for a network with feature heads; see `feature_pyramid`.
 
         Returns:
-            One list a scale; with a segmenting part one list more, which holds its logits (n, 4, h, w).
+            One list a scale; with feature heads one more for each, which holds its scores alone; with a segmenting
+            part one list more, which holds its logits (n, 4, h, w).
         """
         outputs = []
-        image = pair[:, :3]
+        image, layout = pair[:, :3], pair[:, 3:]
         for index, scale in enumerate(self.scales):
             if index:
                 pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
             outputs.append(scale(pair))
+        if self.heads is not None and features is not None:
+            outputs += self.heads(features, layout)
         return outputs if self.segmenting is None else [*outputs, [self.segmenting(image)]]

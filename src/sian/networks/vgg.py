@@ -61,19 +61,22 @@ class VggFeatures(nn.Module):
         weights = dict(zip(LAYERS, LAYER_WEIGHTS[self.scale], strict=True))
         return {name: weights[name] for name in self.wanted}
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Features by layer name.
 
         Args:
             image: (n, 3, h, w) in [-1, 1].
+            layers: fewer than the network was built for; nothing deeper is computed.
         """
+        wanted = self.wanted if layers is None else tuple(layers)
+        deepest = max(self.steps.index(name.replace("relu", "conv")) for name in wanted)
         x = image if self.scale == "torchvision" else (image + 1) / 2 - self.mean
         features = {}
-        for name in self.steps:
+        for name in self.steps[: deepest + 1]:
             if name == "pool":
                 x = F.max_pool2d(x, 2)
                 continue
             x = F.relu(self.convs[name](x))
-            if (relu := name.replace("conv", "relu")) in self.wanted:
+            if (relu := name.replace("conv", "relu")) in wanted:
                 features[relu] = x
         return features

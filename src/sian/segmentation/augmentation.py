@@ -1,9 +1,4 @@
-"""Jitter of stain, light and sharpness: slides differ in these far more than in the shapes of nuclei.
-
-Stain is jittered in optical density, where haematoxylin and eosin add up: the image is split by Ruifrok and
-Johnston's vectors (2001), each stain is scaled and shifted (Tellez et al. 2018), and the image is put together
-again.
-"""
+"""Jitter of stain, light and sharpness: slides differ in these far more than in the shapes of nuclei."""
 
 from __future__ import annotations
 
@@ -13,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sian.data.stains import restain
+
 if TYPE_CHECKING:
     from sian.segmentation.recipe import AugmentSection
 
-STAINS = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))  # H, E, DAB (Ruifrok and Johnston 2001)
-SHIFT = 0.1  # a stain's shift, in optical density, for a jitter of 1
-DARKEST = 1 / 256  # keeps the logarithm finite
 KERNEL = 9  # pixels of the blur; holds two standard deviations up to 2 px
 
 
@@ -39,7 +33,7 @@ def jitter(images: Tensor, settings: AugmentSection, random: torch.Generator) ->
         return torch.rand(shape, generator=random, device=device) * 2 - 1
 
     if settings.stain:
-        images = _stain(images, 1 + settings.stain * uniform(n, 3), SHIFT * settings.stain * uniform(n, 3))
+        images = restain(images, settings.stain * uniform(n, 3), settings.stain * uniform(n, 3))
     if settings.light:
         contrast, brightness, gamma = (settings.light * uniform(n, 1, 1, 1) for _ in range(3))
         mean = images.mean((1, 2, 3), keepdim=True)
@@ -50,18 +44,6 @@ def jitter(images: Tensor, settings: AugmentSection, random: torch.Generator) ->
         strength = settings.noise * uniform(n, 1, 1, 1).clamp(0, 1)
         images = images + strength * torch.randn(images.shape, generator=random, device=device)
     return images.clamp(0, 1)
-
-
-def _stain(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Scale and shift each stain; scale and shift (n, 3)."""
-    stains = torch.tensor(STAINS, device=images.device)
-    stains = stains / stains.norm(dim=1, keepdim=True)
-    density = -images.clamp(min=DARKEST).log()
-    # density = amounts @ stains, so one (3, 3) matrix an image does all: apart, scaled, together
-    mix = torch.linalg.inv(stains) @ (scale[:, :, None] * stains)  # (n, 3, 3)
-    changed = torch.einsum("nchw,ncd->ndhw", density, mix) + (shift @ stains)[:, :, None, None]
-    pictures: Tensor = (-changed).exp().clamp(0, 1)
-    return pictures
 
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from sian.errors import BadInput, warn
 from sian.masks import median_area
@@ -17,8 +18,13 @@ from sian.synthesis.modelfile import read_model
 from sian.training import Recipe, Start
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from sian.data import Dataset
     from sian.synthesis.modelfile import ModelInfo
+    from sian.training.recipe import GeneratorSection
 
 NETWORKS = ("generator", "encoder")  # sections that the model file decides
 MPP_RATIO = 1.2  # magnifications that differ by more are worth a word
@@ -29,6 +35,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
 
     Args:
         recipe: its sections "generator", "encoder" and "discriminator" may be left out; they are the model's then.
+            Its generator may take noise in more blocks than the model's: they begin with a strength of 0.
         model: a model file; "bundled" is the one that comes along.
 
     Raises:
@@ -45,6 +52,10 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     for section in NETWORKS:
         _check_section(recipe, trained, section, path)
     taken = {section: getattr(trained, section) for section in NETWORKS}
+    weights = dict(content.weights)
+    if noisier := _more_noise(recipe, trained):
+        taken["generator"] = trained.generator.model_copy(update={"noise_blocks": noisier})
+        weights |= silent_noise(taken["generator"], weights)
     if "discriminator" not in recipe.model_fields_set:
         taken["discriminator"] = trained.discriminator
     elif content.discriminator:
@@ -60,7 +71,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         "sha256": content.sha256,
         **content.info.model_dump(include={"name", "mpp", "median_nucleus_area", "licence", "training"}),
     }
-    return whole, Start(content.weights, content.discriminator, facts)
+    return whole, Start(weights, content.discriminator, facts)
 
 
 def check_tiles(data: Dataset, start: Start | None = None) -> None:
@@ -112,11 +123,29 @@ def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path) ->
         return
     asked, has = getattr(recipe, section), getattr(trained, section)
     for key in type(asked).model_fields:
+        if key == "noise_blocks" and _more_noise(recipe, trained):
+            continue
         if key in asked.model_fields_set and getattr(asked, key) != getattr(has, key):
             raise BadInput(
                 f"{path}: its {section}.{key} is {_plain(getattr(has, key))}, the recipe {recipe.name} asks for "
                 f"{_plain(getattr(asked, key))}; leave that key out of the recipe, or train from scratch without --init"
             )
+
+
+def _more_noise(recipe: Recipe, trained: Recipe) -> tuple[int, ...]:
+    """The blocks that the recipe asks noise for, when they are the model's and more; else none."""
+    asked = getattr(recipe.generator, "noise_blocks", ()) if "generator" in recipe.model_fields_set else ()
+    return asked if set(asked) > set(getattr(trained.generator, "noise_blocks", ())) else ()
+
+
+def silent_noise(generator: GeneratorSection, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Strengths of 0 for the noise of blocks that have none among the weights: the network stays what it was."""
+    names = {index: f"generator.blocks.{index}.noise_strength" for index in generator.noise_blocks}
+    return {
+        name: torch.zeros(min(generator.channels[max(index - 1, 0)], generator.channels[index]))
+        for index, name in names.items()
+        if name not in weights
+    }
 
 
 def _plain(value: object) -> str:

@@ -270,13 +270,13 @@ def _rescaled(masks: Sequence[NDArray[np.int32] | Layout], way: Scaling) -> list
 
 
 def load(path: str | Path | None = None, device: str = "cpu") -> Model:
-    """Load a model file; without a path the bundled one.
+    """Load a model file; without a path, or called "bundled", the one that comes along.
 
     Raises:
         BadInput: no such file, damaged, or not a SIAN model.
         MissingResource: no bundled model in this installation, or no such device.
     """
-    path = bundled_model() if path is None else Path(path)
+    path = bundled_model() if path is None or str(path) == "bundled" else Path(path)
     content = read_model(path)
     try:
         arguments = content.info.recipe

@@ -40,15 +40,8 @@ def draw(n: int, size: int, translation: float, cutout: float, generator: torch.
 
 
 def _shifted(pair: Tensor, shift: Tensor) -> Tensor:
-    reach = int(shift.abs().max())
-    height, width = pair.shape[-2:]
-    padded = F.pad(pair, [reach] * 4)
-    return torch.stack(
-        [
-            padded[i, :, reach - y : reach - y + height, reach - x : reach - x + width]
-            for i, (y, x) in enumerate(shift.tolist())
-        ]
-    )
+    moves = zip(pair.unbind(), shift.tolist(), strict=True)  # unbind's gradient is one stack, indexing's a tensor each
+    return torch.stack([F.pad(sample, [x, -x, y, -y]) for sample, (y, x) in moves])
 
 
 def _outside(pair: Tensor, cut_at: Tensor, size: int) -> Tensor:

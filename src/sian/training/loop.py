@@ -21,6 +21,7 @@ import sian
 from sian import seeds
 from sian.data.loading import batches
 from sian.data.sampling import Sample, Tile, WindowSampler
+from sian.data.stains import restain
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json, write_png, write_text
 from sian.files.provenance import commit, machine
@@ -36,6 +37,7 @@ from sian.networks import (
     channels_of,
     stack,
 )
+from sian.networks.feature_heads import FULL, HALF
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, agreed, flushed_denormals, launch, stop_signals
@@ -44,7 +46,7 @@ from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
 from sian.training.samples import choose_windows, paint_grid
 from sian.training.start import Start, begin, check_start, write_start
-from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, generator_loss
+from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, features_of, generator_loss
 from sian.training.stopping import Watch, hold_out
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
@@ -182,12 +184,21 @@ def train(
 
                 # Generator and encoder, unless both are frozen.
                 fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
+                with fabric.autocast():
+                    features = features_of(batch, fake, bare_discriminator, vgg)
                 of_generator = Terms(fake.new_zeros(()))
                 if fake.requires_grad:
                     bare_discriminator.requires_grad_(False)
                     with fabric.autocast():
                         of_generator = generator_loss(
-                            batch, fake, (mean, log_variance), bare_discriminator, vgg, recipe.losses, state.step
+                            batch,
+                            fake,
+                            (mean, log_variance),
+                            bare_discriminator,
+                            vgg,
+                            recipe.losses,
+                            state.step,
+                            features,
                         )
                     check_finite(of_generator.terms, of_generator.total, run, state.images, RATES)
                     painter_optimiser.zero_grad(set_to_none=True)
@@ -197,7 +208,13 @@ def train(
 
                 # Discriminator, on the fakes that are there already.
                 of_discriminator = discriminator_loss(
-                    batch, fake.detach(), discriminator, bare_discriminator, recipe.losses, scores
+                    batch,
+                    fake.detach(),
+                    discriminator,
+                    bare_discriminator,
+                    recipe.losses,
+                    scores,
+                    features.detached() if features else None,
                 )
                 check_finite(of_discriminator.terms, of_discriminator.total, run, state.images, RATES)
                 discriminator_optimiser.zero_grad(set_to_none=True)
@@ -317,12 +334,16 @@ def _batch(
     on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
     image, reference = on_device.pop("image"), on_device.pop("reference")
     n, generator = len(image), painter.generator
+    image, reference = (pixels.float() / 127.5 - 1 for pixels in (image, reference))
+    if recipe.data.stain:
+        more, shift = recipe.data.stain * (torch.rand((2, n, 3), generator=random, device=device) * 2 - 1)
+        image, reference = (2 * restain((pixels + 1) / 2, more, shift) - 1 for pixels in (image, reference))
     cpu = torch.Generator().manual_seed(seeds.derive(random.initial_seed(), "augmentation"))  # a stream of its own
     last = torch.channels_last
     return Batch(
-        image=(image.float() / 127.5 - 1).contiguous(memory_format=last),
+        image=image.contiguous(memory_format=last),
         layout=stack(**on_device, class_count=generator.classes).contiguous(memory_format=last),
-        reference=(reference.float() / 127.5 - 1).contiguous(memory_format=last),
+        reference=reference.contiguous(memory_format=last),
         epsilon=torch.randn((n, generator.style_dim), generator=random, device=device),
         noise=generator.draw_noise(n, size, size, random),
         augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
@@ -349,13 +370,22 @@ def _freeze_batch_norm(painter: Painter) -> None:
             part.eval()
 
 
+def vgg_layers(recipe: Recipe) -> tuple[str, ...]:
+    """The layers of VGG19 that a recipe needs, shallow to deep; none where neither losses nor heads use any."""
+    wanted: set[str] = set(recipe.losses.perceptual_layers if recipe.losses.perceptual or recipe.losses.texture else ())
+    if getattr(recipe.discriminator, "features", 0):
+        wanted |= {*FULL, *HALF}
+    return tuple(sorted(wanted))
+
+
 def _perceptual_network(recipe: Recipe, folder: Path | None, trust: bool) -> VggFeatures | None:
-    if not recipe.losses.perceptual:
+    layers = vgg_layers(recipe)
+    if not layers:
         return None
     path = find_weights("vgg19", folder, trust)
     scale = activation_scale(path)
     try:
-        return VggFeatures(load_file(path), scale, recipe.losses.perceptual_layers)
+        return VggFeatures(load_file(path), scale, layers)
     except (KeyError, RuntimeError, SafetensorError) as error:
         raise BadInput(
             f"{path}: expected VGG19's convolutions conv1_1 to conv5_1, found {str(error).splitlines()[0]}; make it "

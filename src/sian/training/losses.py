@@ -67,7 +67,23 @@ def feature_matching(real: Scales, fake: Scales) -> Tensor:
         for reals, fakes in zip(real, fake, strict=True)
         for r, f in zip(reals[:-1], fakes[:-1], strict=True)
     ]
-    return torch.stack(terms).sum() / len(fake)
+    return torch.stack(terms).sum() / sum(len(fakes) > 1 for fakes in fake)  # feature heads have scores alone
+
+
+def texture(real: Mapping[str, Tensor], fake: Mapping[str, Tensor]) -> Tensor:
+    """L1 between the features' Gram matrices, summed over the layers (Gatys et al. 2016): texture wherever it lies.
+
+    Args:
+        real: feature maps (n, c, h, w) by name.
+        fake: the same of the paintings.
+    """
+    return torch.stack([F.l1_loss(_gram(fake[name]), _gram(real[name]).detach()) for name in real]).sum()
+
+
+def _gram(features: Tensor) -> Tensor:
+    """Mean products of channels over space, (n, c, c)."""
+    flat = features.float().flatten(2)  # (n, c, h * w)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
 def perceptual(real: Mapping[str, Tensor], fake: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -67,7 +67,8 @@ class DiscriminatorSection(Section):
 
     "layout" is M, P and Q, "semantic" M alone, "direction" M and P, "distance" M and Q, "classes" background and
     nuclei one-hot, "boundary" the same and the instance boundary, "depth" Sharp-GAN's normalised distance map.
-    `segmenting` is the width of the part that segments (weighed by `losses.segmenting`); 0 for none.
+    `segmenting` is the width of the part that segments (weighed by `losses.segmenting`); 0 for none. `features` is
+    that of the heads on VGG19's features; 0 for none.
     """
 
     width: int = Field(default=64, ge=1)
@@ -75,23 +76,29 @@ class DiscriminatorSection(Section):
     layers: int = Field(default=4, ge=2, le=6)
     condition: Condition = "layout"
     segmenting: int = Field(default=0, ge=0)
+    features: int = Field(default=0, ge=0)
 
     def scaled(self, factor: float) -> Self:
         """With other widths."""
-        segmenting = scale(self.segmenting, factor) if self.segmenting else 0
-        return self.model_copy(update={"width": scale(self.width, factor), "segmenting": segmenting})
+        parts = {
+            key: scale(getattr(self, key), factor) for key in ("width", "segmenting", "features") if getattr(self, key)
+        }
+        return self.model_copy(update=parts)
 
 
 class DataSection(Section):
     """Which windows are seen: `grid` is the paper's fixed 100 a tile, `random` any position.
 
-    `sibling` is the probability that the style comes from another window of the same tile. `organ_aliases` renames
-    organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the nuclei's classes as the
-    data set names them; in a run's own recipe their names stand there, in the order of the layout's channels.
+    `sibling` is the probability that the style comes from another window of the same tile. `stain` is how far the
+    stains of a window and its reference are changed, both alike (0.3: up to 30 % more or less of each).
+    `organ_aliases` renames organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the
+    nuclei's classes as the data set names them; in a run's own recipe their names stand there, in the order of the
+    layout's channels.
     """
 
     positions: Literal["grid", "random"] = "grid"
     sibling: float = Field(default=0.0, ge=0.0, le=1.0)
+    stain: float = Field(default=0.0, ge=0.0, lt=1.0)
     turn: bool = True
     organ_aliases: dict[str, str] = Field(default_factory=dict)
     classes: bool | tuple[str, ...] = False
@@ -107,7 +114,8 @@ class LossSection(Section):
 
     `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
     `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
-    `perceptual_every`: apply every so many steps, times as much. `colour`: L1 of 16-fold averaged images.
+    `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features.
+    `colour`: L1 of 16-fold averaged images.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
     (pix2pix), times `gan_weight` on the generator's side. `l1`: between painting and image (pix2pix). `sharpness`:
@@ -122,6 +130,7 @@ class LossSection(Section):
     perceptual: float = Field(default=10.0, ge=0)
     perceptual_layers: tuple[VggLayer, ...] = Field(default=get_args(VggLayer), min_length=1)
     perceptual_every: int = Field(default=1, ge=1)
+    texture: float = Field(default=0.0, ge=0)
     kld: float = Field(default=0.05, ge=0)
     kld_reduction: Literal["sum", "mean"] = "sum"
     kld_free: float = Field(default=0.0, ge=0)

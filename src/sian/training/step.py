@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sian.networks import Discriminator, VggFeatures, select
+from sian.networks.feature_heads import Features, feature_pyramid
 from sian.networks.segmenting import PAINTED, pixel_classes
 from sian.training import losses
 from sian.training.augmentation import Augmentation
@@ -56,6 +57,34 @@ def pair(image: Tensor, layout: Tensor, discriminator: Discriminator, augmentati
     return augmentation(torch.cat([image, select(layout, discriminator.condition, discriminator.classes)], 1))
 
 
+@dataclass(frozen=True)
+class Pair:
+    """VGG19's features of a batch's real images and of its paintings, both as the discriminator sees them."""
+
+    real: Features
+    fake: Features
+
+    def detached(self) -> Pair:
+        """Without the paintings' graph."""
+        return Pair(self.real, {name: features.detach() for name, features in self.fake.items()})
+
+
+def features_of(batch: Batch, fake: Tensor, discriminator: Discriminator, vgg: VggFeatures | None) -> Pair | None:
+    """What both sides' losses need of VGG19, computed once; None for a discriminator without feature heads.
+
+    Args:
+        batch: the step's tensors.
+        fake: the painting (n, 3, h, w), with its graph where the generator learns.
+        discriminator: bare.
+        vgg: with the heads' layers.
+    """
+    if vgg is None or discriminator.heads is None:
+        return None
+    with torch.no_grad():
+        real = feature_pyramid(vgg, batch.augmentation(batch.image))
+    return Pair(real, feature_pyramid(vgg, batch.augmentation(fake)))
+
+
 def judged(outputs: list[list[Tensor]], discriminator: Discriminator) -> tuple[list[list[Tensor]], Tensor | None]:
     """The discriminator's scales and, if it has a segmenting part, the logits (n, 4, h, w) of that."""
     return (outputs, None) if discriminator.segmenting is None else (outputs[:-1], outputs[-1][0])
@@ -83,6 +112,7 @@ def generator_loss(
     vgg: VggFeatures | None,
     weights: LossSection,
     step: int,
+    features: Pair | None = None,
 ) -> Terms:
     """Eq. 1 for generator and encoder.
 
@@ -94,12 +124,14 @@ def generator_loss(
         vgg: features for the perceptual loss, or None when its weight is 0.
         weights: the recipe's.
         step: for terms that are not applied every step.
+        features: see `features_of`; the perceptual loss compares these where they are given.
     """
-    fakes, logits = judged(discriminator(pair(fake, batch.layout, discriminator, batch.augmentation)), discriminator)
+    of_real, of_fake = (features.real, features.fake) if features else (None, None)
+    seen = pair(fake, batch.layout, discriminator, batch.augmentation)
+    fakes, logits = judged(discriminator(seen, of_fake), discriminator)
     with torch.no_grad():
-        reals, _ = judged(
-            discriminator(pair(batch.image, batch.layout, discriminator, batch.augmentation)), discriminator
-        )
+        seen = pair(batch.image, batch.layout, discriminator, batch.augmentation)
+        reals, _ = judged(discriminator(seen, of_real), discriminator)
     terms = {
         "gan": weights.gan_weight * losses.generator_gan(fakes, weights.gan),
         "feature_matching": weights.feature_matching * losses.feature_matching(reals, fakes),
@@ -109,10 +141,16 @@ def generator_loss(
         terms["kld"] = weights.kld * losses.kld(*style, weights.kld_reduction, weights.kld_free)
         terms["regularisation"] = weights.regularisation * regularisation
     if vgg is not None and step % weights.perceptual_every == 0:
-        with torch.no_grad():
-            real_features = vgg(batch.image)
-        distance = losses.perceptual(real_features, vgg(fake), vgg.layer_weights)
-        terms["perceptual"] = weights.perceptual * weights.perceptual_every * distance
+        if of_real is None or of_fake is None:
+            with torch.no_grad():
+                of_real = vgg(batch.image)
+            of_fake = vgg(fake)
+        if weights.perceptual:
+            layer_weights = {name: vgg.layer_weights[name] for name in of_fake if name in weights.perceptual_layers}
+            distance = losses.perceptual(of_real, of_fake, layer_weights)
+            terms["perceptual"] = weights.perceptual * weights.perceptual_every * distance
+        if weights.texture:
+            terms["texture"] = weights.texture * weights.perceptual_every * losses.texture(of_real, of_fake)
     if logits is not None:
         terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
     if weights.colour:
@@ -125,7 +163,13 @@ def generator_loss(
 
 
 def discriminator_loss(
-    batch: Batch, fake: Tensor, discriminator: Any, bare: Discriminator, weights: LossSection, averages: ScoreAverages
+    batch: Batch,
+    fake: Tensor,
+    discriminator: Any,
+    bare: Discriminator,
+    weights: LossSection,
+    averages: ScoreAverages,
+    features: Pair | None = None,
 ) -> Terms:
     """The discriminator's side of the GAN, LeCam's term when its weight is above 0, and the segmenting part's.
 
@@ -136,16 +180,18 @@ def discriminator_loss(
         bare: the same, unwrapped.
         weights: the recipe's.
         averages: running mean scores; updated here.
+        features: without their graph; see `features_of`.
     """
-    reals, real_logits = judged(discriminator(pair(batch.image, batch.layout, bare, batch.augmentation)), bare)
-    fakes, fake_logits = judged(discriminator(pair(fake, batch.layout, bare, batch.augmentation)), bare)
+    of_real, of_fake = (features.real, features.fake) if features else (None, None)
+    reals, real_logits = judged(discriminator(pair(batch.image, batch.layout, bare, batch.augmentation), of_real), bare)
+    fakes, fake_logits = judged(discriminator(pair(fake, batch.layout, bare, batch.augmentation), of_fake), bare)
     terms = {"discriminator": losses.discriminator_gan(reals, fakes, weights.gan)}
     real_score = torch.stack([scale[-1].detach().float().mean() for scale in reals]).mean()
     fake_score = torch.stack([scale[-1].detach().float().mean() for scale in fakes]).mean()
     if real_logits is not None and fake_logits is not None:
-        of_real = segmenting_loss(real_logits, batch.layout, batch.augmentation, False)
-        of_fake = segmenting_loss(fake_logits, batch.layout, batch.augmentation, True)
-        terms["segmenting_discriminator"] = weights.segmenting * (of_real + of_fake)
+        told = segmenting_loss(real_logits, batch.layout, batch.augmentation, False)
+        caught = segmenting_loss(fake_logits, batch.layout, batch.augmentation, True)
+        terms["segmenting_discriminator"] = weights.segmenting * (told + caught)
     if weights.lecam:
         averages.update(float(real_score), float(fake_score))
         per_scale = [
