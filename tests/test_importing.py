@@ -112,6 +112,27 @@ def test_images_and_masks_with_options(tmp_path):
         np.testing.assert_array_equal(dataset.mask(item), mask())
 
 
+def test_two_sources_in_one_data_set_name_both_licences(tmp_path):
+    """The stricter licence is not lost, whichever source came last, and a rerun of either changes nothing."""
+    target, names = tmp_path / "set", []
+    for number, licence in enumerate(("CC BY-NC-SA 4.0", "CC BY 4.0")):
+        folder = tmp_path / f"source{number}"
+        for part, pixels in (("images", picture()), ("masks", mask().astype(np.uint16))):
+            (folder / part).mkdir(parents=True)
+            Image.fromarray(pixels).save(folder / part / f"tile{number}.png")
+        names.append((folder, licence))
+    import_dataset(names[0][0], target, licence="unknown")
+    with pytest.raises(BadInput, match="give both the same --name"):
+        import_dataset(names[1][0], target)
+    for folder, licence in [*names, *names]:
+        import_dataset(folder, target, name="source0", licence=licence, mpp=0.25)
+    dataset = open_dataset(target)
+    assert sorted(item.id for item in dataset) == ["tile0", "tile1"]
+    assert dataset.info.licence == "CC BY-NC-SA 4.0; CC BY 4.0"
+    assert dataset.info.source == "source0; source1"
+    assert (dataset.info.name, dataset.info.mpp) == ("source0", 0.25)
+
+
 @pytest.mark.parametrize("mark", ["_labels", "_mask"])
 def test_masks_beside_images_below_splits(tmp_path, mark):
     for split in ("train", "val"):

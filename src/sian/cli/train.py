@@ -43,7 +43,7 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="32-true, or bf16-mixed, the default on CUDA; quicker on new CPUs too (sian doctor)."),
+        typer.Option(help="32-true, or bf16-mixed, the default on CUDA; quicker on CPUs with AVX512-BF16 or AMX."),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
     weights: Annotated[Path | None, typer.Option(help="Folder that holds vgg19.safetensors.")] = None,

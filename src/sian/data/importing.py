@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sian.data.dataset import ID_PATTERN, PREPARATIONS, Dataset, DatasetInfo, Item, open_dataset
+from sian.data.dataset import ID_PATTERN, MANIFEST, PREPARATIONS, Dataset, DatasetInfo, Item, open_dataset, read_info
 from sian.data.formats import ANNOTATION_READERS
 from sian.data.imagescope import read_imagescope
 from sian.data.pairs import Annotated, Collection, Pair
@@ -87,7 +87,8 @@ def import_dataset(
     Args:
         source: a folder in one of the layouts of `sian.data.sources`, or one image with its annotation
             beside it.
-        target: the data set; new, empty, or the result of an earlier import of the same source.
+        target: the data set; new, empty, or the result of earlier imports under the same name. Several sources make
+            one data set that way, whose source and licence name them all.
         organ: for all items, whatever else is known of them.
         split: likewise.
         mpp: likewise, micrometres per pixel.
@@ -106,6 +107,8 @@ def import_dataset(
     given = {key: value for key, value in given.items() if value is not None}
     info = _info(collection, name, licence, mpp)
     check_target(target, info)
+    if (target / MANIFEST).is_file():
+        info = _joined(read_info(target), info)
     checked = _check_all(collection, target, given, report)
     return _write_all(collection, target, info, checked, report)
 
@@ -132,10 +135,30 @@ def _info(collection: Collection, name: str | None, licence: str | None, mpp: fl
         name=name or collection.name,
         mpp=mpp or collection.mpp or _common(known),
         licence=licence or collection.licence,
-        source=collection.source,
+        source=collection.source or collection.name,
         synthetic=collection.synthetic,
         classes=list(collection.classes),
     )
+
+
+def _joined(before: DatasetInfo, now: DatasetInfo) -> DatasetInfo:
+    """What a data set says of itself once another source has come to it; a rerun of its only source says its own."""
+    if before.source == now.source:
+        return now
+    return now.model_copy(
+        update={
+            "mpp": _common({before.mpp, now.mpp}),
+            "licence": _listed(before.licence, now.licence),
+            "source": _listed(before.source, now.source),
+            "synthetic": before.synthetic or now.synthetic,
+            "classes": list(dict.fromkeys([*before.classes, *now.classes])),
+        }
+    )
+
+
+def _listed(before: str, now: str) -> str:
+    known = [part for part in before.split("; ") if part]
+    return before if now in (before, *known) else "; ".join([*known, now])
 
 
 def _check_all(

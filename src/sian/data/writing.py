@@ -141,7 +141,7 @@ def check_target(folder: Path, info: DatasetInfo) -> None:
         if name != info.name:
             raise BadInput(
                 f"{folder}: already holds the data set {name!r}, expected a new folder or {info.name!r}; "
-                "choose another folder"
+                f"choose another folder, or give both the same --name to have them in one"
             )
     elif folder.is_dir() and any(folder.iterdir()):
         raise BadInput(f"{folder}: found other files, expected a new or empty folder; choose another folder")
