@@ -112,6 +112,14 @@ def test_colour_compares_block_means():
     assert float(losses.colour(torch.from_numpy(real), torch.from_numpy(fake))) == pytest.approx(expected, abs=1e-6)
 
 
+def test_stain_compares_optical_densities():
+    """Means by hand: 63 and 127 of 255 are log10(256 / 64) and log10(2); the deviations and correlations are alike."""
+    real, fake = torch.full((1, 3, 8, 8), 63 / 127.5 - 1), torch.full((1, 3, 8, 8), 127 / 127.5 - 1)
+    assert float(losses.stain(real, fake)) == pytest.approx((math.log10(4) - math.log10(2)) * 3 / 9, abs=1e-5)
+    turned = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert float(losses.stain(turned, turned.flip(2))) == pytest.approx(0, abs=1e-6)
+
+
 def test_lecam_is_equation_3_one_sided():
     # relu(real - fake's average)^2 + relu(real's average - fake)^2
     loss = losses.lecam(t(1.0, -2.0), t(0.5, -1.0), average_real=1.5, average_fake=-1.0)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sian.networks.encoder import stain_statistics
 from sian.networks.layouts import LAYOUT_CHANNELS, select
 
 Reduction = Literal["sum", "mean"]
@@ -113,6 +114,11 @@ def style_regularisation(mean: Tensor, reduction: Reduction) -> Tensor:
 def colour(real: Tensor, fake: Tensor) -> Tensor:
     """L1 of 16-fold averaged images: the tissue's colour, not its texture."""
     return F.l1_loss(F.avg_pool2d(fake, 16), F.avg_pool2d(real, 16))
+
+
+def stain(real: Tensor, fake: Tensor) -> Tensor:
+    """L1 of the stain statistics of whole windows: the stain that the style has to carry, wherever it lies."""
+    return F.l1_loss(stain_statistics(fake), stain_statistics(real))
 
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B (ITU-R BT.601)

@@ -115,7 +115,7 @@ class LossSection(Section):
     `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
     `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
     `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features.
-    `colour`: L1 of 16-fold averaged images.
+    `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
     (pix2pix), times `gan_weight` on the generator's side. `l1`: between painting and image (pix2pix). `sharpness`:
@@ -137,6 +137,7 @@ class LossSection(Section):
     regularisation: float = Field(default=0.5, ge=0)
     regularisation_reduction: Literal["sum", "mean"] = "sum"
     colour: float = Field(default=0.0, ge=0)
+    stain: float = Field(default=0.0, ge=0)
     lecam: float = Field(default=0.0, ge=0)
     segmenting: float = Field(default=1.0, ge=0)
 

@@ -155,6 +155,8 @@ def generator_loss(
         terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
     if weights.colour:
         terms["colour"] = weights.colour * losses.colour(batch.image, fake)
+    if weights.stain:
+        terms["stain"] = weights.stain * losses.stain(batch.image, fake)
     if weights.l1:
         terms["l1"] = weights.l1 * F.l1_loss(fake.float(), batch.image)
     if weights.sharpness:
