@@ -118,7 +118,7 @@ class Painter:
         mask, layout = order.mask.make()
         style = Style(attempt.style, order.style.name)
         image = self.model.synthesize(layout, style, seed=order.seed, noise=order.noise)
-        item = describe_item(order.id, image, mask, **self._facts(order))
+        item = describe_item(order.id, image, mask, classes=order.mask.classes_in(mask), **self._facts(order))
         record = item.model_dump(exclude_none=True) | self._further(order)
         reason = ""
         if self.gate:
@@ -180,6 +180,7 @@ class Foreman:
             licence=" / ".join(name for name in licences if name != "unknown") or "unknown",
             source=f"synthetic: painted by {info.name} (SHA-256 {self.model.sha256}); {plan.description}".rstrip("; "),
             synthetic=True,
+            classes=list(info.classes),
         )
 
     def jobs(self, numbers: Iterator[int]) -> Iterator[Job]:

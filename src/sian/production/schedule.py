@@ -88,7 +88,9 @@ class Schedule:
     def __init__(self, plan: Plan) -> None:
         self.model_file = _asset(plan, plan.model.file, "model.safetensors")
         model = _checked(self.model_file, sha256_file(self.model_file), plan.model.sha256, "model.sha256")
-        self.masks: MaskSource = InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan)
+        self.masks: MaskSource = (
+            InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan, self._model_classes)
+        )
         masks = _checked(Path(plan.masks.source), self.masks.sha256, plan.masks.sha256, "masks.sha256")
         gate = plan.gate
         self.segmenter_file = _asset(plan, gate.segmenter, "segnet.safetensors") if gate else None
@@ -149,6 +151,12 @@ class Schedule:
             noise=plan.noise,
             model=plan.model.sha256 or "",
         )
+
+    def _model_classes(self) -> list[str]:
+        """The nuclear classes that the model knows; reading them loads torch."""
+        from sian.synthesis.modelfile import read_info
+
+        return read_info(self.model_file).classes
 
     def _place(self, number: int) -> tuple[int, int, int]:
         """Which style an image has, which of that style's images it is, and of how many."""
