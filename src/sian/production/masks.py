@@ -135,14 +135,14 @@ class InventedMasks:
                 "that style's entry"
             )
 
-    def choose(self, organ: str, seed: int, number: int) -> InventedMask:  # noqa: ARG002 - the shape of both sources
+    def choose(self, organ: str, seed: int, turn: int) -> InventedMask:  # noqa: ARG002 - the shape of both sources
         """The mask of a seed."""
         glands = bool(seeds.generator(seed, "with glands").random() < self.glands)
         return InventedMask(self.fit.organs[organ], self.height, self.width, seed, glands)
 
 
 class StoredMasks:
-    """Masks of a folder or a data set, taken in an order that the plan's seed shuffles, again and again.
+    """Masks of a folder or a data set, each style going around them in an order that the plan's seed shuffles.
 
     Args:
         plan: what was asked for.
@@ -181,12 +181,16 @@ class StoredMasks:
             known = [name for name in self.by_organ if name]
             raise BadInput(f"{self.folder}: holds no mask of the organ {organ!r}{nearest(organ, known)}")
 
-    def choose(self, organ: str, seed: int, number: int) -> StoredMask:
-        """Mask `number` of an organ's, counted around."""
+    def choose(self, organ: str, seed: int, turn: int) -> StoredMask:
+        """Mask `turn` of an organ's, counted around.
+
+        A style's images have turns in a row, and so have styles that share masks: within each style, and within all of
+        them, a mask comes again only after all others.
+        """
         paths = self.by_organ[organ]
         if organ not in self._orders:
             self._orders[organ] = seeds.generator(self.seed, f"order of masks {organ}").permutation(len(paths))
-        path = paths[self._orders[organ][number % len(paths)]]
+        path = paths[self._orders[organ][turn % len(paths)]]
         name = self.folder_name(path)
         return StoredMask(path, name, self.files[path], self.size, seed, classes=self.classes[path])
 

@@ -146,7 +146,7 @@ class Schedule:
             organ=organ,
             preparation=preparation,
             style=Blend(f"{style.style}#{style_seed}" if style.draw else style.style, style.to, part),
-            mask=self.masks.choose(self._mask_organ(style), mask_seed, number + attempt),
+            mask=self.masks.choose(self._mask_organ(style), mask_seed, self._turns[entry] + rank + attempt),
             seed=seed,
             noise=plan.noise,
             model=plan.model.sha256 or "",
@@ -173,6 +173,15 @@ class Schedule:
         for entry in range(len(counts)):
             ranks[entries == entry] = np.arange(counts[entry])
         return entries, ranks, counts
+
+    @cached_property
+    def _turns(self) -> list[int]:
+        """How many images of earlier styles take from the same masks; each style goes on where the last one ended."""
+        organs, counts = [self._mask_organ(style) for style in self.plan.styles], share_out(self.plan)
+        return [
+            sum(int(counts[before]) for before in range(entry) if organs[before] == organ)
+            for entry, organ in enumerate(organs)
+        ]
 
     def _mask_organ(self, style: StyleSection) -> str:
         if style.masks is not None:
