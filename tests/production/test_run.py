@@ -213,6 +213,21 @@ def test_stored_masks_and_windows_of_them(model, tmp_path) -> None:
         assert any((whole[y : y + 64, x : x + 64] == window).all() for y in range(65) for x in range(65))  # ids and all
 
 
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [("CC0", "CC BY-NC-SA 4.0 / CC0"), ("CC BY-NC-SA 4.0", "CC BY-NC-SA 4.0"), ("unknown", "CC BY-NC-SA 4.0")],
+)
+def test_every_record_says_the_licence_of_its_masks_too(model, tmp_path, licence, expected) -> None:
+    writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine", licence=licence))
+    writer.add("a", np.zeros((64, 64, 3), np.uint8), grid_mask(64, 64))
+    run(write_plan(tmp_path, model, images=2, masks={"source": "mine"}), tmp_path / "set", workers=0)
+    found = members(tmp_path / "set" / "shards" / "toys-000000.tar")
+    assert json.loads(found["toys-000001.json"])["licence"] == expected
+    assert Image.open(io.BytesIO(found["toys-000001.image.png"])).text["Licence"] == expected
+    assert [record["licence"] for record in lines(tmp_path / "set")[0]["items"]] == [expected] * 2
+    assert json.loads((tmp_path / "set" / "provenance.json").read_text())["dataset"]["licence"] == expected
+
+
 def test_the_classes_of_stored_masks_reach_a_model_that_knows_some(tmp_path) -> None:
     """Windows painted again by hand, and what the new data set says of their nuclei."""
     classed = write_classed(tmp_path / "classed.safetensors", ["dead", "tumour"])
