@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tarfile
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -98,6 +99,29 @@ def test_a_rerun_makes_what_is_missing(finished, plan, tmp_path) -> None:
     outcome = run(plan, folder, workers=0)
     assert (outcome.made, outcome.shards_made, outcome.kept) == (6, 2, 10)
     assert tree(folder) == tree(finished)
+
+
+@pytest.mark.parametrize("before", ["0.0.9", None])
+def test_going_on_with_another_version_is_said(finished, plan, tmp_path, capsys, before) -> None:
+    """Not refused: what is finished stays, and each shard says which version made it."""
+    folder = tmp_path / "set"
+    shutil.copytree(finished, folder)
+    older = lines(folder)
+    assert [line["version"] for line in older] == [version("sian")] * 3
+    for line in older:
+        line["version"] = before
+        if before is None:  # as the first versions wrote it
+            del line["version"]
+    (folder / MANIFEST).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in older))
+    words = ["dataset", str(plan), "-o", str(folder), "--workers", "0"]
+    assert main(words) == 0
+    assert "SIAN" not in capsys.readouterr().err  # nothing was made
+    (folder / "shards" / "toys-000001.tar").unlink()
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert f"some made by SIAN {before or 'unknown'}, and the others are made by {version('sian')} now" in said
+    assert said.count("warning") == 1
+    assert [line.get("version") for line in lines(folder)] == [before, version("sian"), before]
 
 
 @pytest.mark.parametrize("cut", [1, 300])
