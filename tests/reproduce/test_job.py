@@ -64,6 +64,7 @@ def test_a_machine_that_slows_down_still_leaves_a_model(bench, tmp_path, monkeyp
     monkeypatch.setattr(job, "_seconds_after", nothing_left)
     facts = run_job(row, bench, 1.0, tmp_path / "out", evaluate=False)
     assert facts["planned_images"] == 40
+    assert facts["train_sha256"] == bench.train_sha256
     images = [int(path.name) for path in (bench.folder(row) / "run" / "checkpoints").iterdir()]
     assert max(images) < 40
     assert sorted(path.name for path in (tmp_path / "out").iterdir())[:2] == ["job.json", "model.safetensors"]

@@ -83,7 +83,7 @@ def run_job(
     bench.check_weights(inception=evaluate)
     facts = read_job(bench.folder(row)) or {"format": FORMAT, "row": row.name, "scale": bench.scale.name}
     facts |= {"minutes": minutes, "seed": bench.seed, "evaluated": evaluate, "model": keep_model}
-    facts["commit"] = _commit(bench)
+    facts |= {"commit": _commit(bench), "train_sha256": bench.train_sha256}
     if "seconds_per_image" not in facts:
         facts["seconds_per_image"] = _timed(recipe, row, bench, run)
     after = _seconds_after(recipe, bench, evaluate)
