@@ -31,11 +31,24 @@ MEASURE = "style distance: means and deviations of VGG19's features and of the c
 
 
 def hold_out(tiles: Sequence[Tile], section: StoppingSection, seed: int) -> tuple[list[Tile], list[Tile]]:
-    """Tiles to learn from and tiles to look at; none of the latter when there are fewer than `section.least`."""
+    """Tiles to learn from and tiles to look at: all tiles of a patient are of one kind.
+
+    None are looked at when there are fewer than `section.least`, or all are of one patient. Where each patient has more
+    tiles than are to be held out, one of those with the fewest is held out. A tile of nobody known stands for itself.
+    """
     if not section.tiles or len(tiles) < section.least:
         return list(tiles), []
     order = seeds.generator(seed, "held-out tiles").permutation(len(tiles))
-    held = set(order[: section.tiles].tolist())
+    patients: dict[str | int, list[int]] = {}
+    for number in order.tolist():
+        patients.setdefault(tiles[number].patient or number, []).append(number)
+    held: set[int] = set()
+    for numbers in patients.values():
+        if len(held) + len(numbers) <= section.tiles:
+            held.update(numbers)
+    if not held and len(patients) > 1:
+        fewest = min(patients.values(), key=len)
+        held.update(fewest)
     return [t for n, t in enumerate(tiles) if n not in held], [t for n, t in enumerate(tiles) if n in held]
 
 
