@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +26,7 @@ from sian.training.recipe import StoppingSection
 from sian.training.stopping import Watch, hold_out, style_distance
 
 CPU = Hardware("cpu")
+ROOT = Path(__file__).resolve().parents[2]
 STOPPING = {"tiles": 1, "least": 2, "windows": 1, "every": 2, "patience": 2}
 
 
@@ -155,3 +160,45 @@ def test_frozen_parts_keep_their_weights(tiles, tmp_path, frozen):
 def test_a_recipe_that_starts_from_a_model_needs_one(tiles, tmp_path):
     with pytest.raises(BadInput, match="--init"):
         train(toys.recipe(start="model"), tiles, tmp_path / "run", hardware=CPU)
+
+
+DISTRIBUTED = """
+import itertools, sys
+from pathlib import Path
+from sian.training import Hardware, train
+from sian.training import loop, stopping
+from tests.training import toys
+
+folder, setup = Path(sys.argv[1]), loop.launch
+ranks, distances = [], itertools.count(10, -1)
+def launch(hardware):
+    fabric = setup(hardware)
+    ranks.append(fabric.global_rank)
+    return fabric
+loop.launch = launch
+stopping.style_distance = lambda *_: 5.0 if ranks[0] == 0 else float(next(distances))  # the second gets ever better
+loop.paint_grid = lambda *_: (toys.picture(toys.ellipses(0, 8), 0), {})
+tiles = toys.tiles(3)
+recipe = toys.recipe(
+    stages=[toys.stage(8, batch=4), toys.stage(16, batch=4)],
+    stopping={"tiles": 1, "least": 2, "windows": 1, "every": 4, "patience": 1},
+)
+last = train(recipe, tiles, folder / "run", hardware=Hardware("cpu", devices=2))
+(folder / f"rank{ranks[0]}").write_text(last.name)
+"""
+
+
+def test_all_processes_end_after_the_same_step(tmp_path):
+    """DDP on two CPU processes of which one alone would go on: the main one decides."""
+    script = tmp_path / "distributed.py"
+    script.write_text(DISTRIBUTED, encoding="utf-8")
+    places = os.pathsep.join(str(place) for place in (ROOT / "src", ROOT))
+    environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["000000004"] * 2
+    record = json.loads((tmp_path / "run" / "stopping.json").read_text())
+    assert record["looks"] == [{"images": 0, "distance": 5.0}, {"images": 4, "distance": 5.0}]
+    assert record["ended"] is True

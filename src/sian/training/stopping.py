@@ -7,7 +7,7 @@ that is cheap and knows nothing of the metrics that judge a model later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,20 @@ class Watch:
         seed: the run's.
         run: the run's folder.
         images: images seen by a resumed run; later looks of a killed one are forgotten.
+        settle: makes of a process' distance the one that all processes go by: batch norm's statistics are each one's
+            own, and all must end after the same step.
     """
 
-    def __init__(self, tiles: Sequence[Tile], section: StoppingSection, seed: int, run: Path, images: int) -> None:
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        section: StoppingSection,
+        seed: int,
+        run: Path,
+        images: int,
+        settle: Callable[[float], float] = float,
+    ) -> None:
+        self.settle = settle
         self.tiles, self.section, self.seed, self.run = tiles, section, seed, run
         known = read_looks(run)["looks"] if tiles else []
         self.looks: list[dict[str, float]] = [look for look in known if look["images"] <= images]
@@ -102,7 +113,7 @@ class Watch:
             fake = paint_windows(painter, layout.to(device), style, self.seed + number)
             distances.append(style_distance(self.real[number], _statistics(fake, vgg)))
         painter.train(was_training)
-        self.looks.append({"images": images, "distance": round(float(np.mean(distances)), 6)})
+        self.looks.append({"images": images, "distance": round(self.settle(float(np.mean(distances))), 6)})
         if not write:
             return
         if self.best is self.looks[-1]:
