@@ -119,7 +119,8 @@ def test_going_on_with_another_version_is_said(finished, plan, tmp_path, capsys,
     (folder / "shards" / "toys-000001.tar").unlink()
     assert main(words) == 0
     said = capsys.readouterr().err
-    assert f"some made by SIAN {before or 'unknown'}, and the others are made by {version('sian')} now" in said
+    other = before or "of a version that did not say"
+    assert f"some made by SIAN {other}, and the others are made by {version('sian')} now" in said
     assert said.count("warning") == 1
     assert [line.get("version") for line in lines(folder)] == [before, version("sian"), before]
 

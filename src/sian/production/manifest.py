@@ -31,7 +31,7 @@ class ShardLine(BaseModel):
     files: list[str]
     bytes: list[int]
     sha256: str
-    version: str = "unknown"  # lines of the first versions don't say it
+    version: str = ""  # the first versions did not say
     items: list[dict[str, Any]]
     rejected: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []

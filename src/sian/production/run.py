@@ -151,9 +151,10 @@ def _warn_of_versions(folder: Path, manifest: Manifest) -> None:
     others = sorted({line.version for line in manifest.lines.values()} - {sian.__version__})
     if others:
         warn(
-            f"{folder}: {len(manifest.lines)} finished shards are kept, some made by SIAN {', '.join(others)}, and the "
-            f"others are made by {sian.__version__} now: no single version makes all these bytes again (manifest.jsonl "
-            "says which made which); for one version's bytes, give a new folder"
+            f"{folder}: {len(manifest.lines)} finished shards are kept, some made by SIAN "
+            f"{', '.join(name or 'of a version that did not say' for name in others)}, and the others are made by "
+            f"{sian.__version__} now: no single version makes all these bytes again (manifest.jsonl says which made "
+            "which); for one version's bytes, give a new folder"
         )
 
 
