@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter
@@ -130,6 +131,15 @@ def test_an_interval_by_a_plain_loop():
     assert [found.low, found.high] == pytest.approx(np.quantile(means, [0.025, 0.975]).tolist(), abs=0.004)
 
 
+def test_an_interval_of_what_was_picked_is_wider():
+    """Among five: 1 % outside instead of 5, by the normal distribution that means of many tiles have."""
+    scores = np.random.default_rng(0).normal(0, 1, (1, 400))
+    found, deviation = interval(scores, 40_000, choices=5), scores.std() / 20
+    assert [found.low, found.high] == pytest.approx(
+        norm.ppf([0.005, 0.995], scores.mean(), deviation).tolist(), abs=0.006
+    )
+
+
 def test_an_interval_by_hand():
     """Two tiles, one seed: both the first 1/4, one of each 1/2, both the second 1/4."""
     assert interval(np.array([[0.0, 1.0]])) == Interval(0.5, 0.0, 1.0)
@@ -168,6 +178,20 @@ def test_findings(gains, words):
     scores = scores_of(**gains)
     text = " ".join(findings(scores, scores))
     assert all(word in text for word in words)
+
+
+def test_the_best_of_several_controls_is_no_verdict_at_the_level_of_one():
+    """A control that a single comparison would call better: not so, picked among three."""
+    noise = np.random.default_rng(2).normal(0, 0.01, 14)
+    apart = noise - noise.mean() - 2.2 * noise.std() / np.sqrt(14)  # 2.2 deviations below 0
+    scores = scores_of(synthetic=0.02 + apart, stain=0.02)
+    (alone,) = [line for line in findings(scores, scores) if "best control" in line]
+    assert "this control, without any generator, does better" in alone
+    assert "picked" not in alone
+    scores |= scores_of(paste=0.0, frozen=-0.01)
+    (among_three,) = [line for line in findings(scores, scores) if "best control" in line]
+    assert "(strong stain augmentation)" in among_three
+    assert "(98.3 % intervals, since it was picked among 3); so what synthetic data give cannot be told" in among_three
 
 
 def test_where_pq_and_aji_disagree_both_are_said():

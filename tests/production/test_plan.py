@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import yaml
 from tests.production.toys import write_masks, write_plan
 
 from sian.cli.main import main
+from sian.data import DatasetInfo, DatasetWriter
 from sian.errors import BadInput
 from sian.production import Plan, Schedule
 from sian.production.masks import InventedMask, StoredMask
@@ -120,6 +122,36 @@ def test_stored_masks_are_all_used_before_one_comes_again(tmp_path) -> None:
     assert all(isinstance(mask, StoredMask) for mask in masks)
     assert {mask.name for mask in masks[:5]} == {f"mask{number}.png" for number in range(5)}
     assert [mask.name for mask in masks[5:]] == [mask.name for mask in masks[:5]]
+
+
+@pytest.mark.parametrize(("images", "masks"), [(30, 5), (14, 4), (9, 20)])
+def test_every_style_goes_around_its_stored_masks(tmp_path, images, masks) -> None:
+    """Within each style, and over all of them, no mask comes twice more often than another."""
+    write_masks(tmp_path / "masks", masks)
+    styles = ["kidney", {"style": "breast", "draw": True, "share": 2}, {"style": "kidney", "to": "colon"}]
+    schedule = Schedule(parsed(images=images, styles=styles, masks={"source": str(tmp_path / "masks")}))
+    found: dict[str, Counter[str]] = {"all": Counter()}
+    for image in map(schedule.image, range(images)):
+        assert isinstance(image.mask, StoredMask)
+        for style in (image.organ, "all"):
+            found.setdefault(style, Counter())[image.mask.name] += 1
+    assert set(found) == {"all", "kidney", "breast", "mixed"}
+    for counts in found.values():
+        often = [counts[f"mask{number}.png"] for number in range(masks)]
+        assert max(often) - min(often) <= 1
+
+
+def test_styles_of_different_organs_go_around_masks_of_their_own(tmp_path) -> None:
+    writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine"))
+    for number in range(6):
+        mask = np.full((64, 64), number + 1, np.int32)
+        writer.add(f"i{number}", np.zeros((64, 64, 3), np.uint8), mask, organ=("skin", "liver")[number % 2])
+    styles = [{"style": "kidney", "masks": "skin"}, {"style": "breast", "masks": "liver"}]
+    schedule = Schedule(parsed(images=12, styles=styles, masks={"source": str(tmp_path / "mine")}))
+    found = Counter((image.organ, image.mask.name) for image in map(schedule.image, range(12)))
+    assert found == {
+        (organ, f"masks/i{number}.png"): 2 for number in range(6) for organ in [("kidney", "breast")[number % 2]]
+    }
 
 
 def test_each_attempt_of_the_gate_has_another_mask(tmp_path) -> None:

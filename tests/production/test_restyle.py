@@ -103,6 +103,29 @@ def test_a_class_of_a_nucleus_that_rescaling_loses(model, picture):
     assert seen[0].classes[18, 18] == 2
 
 
+@pytest.fixture(scope="module")
+def classed(tmp_path_factory):
+    """The file of a model that was trained with classes."""
+    return toys.write_classed(tmp_path_factory.mktemp("classed") / "toy.safetensors", ["tumour", "dead"])
+
+
+def test_an_image_with_the_classes_beside_its_mask(classed, picture, tmp_path, capfd):
+    mask = halves(sian.read_image(picture))
+    given = sian.write_mask(tmp_path / "mask.png", mask)
+    out = tmp_path / "out"
+    words = ["restyle", str(picture), "--style", "breast", "--model", str(classed), "-o", str(out)]
+    words += ["--mask", str(given)]
+    assert main(words) == 3
+    assert "trained with nuclear classes (tumour, dead), found a mask without" in capfd.readouterr().err
+    (tmp_path / "mask.classes.json").write_text('{"dead": [2], "tumour": [1]}')
+    assert main(words) == 0
+    painted = sian.load(classed).synthesize(sian.describe(mask, {1: "tumour", 2: "dead"}), "breast")
+    assert np.array_equal(sian.read_image(out / "slide_breast.png"), painted)
+    (tmp_path / "mask.classes.json").write_text('{"dead": [3]}')
+    assert main(words) == 3
+    assert "a class for nucleus 3, which the mask does not hold" in capfd.readouterr().err
+
+
 @pytest.fixture
 def data(tmp_path):
     writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine", licence="CC0", classes=["tumour"], mpp=0.25))
@@ -134,6 +157,24 @@ def test_a_data_set(toy_file, model, data, tmp_path, capfd):
     assert main([*words, "--noise", "0.5"]) == 0  # another painting is not taken for this one
     assert "3 painted now" in capfd.readouterr().out
     assert {item.style for item in open_dataset(out)} == {"kidney, noise 0.5"}
+
+
+def test_a_data_set_with_classes(classed, data, tmp_path, capfd):
+    out = tmp_path / "restyled"
+    words = ["restyle", str(data), "--style", "kidney", "--model", str(classed), "-o", str(out)]
+    assert main(words) == 0  # nucleus 1 has no class
+    assert "some nuclei have no class" in capfd.readouterr().err
+    mask = open_dataset(data).mask(open_dataset(data).items[2])
+    after = open_dataset(out)
+    with pytest.warns(sian.SianWarning, match="some nuclei have no class"):
+        painted = sian.load(classed).synthesize(sian.describe(mask, {2: "tumour"}), "kidney", seed=2)
+    assert np.array_equal(after.image(after.items[2]), painted)
+    assert after.items[2].classes == {"tumour": [2]}
+    (data / "items.jsonl").write_text((data / "items.jsonl").read_text().replace(', "classes": {"tumour": [2]}', ""))
+    assert main([*words, "--seed", "9"]) == 3
+    assert "mine: item i1: this model was trained with nuclear classes (tumour)" in capfd.readouterr().err.replace(
+        ", dead", ""
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,16 @@ import io
 import json
 import shutil
 import tarfile
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.production.toys import tree, write_masks, write_plan
+from tests.synthesis.toys import grid_mask, write_classed
 
 from sian.cli.main import main
-from sian.data import open_dataset
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput, Interrupted, MissingResource
 from sian.files import read_png_text, sha256_array, sha256_file, sha256_pixels
 from sian.layout import describe
@@ -97,6 +99,30 @@ def test_a_rerun_makes_what_is_missing(finished, plan, tmp_path) -> None:
     outcome = run(plan, folder, workers=0)
     assert (outcome.made, outcome.shards_made, outcome.kept) == (6, 2, 10)
     assert tree(folder) == tree(finished)
+
+
+@pytest.mark.parametrize("before", ["0.0.9", None])
+def test_going_on_with_another_version_is_said(finished, plan, tmp_path, capsys, before) -> None:
+    """Not refused: what is finished stays, and each shard says which version made it."""
+    folder = tmp_path / "set"
+    shutil.copytree(finished, folder)
+    older = lines(folder)
+    assert [line["version"] for line in older] == [version("sian")] * 3
+    for line in older:
+        line["version"] = before
+        if before is None:  # as the first versions wrote it
+            del line["version"]
+    (folder / MANIFEST).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in older))
+    words = ["dataset", str(plan), "-o", str(folder), "--workers", "0"]
+    assert main(words) == 0
+    assert "SIAN" not in capsys.readouterr().err  # nothing was made
+    (folder / "shards" / "toys-000001.tar").unlink()
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    other = before or "of a version that did not say"
+    assert f"some made by SIAN {other}, and the others are made by {version('sian')} now" in said
+    assert said.count("warning") == 1
+    assert [line.get("version") for line in lines(folder)] == [before, version("sian"), before]
 
 
 @pytest.mark.parametrize("cut", [1, 300])
@@ -210,6 +236,75 @@ def test_stored_masks_and_windows_of_them(model, tmp_path) -> None:
         window = np.asarray(Image.open(io.BytesIO(content)))
         assert window.shape == (64, 64)
         assert any((whole[y : y + 64, x : x + 64] == window).all() for y in range(65) for x in range(65))  # ids and all
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [("CC0", "CC BY-NC-SA 4.0 / CC0"), ("CC BY-NC-SA 4.0", "CC BY-NC-SA 4.0"), ("unknown", "CC BY-NC-SA 4.0")],
+)
+def test_every_record_says_the_licence_of_its_masks_too(model, tmp_path, licence, expected) -> None:
+    writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine", licence=licence))
+    writer.add("a", np.zeros((64, 64, 3), np.uint8), grid_mask(64, 64))
+    run(write_plan(tmp_path, model, images=2, masks={"source": "mine"}), tmp_path / "set", workers=0)
+    found = members(tmp_path / "set" / "shards" / "toys-000000.tar")
+    assert json.loads(found["toys-000001.json"])["licence"] == expected
+    assert Image.open(io.BytesIO(found["toys-000001.image.png"])).text["Licence"] == expected
+    assert [record["licence"] for record in lines(tmp_path / "set")[0]["items"]] == [expected] * 2
+    assert json.loads((tmp_path / "set" / "provenance.json").read_text())["dataset"]["licence"] == expected
+
+
+def test_the_classes_of_stored_masks_reach_a_model_that_knows_some(tmp_path) -> None:
+    """Windows painted again by hand, and what the new data set says of their nuclei."""
+    classed = write_classed(tmp_path / "classed.safetensors", ["dead", "tumour"])
+    writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine", classes=["tumour", "dead"]))
+    for number in range(2):
+        mask = grid_mask(128, 96, step=3)
+        ids = np.unique(mask[mask > 0]).tolist()
+        classes = {"tumour": ids[number::2], "dead": ids[1 - number :: 2]}
+        writer.add(f"tile{number}", np.full((128, 96, 3), 200, np.uint8), mask, organ="kidney", classes=classes)
+    masks = {"source": "mine", "size": 64}
+    run(write_plan(tmp_path, classed, images=4, masks=masks, form="folders"), tmp_path / "set", workers=0)
+    source, data, painter = open_dataset(tmp_path / "mine"), open_dataset(tmp_path / "set"), load(classed)
+    assert data.info.classes == ["dead", "tumour"]
+    for item, record in zip(data, lines(tmp_path / "set")[0]["items"], strict=True):
+        whole = next(one for one in source if record["made_from"]["source"] == one.mask)
+        window, layout = data.mask(item), describe(source.mask(whole), whole.class_by_id)
+        (y, x) = next(
+            (y, x) for y in range(65) for x in range(33) if (source.mask(whole)[y : y + 64, x : x + 64] == window).all()
+        )
+        style = record["style"]
+        painted = painter.synthesize(layout.window(y, x, 64, 64), style, seed=item.seed)
+        np.testing.assert_array_equal(data.image(item), painted)
+        there = set(np.unique(window).tolist())
+        assert item.class_by_id == {n: name for n, name in whole.class_by_id.items() if n in there}
+
+
+def test_classes_count_in_a_plans_hash_only_for_a_model_that_knows_some(tmp_path, model) -> None:
+    classed = write_classed(tmp_path / "classed.safetensors", ["dead", "tumour"])
+    write_masks(tmp_path / "masks", 1)
+
+    def hashes() -> list[str]:
+        return [
+            Schedule(Plan.load(write_plan(tmp_path, file, masks={"source": "masks"}))).masks.sha256
+            for file in (model, classed)
+        ]
+
+    bare = hashes()
+    assert bare[0] == bare[1]
+    (tmp_path / "masks" / "mask0.classes.json").write_text('{"dead": [1, 7]}')
+    dead = hashes()
+    (tmp_path / "masks" / "mask0.classes.json").write_text('{"tumour": [1, 7]}')
+    tumour = hashes()
+    assert bare[0] == dead[0] == tumour[0]
+    assert len({bare[1], dead[1], tumour[1]}) == 3
+
+
+def test_masks_without_classes_for_a_model_that_knows_some(tmp_path, capsys) -> None:
+    classed = write_classed(tmp_path / "classed.safetensors", ["dead"])
+    write_masks(tmp_path / "masks", 1)
+    path = write_plan(tmp_path, classed, images=2, masks={"source": "masks"})
+    assert main(["dataset", str(path), "-o", str(tmp_path / "set"), "--workers", "0"]) == 3
+    assert "this model was trained with nuclear classes (dead), found a mask without" in capsys.readouterr().err
 
 
 def test_failures_are_tried_twice_listed_and_tried_again(model, tmp_path, capsys) -> None:

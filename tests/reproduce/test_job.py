@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.training import toys as training_toys
 
@@ -10,6 +12,7 @@ from sian.reproduce import job
 from sian.reproduce.job import Plan, check_size, in_images, plan_images, run_job
 from sian.reproduce.rows import _ALL, rows_named
 from sian.reproduce.scales import SCALES
+from sian.training import train
 
 
 def recipe(*stages):
@@ -64,9 +67,30 @@ def test_a_machine_that_slows_down_still_leaves_a_model(bench, tmp_path, monkeyp
     monkeypatch.setattr(job, "_seconds_after", nothing_left)
     facts = run_job(row, bench, 1.0, tmp_path / "out", evaluate=False)
     assert facts["planned_images"] == 40
+    assert facts["train_sha256"] == bench.train_sha256
     images = [int(path.name) for path in (bench.folder(row) / "run" / "checkpoints").iterdir()]
     assert max(images) < 40
     assert sorted(path.name for path in (tmp_path / "out").iterdir())[:2] == ["job.json", "model.safetensors"]
+
+
+@pytest.mark.filterwarnings("ignore::sian.errors.SianWarning")
+def test_the_timed_steps_are_those_of_the_whole_run(bench, tmp_path, monkeypatch):
+    """Rates that fall from the first image on: a job ends with the weights of a run that was never timed."""
+    (row,) = rows_named(["first"], ["first"])
+    falling = replace(row, changes={"optimiser.decay_from": "0", "stages.0.images": "8"})
+    monkeypatch.setattr(job, "TIMED_STEPS", 2)
+    assert run_job(falling, bench, 100.0, tmp_path / "out", evaluate=False)["whole"] is True
+    straight = train(falling.load(bench.scale), bench.tiles, tmp_path / "straight", hardware=bench.hardware)
+    checkpoints = bench.folder(row) / "run" / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["000000004", straight.name]
+    assert training_toys.differing(checkpoints / straight.name, straight) == []
+
+
+def test_a_run_that_no_job_has_timed(bench, tmp_path):
+    (row,) = rows_named(["first"], ["first"])
+    train(row.load(bench.scale), bench.tiles, bench.folder(row) / "run", hardware=bench.hardware)
+    with pytest.raises(BadInput, match="holds a run that no job has timed"):
+        run_job(row, bench, 100.0, tmp_path / "out", evaluate=False)
 
 
 def test_nothing_begins_without_room(bench, tmp_path):

@@ -106,6 +106,33 @@ def test_numbers_of_another_scale_are_refused(bench, finished):
     assert "never share a table" in str(outcome.failures["first"])
 
 
+def test_numbers_of_other_inception_weights_are_refused(bench, finished):
+    first, second = both()
+    report = json.loads(bench.report_path(first).read_text())
+    report["weights"]["inception"] = "f00d" * 16
+    bench.report_path(first).write_text(json.dumps(report))
+    outcome = run_rows([second], bench, both())
+    assert outcome.reports.keys() == {"second"}
+    said = str(outcome.failures["first"])
+    assert "report.json: was measured with the Inception weights f00df00df00d..., the floors (floors.json) with" in said
+    assert "remove this report, and the row is measured again" in said
+    bench.report_path(first).unlink()
+    assert run_rows(both(), bench).reports.keys() == {"first", "second"}
+    bench.report_path(first).write_text(json.dumps(report))
+    (bench.folder(first) / "model.safetensors").unlink()
+    (bench.folder(first) / "job.json").write_text('{"model": false}')
+    assert "it left no model to measure" in str(run_rows(both(), bench).failures["first"])
+
+
+def test_a_job_s_report_says_on_which_pixels_it_was_trained(bench, finished):
+    """Not on those of the machine that measures it."""
+    first = both()[0]
+    assert finished.reports["first"]["reproduce"]["train_sha256"] == bench.train_sha256
+    bench.report_path(first).unlink()
+    (bench.folder(first) / "job.json").write_text('{"train_sha256": "of the pack"}')
+    assert run_row(first, bench)["reproduce"]["train_sha256"] == "of the pack"
+
+
 def test_a_row_that_fails_does_not_lose_the_others(bench, monkeypatch):
     whole = running.train_row
 

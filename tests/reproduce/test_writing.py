@@ -76,6 +76,15 @@ def test_markdown_by_hand():
     assert "- Mind." in lines
 
 
+def test_rows_of_other_training_tiles_are_named():
+    one, other, unknown = report(1.0), report(2.0), report(3.0)
+    one["reproduce"]["train_sha256"], other["reproduce"]["train_sha256"] = "a" * 64, "b" * 64
+    text = markdown(sheet(TABLE, TINY, Outcome({"a": one, "b": other}, floors=floors()), "paired"))
+    assert "recompressed): A | B: aaaaaaaaaaaa; C: bbbbbbbbbbbb." in text
+    for same in (one, unknown):  # older reports do not say
+        assert "same pixels" not in markdown(sheet(TABLE, TINY, Outcome({"a": one, "b": same}), "paired"))
+
+
 def test_csv_holds_the_numbers_of_the_reports_in_full():
     rows = list(csv.DictReader(io.StringIO(comma_separated(sheet(TABLE, TINY, outcome(), "paired")))))
     assert [row["row"] for row in rows] == ["a", "b", "other real images", "trivial painter"]

@@ -85,3 +85,57 @@ def test_absurd_numbers_on_the_command_line(toy_file, tmp_path, capfd, mpp):
     assert "micrometres a pixel" in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def classed(tmp_path_factory):
+    """A model of two classes; its file."""
+    return toys.write_classed(tmp_path_factory.mktemp("classed") / "toy.safetensors", ["dead", "tumour"])
+
+
+def test_classes_are_rescaled_with_their_mask(classed):
+    """As the rescaled mask is painted with the classes described on it; a lost nucleus takes its class along."""
+    model = sian.load(classed)
+    mask = toys.grid_mask(128, 128, pitch=42, side=34)
+    mask[0, 0] = 100  # half the size keeps every second pixel, and not this one
+    small = rescale_mask(mask, (64, 64))
+    assert 100 not in small
+    ids = np.unique(small[small > 0]).tolist()
+    named = {number: ("dead", "tumour")[number % 2] for number in ids}
+    expected = model.synthesize(describe(small, named), "kidney", seed=3)
+    painted = model.synthesize(mask, "kidney", seed=3, mpp=0.125, classes={**named, 100: "dead"})
+    assert np.array_equal(painted, rescale_image(expected, (128, 128)))
+    other = model.synthesize(mask, "kidney", seed=3, mpp=0.125, classes=dict.fromkeys([*ids, 100], "dead"))
+    assert not np.array_equal(painted, other)
+    both = model.synthesize([small, small], "kidney", seed=3, classes=[named, dict.fromkeys(ids, "dead")])
+    assert np.array_equal(both[0], expected)
+    assert not np.array_equal(both[1], model.synthesize(small, "kidney", seed=4, classes=named))
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (None, r"trained with nuclear classes \(dead, tumour\), found a mask without"),
+        ({77: "dead"}, "a class for nucleus 77, which the mask does not hold"),
+        ({1: "daed"}, "did you mean 'dead'"),
+        ([{1: "dead"}], "a list of as many for a list of masks, found 1 for 1"),
+    ],
+)
+def test_classes_that_do_not_fit(classed, classes, said):
+    with pytest.raises(BadInput, match=said):
+        sian.load(classed).synthesize(toys.grid_mask(64, 64), "kidney", mpp=0.125, classes=classes)
+
+
+def test_classes_and_another_magnification_on_the_command_line(classed, tmp_path, capfd):
+    mask = toys.grid_mask(128, 128, pitch=42, side=34)
+    path = sian.write_mask(tmp_path / "large.png", mask)
+    ids = np.unique(mask[mask > 0]).tolist()
+    words = ["synthesize", str(path), "--style", "kidney", "--model", str(classed), "-o", str(tmp_path / "out")]
+    assert main([*words, "--mpp", "0.125"]) == 3
+    assert "large.png: this model was trained with nuclear classes" in capfd.readouterr().err
+    (tmp_path / "large.classes.json").write_text(f'{{"dead": {ids[::2]}, "tumour": {ids[1::2]}}}')
+    assert main([*words, "--mpp", "0.125"]) == 0
+    small = rescale_mask(mask, (64, 64))
+    named = {number: ("dead", "tumour")[place % 2] for place, number in enumerate(ids)}
+    painted = sian.load(classed).synthesize(describe(small, named), "kidney")
+    assert np.array_equal(sian.read_image(tmp_path / "out" / "large_kidney.png"), rescale_image(painted, (128, 128)))

@@ -59,6 +59,12 @@ def toy_painter(**changes) -> Painter:
     return lively(build_painter({**GENERATOR, **changes}, ENCODER, seed=0, spectral=False))
 
 
+def write_classed(path: Path, classes: list[str]) -> Path:
+    """A toy that was trained with nuclear classes."""
+    painter = lively(build_painter(GENERATOR, ENCODER, seed=0, spectral=False, classes=len(classes)))
+    return write_toy(path, weights=painter.state_dict(), classes=classes)
+
+
 def windows(seed: int, n: int = 12, spread: float = 0.05) -> np.ndarray:
     """Style vectors of one tile's windows, (n, D)."""
     rng = np.random.default_rng(seed)

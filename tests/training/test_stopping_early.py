@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +15,10 @@ import torch
 from safetensors.torch import load_file
 from tests.training import toys
 
+from sian import seeds
+from sian.cli.train import _say_held_out
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.data.tiles import read_tiles
 from sian.errors import BadInput
 from sian.training import Hardware, train
 from sian.training import loop as loop_module
@@ -17,6 +26,7 @@ from sian.training.recipe import StoppingSection
 from sian.training.stopping import Watch, hold_out, style_distance
 
 CPU = Hardware("cpu")
+ROOT = Path(__file__).resolve().parents[2]
 STOPPING = {"tiles": 1, "least": 2, "windows": 1, "every": 2, "patience": 2}
 
 
@@ -49,6 +59,51 @@ def test_tiles_are_held_out_where_there_are_enough(tiles):
     assert hold_out(tiles, StoppingSection(), 0)[1] == []
     with pytest.raises(ValueError, match="fewer tiles"):
         StoppingSection(tiles=3, least=3)
+
+
+PATIENTS = {
+    "each tile of another one": "abcdef",
+    "nobody known": [None] * 6,
+    "one with most tiles": "aaaabc",
+    "pairs": "aabbcc",
+    "half known": ["a", "a", None, "b", "b", None],
+    "one alone": "aaaaaa",
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("patients", PATIENTS.values(), ids=PATIENTS)
+def test_a_patient_is_held_out_whole_or_not_at_all(tiles, patients, count):
+    given = [replace(tiles[0], id=f"t{n}", patient=patient) for n, patient in enumerate(patients)]
+    section = StoppingSection(tiles=count, least=4)
+    for seed in range(10):
+        learned, held = hold_out(given, section, seed)
+        assert sorted(t.id for t in [*learned, *held]) == [f"t{n}" for n in range(6)]
+        assert not {t.patient for t in learned if t.patient} & {t.patient for t in held if t.patient}
+        sizes = [list(patients).count(patient) if patient else 1 for patient in patients]
+        if len(set(patients)) == 1 and patients[0]:
+            assert held == []
+        else:
+            assert 1 <= len(held) <= max(count, min(sizes))
+        if max(sizes) == 1:  # as it was when tiles had no patients
+            order = seeds.generator(seed, "held-out tiles").permutation(6)
+            assert {t.id for t in held} == {f"t{n}" for n in order[:count]}
+
+
+def test_patients_come_with_the_tiles_of_a_data_set(tmp_path):
+    writer = DatasetWriter(tmp_path / "set", DatasetInfo(name="mine"))
+    for number, patient in enumerate(["TCGA-A7-A13E", None]):
+        mask = np.eye(8, dtype=np.int32)
+        writer.add(f"i{number}", np.zeros((8, 8, 3), np.uint8), mask, patient=patient)
+    assert [tile.patient for tile in read_tiles(open_dataset(writer.folder))] == ["TCGA-A7-A13E", None]
+
+
+def test_it_is_said_when_nothing_can_be_held_out(tiles, capsys):
+    recipe = toys.recipe(stopping=STOPPING)
+    _say_held_out([replace(tile, patient="a") for tile in tiles], recipe)
+    assert "3 tiles, all of one patient: nothing is held out" in capsys.readouterr().err
+    _say_held_out(tiles[:1], recipe)
+    assert "1 tile, fewer than 2: nothing is held out" in capsys.readouterr().err
 
 
 def test_patience(tmp_path, tiles):
@@ -105,3 +160,45 @@ def test_frozen_parts_keep_their_weights(tiles, tmp_path, frozen):
 def test_a_recipe_that_starts_from_a_model_needs_one(tiles, tmp_path):
     with pytest.raises(BadInput, match="--init"):
         train(toys.recipe(start="model"), tiles, tmp_path / "run", hardware=CPU)
+
+
+DISTRIBUTED = """
+import itertools, sys
+from pathlib import Path
+from sian.training import Hardware, train
+from sian.training import loop, stopping
+from tests.training import toys
+
+folder, setup = Path(sys.argv[1]), loop.launch
+ranks, distances = [], itertools.count(10, -1)
+def launch(hardware):
+    fabric = setup(hardware)
+    ranks.append(fabric.global_rank)
+    return fabric
+loop.launch = launch
+stopping.style_distance = lambda *_: 5.0 if ranks[0] == 0 else float(next(distances))  # the second gets ever better
+loop.paint_grid = lambda *_: (toys.picture(toys.ellipses(0, 8), 0), {})
+tiles = toys.tiles(3)
+recipe = toys.recipe(
+    stages=[toys.stage(8, batch=4), toys.stage(16, batch=4)],
+    stopping={"tiles": 1, "least": 2, "windows": 1, "every": 4, "patience": 1},
+)
+last = train(recipe, tiles, folder / "run", hardware=Hardware("cpu", devices=2))
+(folder / f"rank{ranks[0]}").write_text(last.name)
+"""
+
+
+def test_all_processes_end_after_the_same_step(tmp_path):
+    """DDP on two CPU processes of which one alone would go on: the main one decides."""
+    script = tmp_path / "distributed.py"
+    script.write_text(DISTRIBUTED, encoding="utf-8")
+    places = os.pathsep.join(str(place) for place in (ROOT / "src", ROOT))
+    environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["000000004"] * 2
+    record = json.loads((tmp_path / "run" / "stopping.json").read_text())
+    assert record["looks"] == [{"images": 0, "distance": 5.0}, {"images": 4, "distance": 5.0}]
+    assert record["ended"] is True

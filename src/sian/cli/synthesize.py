@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sian.layout import Layout
     from sian.synthesis import Model, Style
 
 SHEET_ROWS = 8
@@ -49,7 +48,6 @@ def synthesize(
     import torch
 
     from sian.files import write_png
-    from sian.masks import read_mask
     from sian.masks.files import MASK_SUFFIXES
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
@@ -68,16 +66,16 @@ def synthesize(
     targets = [_target(output, path, vector) for path in paths for vector in styles]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
-        described(path, painter)
+        with_its_classes(path, painter)
     rescaled = {"Rescaled": str(scaling(mpp, painter.info.mpp))} if mpp is not None else {}
     written: list[dict[str, object]] = []
     rows: list[list[Picture]] = []
     with console.progress("painting") as report:
         for number, path in enumerate(paths):
-            mask, to_paint = read_mask(path), described(path, painter)
+            mask, classes = with_its_classes(path, painter)
             row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
-                image = painter.synthesize(to_paint, vector, seed=seed + number, noise=noise, mpp=mpp)
+                image = painter.synthesize(mask, vector, seed=seed + number, noise=noise, mpp=mpp, classes=classes)
                 target = _target(output, path, vector)
                 write_png(target, image, {**png_text(painter, vector, seed + number, path.name), **rescaled})
                 written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
@@ -98,22 +96,22 @@ def synthesize(
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
 
-def described(path: Path, model: Model) -> NDArray[np.int32] | Layout:
-    """A mask, with the classes of its nuclei if the model knows some: NAME.classes.json beside it, or its item's."""
+def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[int, str] | None]:
+    """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json beside it, or its item's."""
     from sian.data.classes import classes_of
     from sian.errors import BadInput
-    from sian.layout import describe
     from sian.masks import read_mask
     from sian.synthesis.classes import with_classes
 
     mask = read_mask(path)
     if not model.info.classes:
-        return mask
+        return mask, None
     classes = classes_of(path)
     try:
-        return with_classes(mask if classes is None else describe(mask, classes), model.info.classes)
+        with_classes(mask, model.info.classes, classes)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
+    return mask, classes
 
 
 def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) -> None:

@@ -14,7 +14,7 @@ from sian.files.jsonfiles import read_json
 from sian.masks.checking import MAX_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SUFFIX = ".classes.json"
 
@@ -28,16 +28,24 @@ def classes_of(mask: str | Path) -> dict[int, str] | None:
     Raises:
         BadInput: the JSON is none, or holds something else than ids by class name.
     """
-    path = Path(mask)
-    beside = path.with_name(path.stem + SUFFIX)
-    if beside.is_file():
-        return _parsed(read_json(beside), beside)
-    folder = path.absolute().parent.parent
-    if not (folder / MANIFEST).is_file():
-        return None
-    inside = f"{path.absolute().parent.name}/{path.name}"
-    item = next((item for item in open_dataset(folder) if item.mask == inside), None)
-    return item.class_by_id if item is not None and item.classes is not None else None
+    return classes_of_each([mask])[0]
+
+
+def classes_of_each(masks: Iterable[str | Path]) -> list[dict[int, str] | None]:
+    """`classes_of` for many masks; a data set that they lie in is opened once."""
+    opened: dict[Path, dict[str, dict[int, str]]] = {}
+    found: list[dict[int, str] | None] = []
+    for mask in masks:
+        path = Path(mask)
+        beside, folder = path.with_name(path.stem + SUFFIX), path.absolute().parent.parent
+        if beside.is_file():
+            found.append(_parsed(read_json(beside), beside))
+            continue
+        if folder not in opened:
+            items = open_dataset(folder).items if (folder / MANIFEST).is_file() else []
+            opened[folder] = {item.mask: item.class_by_id for item in items if item.classes is not None}
+        found.append(opened[folder].get(f"{path.absolute().parent.name}/{path.name}"))
+    return found
 
 
 def _parsed(content: object, path: Path) -> dict[int, str]:

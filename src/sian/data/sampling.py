@@ -35,6 +35,7 @@ class Tile:
         preparation: "ffpe", "frozen" or "unknown".
         image: (H, W, 3) uint8.
         layout: (H, W); `sian.layout.describe` of the whole instance mask.
+        patient: who the tissue is from; None if nobody said.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Tile:
     preparation: str
     image: NDArray[np.uint8]
     layout: Layout
+    patient: str | None = None
 
     def __post_init__(self) -> None:
         height, width = self.layout.shape

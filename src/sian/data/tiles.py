@@ -38,7 +38,7 @@ def read_tiles(
     for number, item in enumerate(data, 1):
         organ = (organ_aliases or {}).get(item.organ, item.organ)
         layout = describe(data.mask(item), *((item.class_by_id, class_names) if class_names else ()))
-        tiles.append(Tile(item.id, organ, item.preparation, data.image(item), layout))
+        tiles.append(Tile(item.id, organ, item.preparation, data.image(item), layout, item.patient))
         if report:
             report(number, len(data))
     return tiles

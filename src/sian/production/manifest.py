@@ -1,8 +1,9 @@
 """``manifest.jsonl``: one line a shard, written when the shard's files are whole; the line is what makes it exist.
 
-A line says: shard, files, their bytes, their SHA-256, a record of every image kept ("items"), of every image that the
-gate refused ("rejected", with the reason) and of every one that could not be made ("failed"). A killed writer leaves at
-most an unfinished last line, which is cut off. A complete data set has its lines in order.
+A line says: shard, files, their bytes, their SHA-256, the version of SIAN that made it, a record of every image kept
+("items"), of every image that the gate refused ("rejected", with the reason) and of every one that could not be made
+("failed"). A killed writer leaves at most an unfinished last line, which is cut off. A complete data set has its lines
+in order.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class ShardLine(BaseModel):
     files: list[str]
     bytes: list[int]
     sha256: str
+    version: str = ""  # the first versions did not say
     items: list[dict[str, Any]]
     rejected: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []

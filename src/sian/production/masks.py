@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sian import seeds
 from sian.data import open_dataset
+from sian.data.classes import classes_of_each
 from sian.errors import BadInput, nearest
 from sian.files import sha256_file
-from sian.masks import read_mask
+from sian.masks import nucleus_ids, read_mask
 from sian.masks.files import MASK_SUFFIXES
 from sian.nuclei.fit import Organ, default_fit, read_fit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import numpy.typing as npt
 
     from sian.layout import Layout
@@ -50,6 +54,9 @@ class InventedMask:
         """What a record says of it."""
         return {"source": "nuclei", "organ": self.organ.name, "seed": self.seed, "glands": self.glands}
 
+    def classes_in(self, mask: Mask) -> None:
+        """Invented nuclei have none."""
+
 
 @dataclass(frozen=True)
 class StoredMask:
@@ -61,20 +68,19 @@ class StoredMask:
     size: tuple[int, int] | None
     seed: int
     pixels: bytes = b""  # .npy
+    classes: Mapping[int, str] | None = None  # by id, for a model that knows some
 
     def loaded(self) -> StoredMask:
         """The same with its pixels, for a worker that may not see the file."""
         stream = io.BytesIO()
         np.save(stream, read_mask(self.path), allow_pickle=False)
-        return StoredMask(self.path, self.name, self.sha256, self.size, self.seed, stream.getvalue())
+        return replace(self, pixels=stream.getvalue())
 
     def make(self) -> tuple[Mask, Layout]:
         """The mask and its layout; a nucleus at a window's edge keeps the layout that it has on the whole mask."""
-        from sian.layout import describe
-
         whole: Mask = np.load(io.BytesIO(self.pixels), allow_pickle=False)
         if self.size is None or whole.shape == self.size:
-            return whole, describe(whole)
+            return whole, self._layout(whole)
         (height, width), (rows, columns) = whole.shape, self.size
         if height < rows or width < columns:
             raise BadInput(
@@ -84,11 +90,28 @@ class StoredMask:
         random = seeds.generator(self.seed, "window")
         y, x = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
         window = np.ascontiguousarray(whole[y : y + rows, x : x + columns])
-        return window, describe(whole).window(y, x, rows, columns)
+        return window, self._layout(whole).window(y, x, rows, columns)
 
     def describe(self) -> dict[str, Any]:
         """What a record says of it."""
         return {"source": self.name, "sha256": self.sha256, "seed": self.seed}
+
+    def classes_in(self, mask: Mask) -> dict[str, list[int]] | None:
+        """Ids by class name of the nuclei of a window, as an item has them."""
+        if self.classes is None:
+            return None
+        there, found = set(nucleus_ids(mask).tolist()), dict[str, list[int]]()
+        for number in sorted(there & set(self.classes)):
+            found.setdefault(self.classes[number], []).append(number)
+        return found
+
+    def _layout(self, whole: Mask) -> Layout:
+        from sian.layout import describe
+
+        try:
+            return describe(whole, self.classes)
+        except BadInput as error:
+            raise BadInput(f"{self.path}: {error}") from None
 
 
 class InventedMasks:
@@ -112,32 +135,45 @@ class InventedMasks:
                 "that style's entry"
             )
 
-    def choose(self, organ: str, seed: int, number: int) -> InventedMask:  # noqa: ARG002 - the shape of both sources
+    def choose(self, organ: str, seed: int, turn: int) -> InventedMask:  # noqa: ARG002 - the shape of both sources
         """The mask of a seed."""
         glands = bool(seeds.generator(seed, "with glands").random() < self.glands)
         return InventedMask(self.fit.organs[organ], self.height, self.width, seed, glands)
 
 
 class StoredMasks:
-    """Masks of a folder or a data set, taken in an order that the plan's seed shuffles, again and again."""
+    """Masks of a folder or a data set, each style going around them in an order that the plan's seed shuffles.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        plan: what was asked for.
+        model_classes: the nuclear classes that the model knows; only asked for where the masks come with some.
+    """
+
+    def __init__(self, plan: Plan, model_classes: Callable[[], Sequence[str]]) -> None:
         self.folder, self.seed = plan.path(plan.masks.source), plan.seed
         size = plan.masks.size
         self.size = (size, size) if isinstance(size, int) else size
         found, self.licence = _of_dataset(self.folder, plan.masks.split) or _of_folder(self.folder)
-        self.files = {path: sha256_file(path) for _, path in found}
-        listed = "\n".join(f"{organ} {self.folder_name(path)} {self.files[path]}" for organ, path in found)
+        if not any(mask.classes for mask in found) or not model_classes():
+            found = [mask._replace(classes=None) for mask in found]
+        self.files = {mask.path: sha256_file(mask.path) for mask in found}
+        self.classes = {mask.path: mask.classes for mask in found}
+        listed = "\n".join(self._listed(mask) for mask in found)
         self.sha256 = hashlib.sha256(listed.encode()).hexdigest()
-        self.by_organ: dict[str, list[Path]] = {"": [path for _, path in found]}
-        for organ, path in found:
-            if organ:
-                self.by_organ.setdefault(organ, []).append(path)
+        self.by_organ: dict[str, list[Path]] = {"": [mask.path for mask in found]}
+        for mask in found:
+            if mask.organ:
+                self.by_organ.setdefault(mask.organ, []).append(mask.path)
         self._orders: dict[str, npt.NDArray[np.int64]] = {}
 
     def folder_name(self, path: Path) -> str:
         """A mask's name in records: its path inside the source."""
         return path.relative_to(self.folder).as_posix()
+
+    def _listed(self, mask: _Found) -> str:
+        """A line of what `sha256` is of: all that decides a mask."""
+        line = f"{mask.organ} {self.folder_name(mask.path)} {self.files[mask.path]}"
+        return line if mask.classes is None else f"{line} {json.dumps(mask.classes, sort_keys=True)}"
 
     def check(self, organ: str) -> None:
         """Refuse an organ that no mask is of; "" stands for all masks."""
@@ -145,28 +181,40 @@ class StoredMasks:
             known = [name for name in self.by_organ if name]
             raise BadInput(f"{self.folder}: holds no mask of the organ {organ!r}{nearest(organ, known)}")
 
-    def choose(self, organ: str, seed: int, number: int) -> StoredMask:
-        """Mask `number` of an organ's, counted around."""
+    def choose(self, organ: str, seed: int, turn: int) -> StoredMask:
+        """Mask `turn` of an organ's, counted around.
+
+        A style's images have turns in a row, and so have styles that share masks: within each style, and within all of
+        them, a mask comes again only after all others.
+        """
         paths = self.by_organ[organ]
         if organ not in self._orders:
             self._orders[organ] = seeds.generator(self.seed, f"order of masks {organ}").permutation(len(paths))
-        path = paths[self._orders[organ][number % len(paths)]]
-        return StoredMask(path, self.folder_name(path), self.files[path], self.size, seed)
+        path = paths[self._orders[organ][turn % len(paths)]]
+        name = self.folder_name(path)
+        return StoredMask(path, name, self.files[path], self.size, seed, classes=self.classes[path])
 
 
 MaskOrder = InventedMask | StoredMask
 MaskSource = InventedMasks | StoredMasks
 
 
-def _of_dataset(folder: Path, split: str | None) -> tuple[list[tuple[str, Path]], str] | None:
+class _Found(NamedTuple):
+    organ: str
+    path: Path
+    classes: Mapping[int, str] | None
+
+
+def _of_dataset(folder: Path, split: str | None) -> tuple[list[_Found], str] | None:
     if not (folder / "dataset.json").is_file():
         return None
     data = open_dataset(folder)
     chosen = data.split(split) if split else data
-    return [(item.organ, data.path(item.mask)) for item in chosen], data.info.licence
+    found = [_Found(item.organ, data.path(item.mask), item.class_by_id or None) for item in chosen]
+    return found, data.info.licence
 
 
-def _of_folder(folder: Path) -> tuple[list[tuple[str, Path]], str]:
+def _of_folder(folder: Path) -> tuple[list[_Found], str]:
     if not folder.is_dir():
         raise BadInput(
             f"{folder}: no such folder; expected the plan's masks.source as 'nuclei', a folder of masks or a data set"
@@ -176,4 +224,4 @@ def _of_folder(folder: Path) -> tuple[list[tuple[str, Path]], str]:
     )
     if not files:
         raise BadInput(f"{folder}: holds no masks, expected files that end in {', '.join(MASK_SUFFIXES)}")
-    return [("", file) for file in files], "unknown"
+    return [_Found("", file, known) for file, known in zip(files, classes_of_each(files), strict=True)], "unknown"

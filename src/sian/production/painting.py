@@ -38,12 +38,13 @@ DEVICE_THREADS = 1
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs once: the plan and the files it names, on the worker's own machine."""
+    """What a worker needs once: the plan and the files it names, on the worker's own machine; the images' licence."""
 
     plan: Plan
     plan_sha256: str
     model: Path
     segmenter: Path | None
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,14 @@ class Painter:
         mask, layout = order.mask.make()
         style = Style(attempt.style, order.style.name)
         image = self.model.synthesize(layout, style, seed=order.seed, noise=order.noise)
-        item = describe_item(order.id, image, mask, **self._facts(order))
+        item = describe_item(order.id, image, mask, classes=order.mask.classes_in(mask), **self._facts(order))
         record = item.model_dump(exclude_none=True) | self._further(order)
         reason = ""
         if self.gate:
             record["scores"], reason = self.gate.judge(image, mask, attempt.style)
         text = png_text(self.model, style, order.seed)
         text |= {"Plan": f"{plan.name} {self.setup.plan_sha256}", "Number": str(order.number)}
+        text["Licence"] = self.setup.licence
         return Made(order.number, item, record, reason, encode_png(image, text), encode_mask_png(mask))
 
     def _facts(self, order: ImageOrder) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class Painter:
     def _further(self, order: ImageOrder) -> dict[str, Any]:
         return {
             "synthetic": True,
-            "licence": self.model.info.licence,
+            "licence": self.setup.licence,
             "plan_name": self.setup.plan.name,
             "plan_sha256": self.setup.plan_sha256,
             "made_from": order.mask.describe(),
@@ -168,18 +170,24 @@ class Foreman:
     def setup(self) -> Setup:
         """What workers need."""
         schedule = self.schedule
-        return Setup(schedule.plan, schedule.sha256, schedule.model_file, schedule.segmenter_file)
+        return Setup(schedule.plan, schedule.sha256, schedule.model_file, schedule.segmenter_file, self.licence)
+
+    @property
+    def licence(self) -> str:
+        """Under which the images are: the model's, and that of the masks where it is another one."""
+        licences = dict.fromkeys([self.model.info.licence, self.schedule.masks.licence])
+        return " / ".join(name for name in licences if name != "unknown") or "unknown"
 
     def info(self) -> DatasetInfo:
         """What ``dataset.json`` is to say."""
         plan, info = self.schedule.plan, self.model.info
-        licences = dict.fromkeys([info.licence, self.schedule.masks.licence])
         return DatasetInfo(
             name=plan.name,
             mpp=plan.mpp or info.mpp,
-            licence=" / ".join(name for name in licences if name != "unknown") or "unknown",
+            licence=self.licence,
             source=f"synthetic: painted by {info.name} (SHA-256 {self.model.sha256}); {plan.description}".rstrip("; "),
             synthetic=True,
+            classes=list(info.classes),
         )
 
     def jobs(self, numbers: Iterator[int]) -> Iterator[Job]:

@@ -21,6 +21,7 @@ from sian.errors import BadInput
 from sian.layout import describe
 from sian.masks import check_mask
 from sian.synthesis import Style
+from sian.synthesis.classes import left_over
 from sian.synthesis.labels import png_text
 from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
 
@@ -98,9 +99,8 @@ def restyle(
             "of another magnification than the model's"
         )
     layout: NDArray[np.int32] | Layout = found
-    if model.info.classes and classes:
-        ids = set(np.unique(found).tolist())  # rescaling may lose the smallest nuclei
-        layout = describe(found, classes={number: name for number, name in classes.items() if number in ids})
+    if model.info.classes and classes is not None:
+        layout = describe(found, left_over(classes, found if mask is None else check_mask(mask), found))
     painted = model.synthesize(layout, vector, seed=seed, noise=noise)
     kept = rescale_mask(found, size) if mask is None else check_mask(mask)
     return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")
@@ -151,7 +151,10 @@ def restyle_dataset(
         done = known and (known.model, known.style, known.seed) == (model.sha256, name, seed + number)
         if not (done and known and known.sha256_mask == item.sha256_mask):
             mask = data.mask(item)
-            made = _paint(data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id)
+            try:
+                made = _paint(data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id or None)
+            except BadInput as error:
+                raise BadInput(f"{data.folder}: item {item.id}: {error}") from None
             writer.add(
                 item.id,
                 made.image,
@@ -201,7 +204,7 @@ def _paint(
     mpp: float | None,
     seed: int,
     noise: float,
-    classes: Mapping[int, str],
+    classes: Mapping[int, str] | None,
 ) -> Restyled:
     """One item; a mask without nuclei is as good as any other here: its background is painted."""
     if mask.any():

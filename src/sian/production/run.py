@@ -16,8 +16,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sian
 from sian.data.provenance import PROVENANCE, Provenance
-from sian.errors import BadInput, Interrupted, MissingResource
+from sian.errors import BadInput, Interrupted, MissingResource, warn
 from sian.files import remove_leftovers, write_json, write_text
 from sian.files.atomic import NO_SPACE
 from sian.production.manifest import Manifest, ShardLine
@@ -85,11 +86,16 @@ def run(
         BadInput: a plan that cannot be carried out, a folder of another plan, or nothing but failures.
         MissingResource: the disk is full, or the cluster cannot be reached; what is finished stays.
         Interrupted: Ctrl-C or SIGTERM; what is finished stays.
+
+    Warns:
+        SianWarning: another version of SIAN made some of the shards that are kept, and this one makes the rest.
     """
     schedule = Schedule(plan if isinstance(plan, Plan) else Plan.load(plan))
     folder = Path(folder)
     manifest = open_folder(schedule, folder)
     missing = [number for number in range(schedule.shards) if number not in manifest.lines]
+    if missing:
+        _warn_of_versions(folder, manifest)
     started = time.monotonic()
     done = schedule.plan.images - sum(len(schedule.numbers(shard)) for shard in missing)
     if report:
@@ -138,6 +144,17 @@ def _check_same(schedule: Schedule, folder: Path) -> None:
     if different:
         raise BadInput(
             f"{folder}: was begun with another plan ({'; '.join(different[:3])}); give the same plan, or another folder"
+        )
+
+
+def _warn_of_versions(folder: Path, manifest: Manifest) -> None:
+    others = sorted({line.version for line in manifest.lines.values()} - {sian.__version__})
+    if others:
+        warn(
+            f"{folder}: {len(manifest.lines)} finished shards are kept, some made by SIAN "
+            f"{', '.join(name or 'of a version that did not say' for name in others)}, and the others are made by "
+            f"{sian.__version__} now: no single version makes all these bytes again (manifest.jsonl says which made "
+            "which); for one version's bytes, give a new folder"
         )
 
 
@@ -223,6 +240,7 @@ def _written(schedule: Schedule, shard: int, finished: list[Made | Failure], for
     return ShardLine(
         shard=shard,
         **form.write(f"{schedule.plan.name}-{shard:06d}", kept),
+        version=sian.__version__,
         items=[result.record for result in kept],
         rejected=[result.record | {"reason": result.reason} for result in made if result.reason],
         failed=failed,

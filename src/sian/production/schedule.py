@@ -88,7 +88,9 @@ class Schedule:
     def __init__(self, plan: Plan) -> None:
         self.model_file = _asset(plan, plan.model.file, "model.safetensors")
         model = _checked(self.model_file, sha256_file(self.model_file), plan.model.sha256, "model.sha256")
-        self.masks: MaskSource = InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan)
+        self.masks: MaskSource = (
+            InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan, self._model_classes)
+        )
         masks = _checked(Path(plan.masks.source), self.masks.sha256, plan.masks.sha256, "masks.sha256")
         gate = plan.gate
         self.segmenter_file = _asset(plan, gate.segmenter, "segnet.safetensors") if gate else None
@@ -144,11 +146,17 @@ class Schedule:
             organ=organ,
             preparation=preparation,
             style=Blend(f"{style.style}#{style_seed}" if style.draw else style.style, style.to, part),
-            mask=self.masks.choose(self._mask_organ(style), mask_seed, number + attempt),
+            mask=self.masks.choose(self._mask_organ(style), mask_seed, self._turns[entry] + rank + attempt),
             seed=seed,
             noise=plan.noise,
             model=plan.model.sha256 or "",
         )
+
+    def _model_classes(self) -> list[str]:
+        """The nuclear classes that the model knows; reading them loads torch."""
+        from sian.synthesis.modelfile import read_info
+
+        return read_info(self.model_file).classes
 
     def _place(self, number: int) -> tuple[int, int, int]:
         """Which style an image has, which of that style's images it is, and of how many."""
@@ -165,6 +173,15 @@ class Schedule:
         for entry in range(len(counts)):
             ranks[entries == entry] = np.arange(counts[entry])
         return entries, ranks, counts
+
+    @cached_property
+    def _turns(self) -> list[int]:
+        """How many images of earlier styles take from the same masks; each style goes on where the last one ended."""
+        organs, counts = [self._mask_organ(style) for style in self.plan.styles], share_out(self.plan)
+        return [
+            sum(int(counts[before]) for before in range(entry) if organs[before] == organ)
+            for entry, organ in enumerate(organs)
+        ]
 
     def _mask_organ(self, style: StyleSection) -> str:
         if style.masks is not None:

@@ -83,7 +83,7 @@ def run_job(
     bench.check_weights(inception=evaluate)
     facts = read_job(bench.folder(row)) or {"format": FORMAT, "row": row.name, "scale": bench.scale.name}
     facts |= {"minutes": minutes, "seed": bench.seed, "evaluated": evaluate, "model": keep_model}
-    facts["commit"] = _commit(bench)
+    facts |= {"commit": _commit(bench), "train_sha256": bench.train_sha256}
     if "seconds_per_image" not in facts:
         facts["seconds_per_image"] = _timed(recipe, row, bench, run)
     after = _seconds_after(recipe, bench, evaluate)
@@ -91,7 +91,13 @@ def run_job(
     plan = plan_images(recipe, facts["seconds_per_image"], trained + deadline - time.monotonic() - after, minutes)
     facts |= {"planned_images": sum(plan.images), "whole": plan.whole, "seconds_kept_for_the_end": round(after, 1)}
     write_json(bench.folder(row) / "job.json", facts)
-    _train_until(with_images(recipe, plan.images), row, bench, run, deadline - after)
+    with bench.progress(f"{row.name}: training", "images") as shown:
+
+        def late(done: int) -> bool:
+            shown(done, sum(plan.images))
+            return time.monotonic() > deadline - after  # the machine has become slower
+
+        _train_until(with_images(recipe, plan.images), bench, run, late)
     with bench.progress(f"{row.name}: batch norm and style bank", "steps") as report:
         export_run(run, bench.train, model, tiles=bench.tiles, report=report)
     if evaluate:
@@ -177,20 +183,25 @@ def _trained(run: Path) -> int:
 
 
 def _timed(recipe: Recipe, row: Row, bench: Bench, run: Path) -> float:
-    """Train the first steps and return the seconds of an image; the run goes on from there."""
+    """Train the first steps and return the seconds of an image.
+
+    The run goes on from there. So these are the first steps of the whole recipe, at its learning rates, and not a short
+    run of its own, at whose end the rates have fallen.
+    """
     batch = recipe.stages[0].batch
-    steps = min(TIMED_STEPS, max(1, (recipe.stages[0].images or 0) // batch))
+    images = batch * min(TIMED_STEPS, max(1, (recipe.stages[0].images or 0) // batch))
+    if _trained(run) >= images:
+        raise BadInput(f"{run}: holds a run that no job has timed; remove the folder, or name another --work")
     marks: list[float] = []
     with bench.progress(f"{row.name}: timing the first steps", "images") as shown:
 
-        def report(done: int, total: int) -> None:
+        def enough(done: int) -> bool:
             marks.append(time.monotonic())
-            shown(done, total)
+            shown(min(done, images), images)
+            return done >= images
 
-        _train(with_images(recipe, (steps * batch,)), bench, run, report)
+        _train_until(recipe, bench, run, enough)
     skipped = min(WARM_STEPS, len(marks) - 2)
-    if skipped < 0:
-        raise BadInput(f"{run}: holds a run that no job has timed; remove the folder, or name another --work")
     return (marks[-1] - marks[skipped]) / ((len(marks) - 1 - skipped) * batch)
 
 
@@ -238,35 +249,30 @@ def _painter(recipe: Recipe) -> Painter:
     return build_painter(generator, encoder, network=recipe.network, spectral=False)
 
 
-def _train_until(recipe: Recipe, row: Row, bench: Bench, run: Path, deadline: float) -> None:
-    """Train as planned; if the machine has become slower, stop when the time is over."""
+def _train_until(recipe: Recipe, bench: Bench, run: Path, enough: Callable[[int], bool]) -> None:
+    """Train as the recipe says, or until `enough` says so of the images seen; a checkpoint is saved either way."""
     asked = begun = False
-    with bench.progress(f"{row.name}: training", "images") as shown:
 
-        def report(done: int, total: int) -> None:
-            nonlocal asked, begun
-            shown(done, total)
-            # The loop says where it begins before it listens to signals.
-            if begun and not asked and done < total and time.monotonic() > deadline:
-                asked = True
-                signal.raise_signal(signal.SIGTERM)  # the loop saves and stops after the step in work
-            begun = True
+    def report(done: int, total: int) -> None:
+        nonlocal asked, begun
+        stop = enough(done)
+        # The loop says where it begins before it listens to signals.
+        if begun and stop and not asked and done < total:
+            asked = True
+            signal.raise_signal(signal.SIGTERM)  # the loop saves and stops after the step in work
+        begun = True
 
-        try:
-            _train(recipe, bench, run, report)
-        except Interrupted:
-            if not asked:
-                raise
-
-
-def _train(recipe: Recipe, bench: Bench, run: Path, report: Callable[[int, int], None]) -> None:
-    train(
-        recipe,
-        bench.tiles,
-        run,
-        resume=True,
-        hardware=bench.hardware,
-        weights=bench.weights,
-        trust_weights=bench.trust_weights,
-        report=report,
-    )
+    try:
+        train(
+            recipe,
+            bench.tiles,
+            run,
+            resume=True,
+            hardware=bench.hardware,
+            weights=bench.weights,
+            trust_weights=bench.trust_weights,
+            report=report,
+        )
+    except Interrupted:
+        if not asked:
+            raise

@@ -77,6 +77,7 @@ def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> O
         MissingResource: something is to be done, and weights for it are not on this machine.
         Interrupted: the user stopped; rows that are done stay, the row in work goes on next time.
     """
+    rows, others = list(rows), list(others)
     outcome = Outcome(floors=_finished(bench.floors_path(), bench, None))
     pending = []
     for row in rows:
@@ -97,6 +98,12 @@ def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> O
                     outcome.reports[row.name] = report
     if outcome.floors is None:
         outcome.floors = measure_floors(bench)
+    for row in (*rows, *others):
+        if row.name in outcome.reports:
+            with outcome.failing(row):
+                _check_inception(row, bench, outcome.reports[row.name], outcome.floors)
+            if row.name in outcome.failures:
+                del outcome.reports[row.name]
     return outcome
 
 
@@ -191,6 +198,21 @@ def _finished(path: Path, bench: Bench, row: Row | None) -> dict[str, Any] | Non
     return report if segmenter.get("sha256") == bench.segmenter_sha256 else None
 
 
+def _check_inception(row: Row, bench: Bench, report: Mapping[str, Any], floors: Mapping[str, Any]) -> None:
+    """Refuse a report whose features are of other weights than the floors'."""
+    found, expected = (str(one["weights"]["inception"]) for one in (report, floors))
+    if found == expected:
+        return
+    again = "remove this report, and the row is measured again"
+    if not (bench.folder(row) / "model.safetensors").is_file():
+        again = "run the job again with the weights of the other rows: it left no model to measure"
+    raise BadInput(
+        f"{bench.report_path(row)}: was measured with the Inception weights {found[:12]}..., the floors "
+        f"({bench.floors_path().name}) with {expected[:12]}...; numbers of different weights never share a table: "
+        f"{again}"
+    )
+
+
 def _is_trained(model: Path, recipe: Recipe) -> bool:
     """Whether a model file is the end of a run of this recipe.
 
@@ -215,7 +237,7 @@ def _first_difference(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable
 
 def of_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """What a row's report says of the job that made it."""
-    return {key: job[key] for key in ("minutes", "commit") if key in job}
+    return {key: job[key] for key in ("minutes", "commit", "train_sha256") if key in job}
 
 
 def read_job(folder: Path) -> dict[str, Any]:

@@ -157,7 +157,24 @@ def _notes(table: Table, scale: Scale, outcome: Outcome, style: str) -> list[str
         notes.append(f"Data: {own['data']}. Measured on {own['measured_on']} at commit {own['measured_at']}.")
         organs = ", ".join(f"{organ} {n}" for organ, n in measured["organs"].items())
         notes.append(f"n = {measured['n']} painted windows against {measured['n_real']} real ones: {organs}.")
+    notes += _other_tiles(table, outcome)
     notes += [scale.warning] if scale.warning else []
     notes += [table.note] if table.note else []
     notes += [f"{name} failed: {error}" for name, error in outcome.failures.items()]
     return notes
+
+
+def _other_tiles(table: Table, outcome: Outcome) -> list[str]:
+    """A sentence where rows were trained on different pixels: a job's pack holds the training tiles recompressed."""
+    titles: dict[str, list[str]] = {}
+    for line in table.lines:
+        own = outcome.reports.get(line.row, {}).get("reproduce", {})
+        if sha256 := own.get("train_sha256"):
+            titles.setdefault(sha256, []).append(line.title)
+    if len(titles) < 2:
+        return []
+    groups = "; ".join(f"{', '.join(names)}: {sha256[:12]}" for sha256, names in titles.items())
+    return [
+        "Not all rows were trained on the same pixels (SHA-256 of the training tiles; a job's pack holds them "
+        f"recompressed): {groups}."
+    ]

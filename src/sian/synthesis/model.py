@@ -19,7 +19,7 @@ from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
-from sian.synthesis.classes import with_classes
+from sian.synthesis.classes import Classes, classes_of_each, left_over, with_classes
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
@@ -82,6 +82,7 @@ class Model:
         noise: float = 1.0,
         origin: tuple[int, int] = (0, 0),
         mpp: float | None = None,
+        classes: Classes | None = None,
     ) -> Image: ...
 
     @overload
@@ -94,6 +95,7 @@ class Model:
         noise: float = 1.0,
         origin: tuple[int, int] = (0, 0),
         mpp: float | None = None,
+        classes: Sequence[Classes | None] | None = None,
     ) -> list[Image]: ...
 
     def synthesize(
@@ -105,6 +107,7 @@ class Model:
         noise: float = 1.0,
         origin: tuple[int, int] = (0, 0),
         mpp: float | None = None,
+        classes: Classes | Sequence[Classes | None] | None = None,
     ) -> Image | list[Image]:
         """Paint instance masks.
 
@@ -112,14 +115,15 @@ class Model:
         image i gets the noise of seed + i.
 
         Args:
-            masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size. A model
-                that knows nuclear classes (``info.classes``) takes `sian.describe(mask, classes={id: name})`.
+            masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size.
             style: see `style`.
             seed: of the per-pixel noise, at least 0.
             noise: its strength, at least 0; 0 paints the same texture everywhere it is not told otherwise.
             origin: absolute (y, x) of the first pixel, multiples of 32: windows of one image get the same noise.
             mpp: micrometres a pixel of the masks, 0.02 to 10: they are rescaled to the model's by nearest neighbour,
                 and the painting back to their size. Without it nothing is rescaled.
+            classes: for a model that knows nuclear classes (``info.classes``): class name by id, e.g. {1: "dead"}; of a
+                list of masks a list. Layouts bring their own: `sian.describe(mask, classes={id: name})`.
 
         Returns:
             (H, W, 3) uint8, or a list of these.
@@ -137,15 +141,17 @@ class Model:
                 f"expected a seed and a noise of at least 0 and an origin of multiples of {STRIDE}, "
                 f"found {seed}, {noise} and {origin}"
             )
-        several = [with_classes(mask, self.info.classes) for mask in _checked_masks(masks)]
+        several = _checked_masks(masks)
+        named = classes_of_each(classes, len(several) if isinstance(masks, Sequence) else None)
         shapes = [mask.shape for mask in several]
         if mpp is not None:
-            several = _rescaled(several, scaling(mpp, self.info.mpp))
+            several, named = _rescaled(several, named, scaling(mpp, self.info.mpp))
+        classified = [with_classes(mask, self.info.classes, own) for mask, own in zip(several, named, strict=True)]
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)])
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         images = [
             paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin))
-            for number, layout in enumerate(_layouts(several))
+            for number, layout in enumerate(_layouts(classified))
         ]
         images = [rescale_image(image, (shape[0], shape[1])) for image, shape in zip(images, shapes, strict=True)]
         return images if isinstance(masks, Sequence) else images[0]
@@ -260,13 +266,18 @@ class Model:
             )
 
 
-def _rescaled(masks: Sequence[NDArray[np.int32] | Layout], way: Scaling) -> list[NDArray[np.int32] | Layout]:
+def _rescaled(
+    masks: Sequence[NDArray[np.int32] | Layout], classes: Sequence[Classes | None], way: Scaling
+) -> tuple[list[NDArray[np.int32] | Layout], list[Classes | None]]:
     found: list[NDArray[np.int32] | Layout] = []
-    for mask in masks:
+    left: list[Classes | None] = []
+    for mask, own in zip(masks, classes, strict=True):
         if isinstance(mask, Layout):
             raise BadInput("mpp: a layout cannot be rescaled, expected instance masks; give the masks themselves")
-        found.append(rescale_mask(mask, way.shape(mask.shape)))
-    return found
+        rescaled = rescale_mask(mask, way.shape(mask.shape))
+        found.append(rescaled)
+        left.append(left_over(own, mask, rescaled))
+    return found, left
 
 
 def load(path: str | Path | None = None, device: str = "cpu") -> Model:

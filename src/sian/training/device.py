@@ -70,6 +70,15 @@ def agreed(fabric: Fabric, wish: bool) -> bool:
     return bool(wishes > 0)
 
 
+def of_main_process(fabric: Fabric, number: float) -> float:
+    """The main process' number on all of them, for what they decide by it: each one's own may differ from it."""
+    if fabric.world_size == 1:
+        return number
+    mine = torch.tensor(number if fabric.is_global_zero else 0.0, dtype=torch.float64, device=fabric.device)
+    whole: Any = fabric.all_reduce(mine, reduce_op="sum")
+    return float(whole)
+
+
 def is_main_process() -> bool:
     """Whether this process is the one that writes: with several devices, the others run the same script beside it."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from sian.networks import (
 from sian.networks.feature_heads import FULL, HALF
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
-from sian.training.device import Hardware, agreed, flushed_denormals, launch, stop_signals
+from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
@@ -139,7 +140,8 @@ def train(
     scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
     windows = choose_windows(tiles, recipe.seed, classes=some["classes"])
-    watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images)
+    settle = partial(of_main_process, fabric)
+    watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images, settle)
     total = schedule[-1].end
 
     def save() -> None:

@@ -7,7 +7,7 @@ that is cheap and knows nothing of the metrics that judge a model later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,24 @@ MEASURE = "style distance: means and deviations of VGG19's features and of the c
 
 
 def hold_out(tiles: Sequence[Tile], section: StoppingSection, seed: int) -> tuple[list[Tile], list[Tile]]:
-    """Tiles to learn from and tiles to look at; none of the latter when there are fewer than `section.least`."""
+    """Tiles to learn from and tiles to look at: all tiles of a patient are of one kind.
+
+    None are looked at when there are fewer than `section.least`, or all are of one patient. Where each patient has more
+    tiles than are to be held out, one of those with the fewest is held out. A tile of nobody known stands for itself.
+    """
     if not section.tiles or len(tiles) < section.least:
         return list(tiles), []
     order = seeds.generator(seed, "held-out tiles").permutation(len(tiles))
-    held = set(order[: section.tiles].tolist())
+    patients: dict[str | int, list[int]] = {}
+    for number in order.tolist():
+        patients.setdefault(tiles[number].patient or number, []).append(number)
+    held: set[int] = set()
+    for numbers in patients.values():
+        if len(held) + len(numbers) <= section.tiles:
+            held.update(numbers)
+    if not held and len(patients) > 1:
+        fewest = min(patients.values(), key=len)
+        held.update(fewest)
     return [t for n, t in enumerate(tiles) if n not in held], [t for n, t in enumerate(tiles) if n in held]
 
 
@@ -48,9 +61,20 @@ class Watch:
         seed: the run's.
         run: the run's folder.
         images: images seen by a resumed run; later looks of a killed one are forgotten.
+        settle: makes of a process' distance the one that all processes go by: batch norm's statistics are each one's
+            own, and all must end after the same step.
     """
 
-    def __init__(self, tiles: Sequence[Tile], section: StoppingSection, seed: int, run: Path, images: int) -> None:
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        section: StoppingSection,
+        seed: int,
+        run: Path,
+        images: int,
+        settle: Callable[[float], float] = float,
+    ) -> None:
+        self.settle = settle
         self.tiles, self.section, self.seed, self.run = tiles, section, seed, run
         known = read_looks(run)["looks"] if tiles else []
         self.looks: list[dict[str, float]] = [look for look in known if look["images"] <= images]
@@ -89,7 +113,7 @@ class Watch:
             fake = paint_windows(painter, layout.to(device), style, self.seed + number)
             distances.append(style_distance(self.real[number], _statistics(fake, vgg)))
         painter.train(was_training)
-        self.looks.append({"images": images, "distance": round(float(np.mean(distances)), 6)})
+        self.looks.append({"images": images, "distance": round(self.settle(float(np.mean(distances))), 6)})
         if not write:
             return
         if self.best is self.looks[-1]:

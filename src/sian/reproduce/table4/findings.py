@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.reproduce.table4.intervals import Interval, interval
+from sian.reproduce.table4.intervals import Interval, interval, level
 from sian.reproduce.table4.rows import CONTROLS, ROWS, Scale4
 
 if TYPE_CHECKING:
@@ -87,14 +87,16 @@ def _control(pq: Matrices, aji: Matrices, name: str) -> str:
 
 
 def _best_control(pq: Matrices, aji: Matrices) -> str:
-    """Synthetic data against the control that gains most."""
+    """Synthetic data against the control that gains most; the interval is as wide as picking it among several asks."""
     gains = {name: found for name in CONTROLS if (found := gain(pq, name, "real")) is not None}
     if "synthetic" not in pq or not gains:
         return ""
     best = max(gains, key=lambda name: gains[name].mean)
-    first, second = interval(pq["synthetic"] - pq[best]), interval(aji["synthetic"] - aji[best])
+    count = len(gains)
+    first, second = (interval(scores["synthetic"] - scores[best], choices=count) for scores in (pq, aji))
     title = ROWS[best].title.removeprefix("control: real images, ")
+    several = f" ({100 * level(count):.1f} % intervals, since it was picked among {count})" if count > 1 else ""
     return (
-        f"Synthetic images against the best control ({title}): PQ {shown(first)}, AJI {shown(second)}; "
+        f"Synthetic images against the best control ({title}): PQ {shown(first)}, AJI {shown(second)}{several}; "
         f"{_verdict(BEST, first, second)}."
     )

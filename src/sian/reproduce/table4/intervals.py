@@ -23,7 +23,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the interval that 95 % of the bootstrap's means lie in.
+    """A mean and the interval that 95 % of the bootstrap's means lie in, or more where a choice was made.
 
     Attributes:
         mean: over seeds and tiles.
@@ -41,12 +41,22 @@ class Interval:
         return int(self.low > 0) - int(self.high < 0)
 
 
-def interval(scores: NDArray[np.float64], draws: int = DRAWS) -> Interval:
+def level(choices: int = 1) -> float:
+    """Of an interval whose scores were picked among so many, so that all of them together hold at 95 % (Bonferroni).
+
+    >>> round(level(3), 4)
+    0.9833
+    """
+    return 1 - (1 - LEVEL) / choices
+
+
+def interval(scores: NDArray[np.float64], draws: int = DRAWS, choices: int = 1) -> Interval:
     """Draw seeds and tiles with replacement, and take the mean each time.
 
     Args:
         scores: (seeds, tiles); nan where a tile has no score.
         draws: of the bootstrap.
+        choices: among how many these scores were picked by what they are; see `level`.
 
     >>> interval(np.full((2, 3), 0.5))
     Interval(mean=0.5, low=0.5, high=0.5)
@@ -60,7 +70,7 @@ def interval(scores: NDArray[np.float64], draws: int = DRAWS) -> Interval:
     total = np.einsum("ds,st,dt->d", seeds, values, tiles)
     count = np.einsum("ds,st,dt->d", seeds, known.astype(float), tiles)
     means = total[count > 0] / count[count > 0]
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(means, [(1 - level(choices)) / 2, (1 + level(choices)) / 2])
     return Interval(float(np.nanmean(scores)), float(low), float(high))
 
 
