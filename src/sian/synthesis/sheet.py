@@ -12,6 +12,7 @@ from sian.errors import BadInput
 
 GAP = 6  # px between pictures
 LINE = 22  # px of a line of text
+MOST = 9  # columns side by side; the eye and a README hold no more
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
@@ -19,6 +20,8 @@ Picture = NDArray[np.uint8]  # (H, W, 3)
 
 def contact_sheet(rows: Sequence[Sequence[Picture]], columns: Sequence[str], names: Sequence[str] = ()) -> Picture:
     """Pictures of one size in a grid, column names above, row names to the left.
+
+    More than `MOST` columns go on below the first ones.
 
     Args:
         rows: equally many pictures (H, W, 3) uint8 in each row, all of one size.
@@ -31,6 +34,18 @@ def contact_sheet(rows: Sequence[Sequence[Picture]], columns: Sequence[str], nam
     height, width = rows[0][0].shape[:2]
     if any(len(row) != len(columns) or p.shape != (height, width, 3) for row in rows for p in row):
         raise BadInput(f"expected {len(columns)} pictures of {height} x {width} px in each row of a contact sheet")
+    blocks = -(-len(columns) // MOST)  # of about equal width: 18 columns as 9 and 9, 19 as 7, 7 and 5
+    each = -(-len(columns) // blocks)
+    parts = [slice(start, start + each) for start in range(0, len(columns), each)]
+    sheets = [_block([row[part] for row in rows], columns[part], names) for part in parts]
+    widest = max(sheet.shape[1] for sheet in sheets)
+    paper = [np.pad(s, ((0, 0), (0, widest - s.shape[1]), (0, 0)), constant_values=PAPER[0]) for s in sheets]
+    return np.concatenate(paper)
+
+
+def _block(rows: Sequence[Sequence[Picture]], columns: Sequence[str], names: Sequence[str]) -> Picture:
+    """A sheet of one block of columns."""
+    height, width = rows[0][0].shape[:2]
     font = ImageFont.load_default(15)
     left = GAP + (max(round(font.getlength(name)) for name in names) + 2 * GAP if names else 0)
     sheet = Image.new("RGB", (left + len(columns) * (width + GAP), LINE + GAP + len(rows) * (height + GAP)), PAPER)
