@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sian.cli import main as cli
-from sian.data import import_dataset, monuseg, open_dataset
+from sian.data import DatasetInfo, DatasetWriter, export_dataset, import_dataset, monuseg, open_dataset
 from sian.errors import BadInput
 from sian.files import sha256_file, sha256_pixels
 from tiles import (
@@ -131,6 +131,23 @@ def test_two_sources_in_one_data_set_name_both_licences(tmp_path):
     assert dataset.info.licence == "CC BY-NC-SA 4.0; CC BY 4.0"
     assert dataset.info.source == "source0; source1"
     assert (dataset.info.name, dataset.info.mpp) == ("source0", 0.25)
+
+
+def test_sources_of_one_name_keep_both_licences_and_kinds_do_not_mix(tmp_path):
+    target = tmp_path / "set"
+    for lab, licence in (("a", "CC BY-NC-SA 4.0; no redistribution"), ("b", "CC0"), ("a", "CC0")):
+        folder = tmp_path / lab / "tiles"
+        for part, pixels in (("images", picture()), ("masks", mask().astype(np.uint16))):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / part / f"{lab}.png")
+        import_dataset(folder, target, licence=licence)
+    info = open_dataset(target).info
+    assert (info.licence, info.source) == ("CC BY-NC-SA 4.0; no redistribution; CC0", "tiles")
+    painted = DatasetWriter(tmp_path / "painted", DatasetInfo(name="tiles", synthetic=True))
+    painted.add("c", picture(), mask())
+    export_dataset(tmp_path / "painted", tmp_path / "shards", "webdataset")
+    with pytest.raises(BadInput, match="holds real images, found synthetic ones to add"):
+        import_dataset(tmp_path / "shards", target, name="tiles")
 
 
 @pytest.mark.parametrize("mark", ["_labels", "_mask"])

@@ -298,6 +298,11 @@ def test_train_predict_evaluate(data, tmp_path, capsys):
     assert {"dq", "sq", "pq", "aji", "dice", "f1"} <= set(result["metrics"])
     assert (report / "tiles.csv").read_text().splitlines()[1].startswith("t2,kidney,ffpe,")
 
+    info = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps({**info, "synthetic": True}))
+    assert main(["segment", "evaluate", "-m", str(model), "-d", str(data), "-o", str(tmp_path / "painted")]) == 0
+    assert "its images are synthetic" in capsys.readouterr().err
+
 
 def test_predict_overwrites_no_image(tmp_path, capsys):
     model = segmentation.save(segmentation.untrained("segnet", 2), tmp_path / "model.safetensors")

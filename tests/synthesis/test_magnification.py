@@ -112,6 +112,13 @@ def test_classes_are_rescaled_with_their_mask(classed):
     assert not np.array_equal(both[1], model.synthesize(small, "kidney", seed=4, classes=named))
 
 
+def test_a_layout_brings_its_own_classes(classed):
+    mask = toys.grid_mask(64, 64)
+    layout = describe(mask, dict.fromkeys(np.unique(mask[mask > 0]).tolist(), "dead"))
+    with pytest.raises(BadInput, match="beside a layout"):
+        sian.load(classed).synthesize(layout, "kidney", classes={1: "dead"})
+
+
 @pytest.mark.parametrize(
     ("classes", "said"),
     [

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from tests.networks.vgg_state import small_vgg_state, vgg19_state
 from tests.training import toys
 
-from sian.errors import BadInput, MissingResource
-from sian.networks import build_painter
+from sian.errors import BadInput, MissingResource, SianWarning
+from sian.networks import build_discriminator, build_painter
 from sian.training import Hardware, checkpoint, train
 from sian.training import loop as loop_module
 from sian.training.checks import check_finite, check_weights
@@ -74,18 +74,45 @@ def test_bf16_mixed_on_the_cpu(tiles, tmp_path):
     assert all(bool(tensor.isfinite().all()) for tensor in found.values())
 
 
+def test_a_resumed_run_keeps_its_precision(tiles, tmp_path):
+    def go(run: str, images: int, precision: str | None, resume: bool = False) -> Path:
+        hardware = Hardware("cpu", precision=precision)
+        recipe = toys.recipe(stages=[toys.stage(images)])
+        return train(recipe, tiles, tmp_path / run, resume=resume, hardware=hardware)
+
+    whole = go("whole", 4, "bf16-mixed")
+    go("parts", 2, "bf16-mixed")
+    parts = go("parts", 4, None, resume=True)
+    assert toys.differing(whole, parts) == []
+    with pytest.warns(SianWarning, match="goes on in precision 32-true, began in bf16-mixed"):
+        go("parts", 6, "32-true", resume=True)
+
+
+def test_precisions_by_name():
+    for name in ("bf16-true", "16-mixed", "bananas"):
+        with pytest.raises(BadInput, match=f"precision '{name}': there is none of that name"):
+            launch(Hardware("cpu", precision=name))
+
+
 def test_feature_heads_learn_and_vgg19_is_in_no_checkpoint(tiles, tmp_path):
     recipe = toys.recipe(
-        stages=[toys.stage(2)], losses={"texture": 0.1}, discriminator={"features": 4}, data={"stain": 0.3}
+        stages=[toys.stage(2)],
+        losses={"texture": 0.1, "stain": 1, "perceptual_layers": ["relu1_1", "relu3_1"]},
+        discriminator={"features": 4},
+        data={"stain": 0.3},
     )
-    assert loop_module.vgg_layers(recipe) == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    assert loop_module.vgg_layers(recipe) == ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     alone = recipe.model_copy(update={"losses": toys.recipe().losses})
     assert loop_module.vgg_layers(alone) == ("relu2_1", "relu3_1", "relu4_1")
     save_file(vgg19_state(), tmp_path / "vgg19.safetensors", {"activation_scale": "normalised"})
-    last = train(alone, tiles, tmp_path / "run", hardware=CPU, weights=tmp_path, trust_weights=True)
+    last = train(recipe, tiles, tmp_path / "run", hardware=CPU, weights=tmp_path, trust_weights=True)
     saved = toys.tensors(last)
-    assert any("heads.score" in name for name in saved)
     assert not any("convs.conv" in name for name in saved)
+    start = build_discriminator(recipe.discriminator.model_dump(), seed=recipe.seed).state_dict()
+    heads = [name for name in start if name.startswith("heads.score") and name.endswith("weight")]
+    assert len(heads) == 4
+    for name in heads:
+        assert not torch.equal(saved[f"networks/discriminator.{name}"], start[name])
 
 
 def test_stain_jitter_changes_window_and_reference_alike(tiles):
@@ -141,7 +168,7 @@ def test_nothing_is_written_when_the_schedule_is_impossible(tmp_path):
 
 @pytest.mark.parametrize(
     ("hardware", "kind"),
-    [(Hardware("gpu9"), BadInput), (Hardware("cpu", precision="3-bit"), BadInput), (Hardware("tpu"), MissingResource)],
+    [(Hardware("gpu9"), BadInput), (Hardware("tpu"), MissingResource)],
 )
 def test_devices_that_are_not_there(hardware, kind):
     with pytest.raises(kind, match="--device cpu") as caught:
@@ -195,12 +222,14 @@ save_file(tensors, folder / f"rank{rank[0]}.safetensors")
 
 
 def test_two_processes_keep_equal_weights(tmp_path):
-    """DDP on two CPU processes: finite weights, the same on both."""
+    """DDP on two CPU processes: finite weights, the same on both, also in a job that a scheduler counts as one task."""
     from safetensors.torch import load_file
 
     script = tmp_path / "distributed.py"
     script.write_text(DISTRIBUTED, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    job = {f"SLURM_{key}": "0" for key in ("PROCID", "LOCALID", "NODEID")}
+    job |= {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **job}
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=240
     )

@@ -41,6 +41,13 @@ def test_the_papers_recipe_is_the_papers():
     assert recipe.generator.noise_blocks == ()
 
 
+def test_noise_blocks_are_a_set_and_heads_limit_the_perceptual_layers():
+    noisy = Recipe.parse({"name": "r", "generator": {"noise_blocks": [6, 4, 4]}}, "r")
+    assert noisy.generator.noise_blocks == (4, 6)
+    with pytest.raises(BadInput, match=r"beside discriminator\.features only relu1_1, relu2_1 and relu3_1"):
+        Recipe.parse({"name": "r", "discriminator": {"features": 4}}, "r")
+
+
 def test_recipes_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         Recipe.load("small").seed = 3

@@ -94,6 +94,7 @@ def _image(
 ) -> None:
     from sian.cli.synthesize import file_name
     from sian.data.classes import classes_of
+    from sian.errors import BadInput
     from sian.files import read_image, write_png
     from sian.masks import read_mask, write_mask
     from sian.production.restyle import restyle as repaint
@@ -109,9 +110,12 @@ def _image(
     check_outputs(targets, [source, *([mask] if mask else []), Path(style)])
     segment = load_segmenter(segmenter).to(str(model.device)).predict if given is None else None
     classes = classes_of(mask) if mask is not None and model.info.classes else None
-    made = repaint(
-        image, style, model=model, mask=given, segment=segment, mpp=mpp, seed=seed, noise=noise, classes=classes
-    )
+    try:
+        made = repaint(
+            image, style, model=model, mask=given, segment=segment, mpp=mpp, seed=seed, noise=noise, classes=classes
+        )
+    except BadInput as error:
+        raise BadInput(f"{mask or source}: {error}") from None
     text = restyled_text(model, made, seed, source.name)
     row = [reduced(picture, SHEET_PIXELS) for picture in (image, mask_picture(made.mask), made.image)]
     write_png(target, made.image, text)

@@ -129,6 +129,7 @@ def evaluate(
     Writes REPORT/segmentation.json and REPORT/tiles.csv.
     """
     from sian.data import open_dataset
+    from sian.errors import warn
     from sian.evaluation.agreement import agreement
     from sian.evaluation.report import check_target
     from sian.files import write_json
@@ -137,6 +138,8 @@ def evaluate(
     _set_threads(threads)
     check_target(output)
     source = open_dataset(data).split(split)
+    if source.info.synthetic:
+        warn(f"{data}: its images are synthetic; what a segmenter scores on them says nothing about real tissue")
     segmenter = _load(model, device)
     scores: list[tuple[Item, Agreement]] = []
     with console.progress("segmenting", "tiles") as report:

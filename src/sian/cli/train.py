@@ -129,7 +129,7 @@ def _say_held_out(tiles: Sequence[Tile], recipe: Recipe) -> None:
     if held := hold_out(tiles, section, recipe.seed)[1]:
         console.say(f"held out, to see when to stop: {', '.join(tile.id for tile in held)}")
     elif section.tiles:
-        why = f"fewer than {section.least}" if len(tiles) < section.least else "all of one patient"
+        why = f"fewer than {section.least}" if len(tiles) < section.least else "of too few patients"
         console.say(
             f"{len(tiles)} tile{'s' * (len(tiles) > 1)}, {why}: nothing is held out, so that the run goes its full "
             "length and nothing tells whether it was too long; look at RUN/samples"

@@ -108,7 +108,8 @@ def import_dataset(
     info = _info(collection, name, licence, mpp)
     check_target(target, info)
     if (target / MANIFEST).is_file():
-        info = _joined(read_info(target), info)
+        others = {item.id for item in open_dataset(target)} - {pair.id for pair in collection.pairs}
+        info = _joined(read_info(target), info, target) if others else info
     checked = _check_all(collection, target, given, report)
     return _write_all(collection, target, info, checked, report)
 
@@ -141,24 +142,26 @@ def _info(collection: Collection, name: str | None, licence: str | None, mpp: fl
     )
 
 
-def _joined(before: DatasetInfo, now: DatasetInfo) -> DatasetInfo:
-    """What a data set says of itself once another source has come to it; a rerun of its only source says its own."""
-    if before.source == now.source:
-        return now
+def _joined(before: DatasetInfo, now: DatasetInfo, target: Path) -> DatasetInfo:
+    """What a data set says of itself that holds items of other sources than the one that comes to it now."""
+    if before.synthetic != now.synthetic:
+        kinds = ["real", "synthetic"][:: -1 if before.synthetic else 1]
+        raise BadInput(
+            f"{target}: holds {kinds[0]} images, found {kinds[1]} ones to add, expected one kind in a data set; keep "
+            "them apart, and give both where they are used, e.g. sian segment train -d REAL -d SYNTHETIC"
+        )
     return now.model_copy(
         update={
             "mpp": _common({before.mpp, now.mpp}),
             "licence": _listed(before.licence, now.licence),
             "source": _listed(before.source, now.source),
-            "synthetic": before.synthetic or now.synthetic,
             "classes": list(dict.fromkeys([*before.classes, *now.classes])),
         }
     )
 
 
 def _listed(before: str, now: str) -> str:
-    known = [part for part in before.split("; ") if part]
-    return before if now in (before, *known) else "; ".join([*known, now])
+    return before if f"; {now}; " in f"; {before}; " else "; ".join(filter(None, (before, now)))
 
 
 def _check_all(

@@ -112,6 +112,8 @@ class Discriminator(nn.Module):
             if index:
                 pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
             outputs.append(scale(pair))
-        if self.heads is not None and features is not None:
+        if self.heads is not None:
+            if features is None:
+                raise ValueError("the feature heads were given no features")
             outputs += self.heads(features, layout)
         return outputs if self.segmenting is None else [*outputs, [self.segmenting(image)]]

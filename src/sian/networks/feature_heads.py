@@ -37,7 +37,7 @@ def feature_pyramid(vgg: VggFeatures, image: Tensor) -> dict[str, Tensor]:
 
 
 class FeatureHeads(nn.Module):
-    """One small network a feature map, from features and layout to a map of scores; spectral norm, no other norm.
+    """One small network a feature map, from features and layout to a map of scores; spectral norm but for the scores.
 
     Args:
         width: channels between.

@@ -30,11 +30,15 @@ def with_classes(
 
     Raises:
         BadInput: the model has classes and the mask has none, or one that the model does not know, or of a nucleus that
-            is not there.
+            is not there; or classes were given beside a layout.
 
     Warns:
         SianWarning: some nuclei have no class.
     """
+    if classes is not None and isinstance(mask, Layout):
+        raise BadInput(
+            "classes: found some beside a layout, which brings its own; give them to sian.describe, or give the mask"
+        )
     if not names:
         return mask
     if classes is not None and not isinstance(mask, Layout):

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from sian.errors import BadInput, MissingResource
+from sian.errors import BadInput, MissingResource, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Hardware:
     Attributes:
         accelerator: Fabric's name: "auto", "cpu", "cuda", "mps".
         devices: how many.
-        precision: Fabric's name, e.g. "bf16-mixed"; None takes bf16 on CUDA and full precision elsewhere.
+        precision: one of `PRECISIONS`; None takes bf16-mixed on CUDA and full precision elsewhere.
         workers: processes that cut windows ahead of time.
     """
 
@@ -37,6 +41,12 @@ class Hardware:
     devices: int = 1
     precision: str | None = None
     workers: int = 0
+
+    @property
+    def chosen_precision(self) -> str:
+        """The precision, decided."""
+        cuda = self.accelerator in ("cuda", "gpu") or (self.accelerator == "auto" and torch.cuda.is_available())
+        return self.precision or ("bf16-mixed" if cuda else "32-true")
 
 
 def launch(hardware: Hardware) -> Fabric:
@@ -46,19 +56,19 @@ def launch(hardware: Hardware) -> Fabric:
         BadInput: no such accelerator or precision.
         MissingResource: this machine lacks the accelerator, or has fewer devices.
     """
-    cuda = hardware.accelerator in ("cuda", "gpu") or (hardware.accelerator == "auto" and torch.cuda.is_available())
-    precision: Any = hardware.precision or ("bf16-mixed" if cuda else "32-true")
-    strategy = "ddp" if hardware.devices > 1 else "auto"
+    precision: Any = hardware.chosen_precision
+    if precision not in PRECISIONS:
+        raise BadInput(f"precision {precision!r}: there is none of that name{nearest(precision, PRECISIONS)}")
+    # Several processes are always started here: a scheduler that counts one task would else be taken at its word.
+    several: dict[str, Any] = {"strategy": "ddp", "plugins": [LightningEnvironment()]} if hardware.devices > 1 else {}
     wish = f"device {hardware.accelerator!r} x {hardware.devices} with precision {precision!r}"
     try:
-        fabric = Fabric(
-            accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, strategy=strategy
-        )
+        fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, **several)
+        fabric.launch()
     except ValueError as error:
         raise BadInput(f"{wish}: {_sentence(error)}; expected auto, cpu, cuda or mps, e.g. --device cpu") from None
     except (RuntimeError, ImportError, MisconfigurationException) as error:
         raise MissingResource(f"{wish}: not on this machine ({_sentence(error)}); try --device cpu") from None
-    fabric.launch()
     return fabric
 
 

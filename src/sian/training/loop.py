@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from sian import seeds
 from sian.data.loading import batches
 from sian.data.sampling import Sample, Tile, WindowSampler
 from sian.data.stains import restain
-from sian.errors import BadInput, Interrupted
+from sian.errors import BadInput, Interrupted, warn
 from sian.files import write_json, write_png, write_text
+from sian.files.jsonfiles import read_json
 from sian.files.provenance import commit, machine
 from sian.files.weights import activation_scale, find_weights
 from sian.networks import (
@@ -41,7 +42,7 @@ from sian.networks import (
 from sian.networks.feature_heads import FULL, HALF
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
-from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
+from sian.training.device import PRECISIONS, Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.recipe import Recipe, Stage
@@ -51,6 +52,7 @@ from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, 
 from sian.training.stopping import Watch, hold_out
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
+ENVIRONMENT = "environment.json"  # in the run's folder: where and by what code it was computed
 LAST_RATE = 0.02  # of the full learning rate; where the linear decay ends
 
 Report = Callable[[int, int], None]
@@ -87,8 +89,9 @@ def train(
         MissingResource: VGG19's weights, the device, or space on the disk are not on this machine.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
     """
-    run, hardware = Path(run), hardware or Hardware()
+    run = Path(run)
     check_run(run, recipe, resume)
+    hardware = _as_before(hardware or Hardware(), run)
     check_start(run, recipe, start, bool(checkpoint.found(run / "checkpoints")))
     vgg = _perceptual_network(recipe, weights, trust_weights)
 
@@ -99,7 +102,8 @@ def train(
     if fabric.is_global_zero:
         write_text(run / "recipe.yaml", recipe.dump())
         device = machine(torch.get_num_threads(), str(fabric.device))
-        write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
+        place = {"device": device, "precision": hardware.chosen_precision}
+        write_json(run / ENVIRONMENT, {**place, "commit": commit(), "version": sian.__version__})
         write_start(run, start)
 
     # Networks, their average, optimisers.
@@ -254,6 +258,18 @@ def train(
     if journal:
         journal.close()
     return checkpoint.found(run / "checkpoints")[-1]
+
+
+def _as_before(hardware: Hardware, run: Path) -> Hardware:
+    """With the precision that a resumed run began with; another one that was asked for is taken, and said."""
+    path = run / ENVIRONMENT
+    before = read_json(path).get("precision") if path.is_file() else None
+    if before not in PRECISIONS or hardware.precision == before:
+        return hardware
+    if hardware.precision is None:
+        return replace(hardware, precision=before)
+    warn(f"{run}: goes on in precision {hardware.precision}, began in {before}; it will not be the same run to the bit")
+    return hardware
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sian.networks.generator import STRIDE
 from sian.networks.layouts import Condition
@@ -34,6 +34,11 @@ class GeneratorSection(Section):
     direction: bool = True
     distance: bool = True
     style: bool = True
+
+    @field_validator("noise_blocks")
+    @classmethod
+    def _in_order(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(blocks)))
 
     @property
     def base_width(self) -> int:
@@ -114,7 +119,8 @@ class LossSection(Section):
 
     `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
     `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
-    `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features.
+    `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features,
+    of those that the discriminator's heads see and the perceptual layers; its weights are for the normalised VGG19.
     `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
@@ -188,7 +194,8 @@ class AverageSection(Section):
 class StoppingSection(Section):
     """Whether tiles are held out, and the run ends when the paintings of these no longer get nearer to them.
 
-    `tiles`: how many are held out, of at least `least` in all; 0 holds none out. `windows`: painted in each. `every`:
+    `tiles`: how many are held out, of at least `least` in all; 0 holds none out. Patients are
+    held out whole. `windows`: painted in each. `every`:
     how many images lie between two looks. `patience`: how many looks without a new best end the run; the best is kept.
     """
 
@@ -243,6 +250,16 @@ class Recipe(BaseRecipe):
         for index, stage in enumerate(self.stages):
             if stage.size % (stride := self.generator.stride):
                 raise ValueError(f"stages.{index}.size has to be a multiple of {stride} for this generator")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_see_what_is_compared(self) -> Self:
+        deep = sorted(set(self.losses.perceptual_layers) - {"relu1_1", "relu2_1", "relu3_1"})
+        if getattr(self.discriminator, "features", 0) and (self.losses.perceptual or self.losses.texture) and deep:
+            raise ValueError(
+                f"losses.perceptual_layers: beside discriminator.features only relu1_1, relu2_1 and relu3_1 are "
+                f"computed, found {', '.join(deep)}"
+            )
         return self
 
     @classmethod

@@ -121,7 +121,7 @@ def generator_loss(
         fake: the painting (n, 3, h, w), with its graph.
         style: mean and log-variance of the style vectors.
         discriminator: with its parameters frozen.
-        vgg: features for the perceptual loss, or None when its weight is 0.
+        vgg: features for the perceptual loss, or None when nothing needs them.
         weights: the recipe's.
         step: for terms that are not applied every step.
         features: see `features_of`; the perceptual loss compares these where they are given.

@@ -34,7 +34,8 @@ def hold_out(tiles: Sequence[Tile], section: StoppingSection, seed: int) -> tupl
     """Tiles to learn from and tiles to look at: all tiles of a patient are of one kind.
 
     None are looked at when there are fewer than `section.least`, or all are of one patient. Where each patient has more
-    tiles than are to be held out, one of those with the fewest is held out. A tile of nobody known stands for itself.
+    tiles than are to be held out, one of those with the fewest is held out, if it has no more than a third of all
+    tiles. A tile of nobody known stands for itself.
     """
     if not section.tiles or len(tiles) < section.least:
         return list(tiles), []
@@ -48,7 +49,7 @@ def hold_out(tiles: Sequence[Tile], section: StoppingSection, seed: int) -> tupl
             held.update(numbers)
     if not held and len(patients) > 1:
         fewest = min(patients.values(), key=len)
-        held.update(fewest)
+        held.update(fewest if len(fewest) <= len(tiles) / 3 else [])
     return [t for n, t in enumerate(tiles) if n not in held], [t for n, t in enumerate(tiles) if n in held]
 
 
