@@ -39,7 +39,7 @@ def main() -> None:
         find_weights("vgg19", arguments.weights)
     except SianError as error:
         print(f"without the perceptual loss: {error}")
-        changes["losses.perceptual"] = "0"
+        changes |= {"losses.perceptual": "0", "losses.texture": "0", "discriminator.features": "0"}
     short = Recipe.load("finetune", changes)
     total = sum(stage.images or 0 for stage in short.stages)
     with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ from sian.layout import describe
 from sian.networks import REFERENCE_SIZE, build_discriminator, build_painter
 from sian.nuclei import scatter
 from sian.training import Hardware, Recipe, loop, train
+from sian.training.perceptual import perceptual_network
 from sian.training.step import ScoreAverages, discriminator_loss, generator_loss
 
 GOAL = 0.95
@@ -37,7 +38,7 @@ def main() -> None:
     arguments = _arguments()
     recipe = Recipe.load(arguments.recipe)
     try:
-        loop._perceptual_network(recipe, arguments.weights, False)
+        perceptual_network(recipe, arguments.weights, False)
     except SianError as error:
         print(f"without the perceptual loss: {error}")
         recipe = recipe.model_copy(update={"losses": recipe.losses.model_copy(update={"perceptual": 0.0})})
@@ -60,7 +61,7 @@ def bare_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) 
     discriminator = build_discriminator(recipe.discriminator.model_dump(), seed=recipe.seed)
     for network in (painter, discriminator):
         network.to(memory_format=torch.channels_last)
-    vgg, rates = loop._perceptual_network(recipe, arguments.weights, False), recipe.optimiser
+    vgg, rates = perceptual_network(recipe, arguments.weights, False), recipe.optimiser
     adams = [
         torch.optim.Adam(painter.parameters(), rates.generator_rate, rates.betas),
         torch.optim.Adam(discriminator.parameters(), rates.discriminator_rate, rates.betas),

@@ -17,6 +17,7 @@ from sian.networks import build_painter
 from sian.synthesis import export
 from sian.synthesis.card import model_card
 from sian.synthesis.finetuning import start_from
+from sian.synthesis.model import bundled_model
 from sian.synthesis.modelfile import read_model
 from sian.training import Recipe, checkpoint
 
@@ -72,6 +73,19 @@ def tune(tmp_path, toy_file, capfd):
         return code, capfd.readouterr().err
 
     return call
+
+
+def test_parts_of_a_discriminator_that_starts_anew_may_be_asked_for():
+    """The others are the model's; and what comes from two places is checked as a whole."""
+    recipe, _ = start_from(Recipe.parse({**FINETUNE, "discriminator": {"features": 0}}, "tune"), "bundled")
+    trained = read_model(bundled_model()).info.recipe["discriminator"]
+    assert trained["features"] > 0
+    assert recipe.discriminator.model_dump() == {**trained, "features": 0}
+    plain = {key: value for key, value in FINETUNE.items() if key != "discriminator"}
+    with pytest.raises(BadInput, match=r"beside discriminator\.features"):
+        start_from(
+            Recipe.parse({**plain, "losses": {"perceptual": 1, "perceptual_layers": ["relu4_1"]}}, "tune"), "bundled"
+        )
 
 
 def test_more_noise_begins_silent(toy_file):

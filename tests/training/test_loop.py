@@ -21,6 +21,7 @@ from sian.training import Hardware, checkpoint, train
 from sian.training import loop as loop_module
 from sian.training.checks import check_finite, check_weights
 from sian.training.device import flushed_denormals, launch
+from sian.training.perceptual import vgg_layers
 
 CPU = Hardware("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,9 +102,9 @@ def test_feature_heads_learn_and_vgg19_is_in_no_checkpoint(tiles, tmp_path):
         discriminator={"features": 4},
         data={"stain": 0.3},
     )
-    assert loop_module.vgg_layers(recipe) == ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    assert vgg_layers(recipe) == ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     alone = recipe.model_copy(update={"losses": toys.recipe().losses})
-    assert loop_module.vgg_layers(alone) == ("relu2_1", "relu3_1", "relu4_1")
+    assert vgg_layers(alone) == ("relu2_1", "relu3_1", "relu4_1")
     save_file(vgg19_state(), tmp_path / "vgg19.safetensors", {"activation_scale": "normalised"})
     last = train(recipe, tiles, tmp_path / "run", hardware=CPU, weights=tmp_path, trust_weights=True)
     saved = toys.tensors(last)

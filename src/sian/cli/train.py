@@ -66,7 +66,7 @@ def train(
     from sian.training.checks import check_run
     from sian.training.classes import resolve
     from sian.training.device import is_main_process
-    from sian.training.loop import vgg_layers
+    from sian.training.perceptual import vgg_layers
     from sian.training.start import check_start
     from sian.training.stopping import read_looks
 

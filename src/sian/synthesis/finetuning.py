@@ -60,8 +60,12 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         taken["discriminator"] = trained.discriminator
     elif content.discriminator:
         _check_section(recipe, trained, "discriminator", path)
+    else:
+        asked = recipe.discriminator.model_dump(exclude_unset=True)
+        taken["discriminator"] = trained.discriminator.model_copy(update=asked)
     data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
     whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
+    whole = Recipe.parse(whole.model_dump(mode="json"), recipe.name)  # its parts come from two places: do they fit?
     if not content.discriminator and not any(set(NETWORKS) <= set(stage.frozen) for stage in whole.stages[:1]):
         warn(
             f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
@@ -114,7 +118,7 @@ def _classes(recipe: Recipe, info: ModelInfo, path: Path) -> tuple[str, ...] | b
 def _known(info: ModelInfo) -> dict[str, Any]:
     """The sections of a model file's recipe that decide its networks."""
     return {"name": info.name} | {
-        k: info.recipe[k] for k in ("network", *NETWORKS, "discriminator") if k in info.recipe
+        k: info.recipe[k] for k in ("network", *NETWORKS, "discriminator", "losses") if k in info.recipe
     }
 
 

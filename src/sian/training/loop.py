@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import sian
@@ -27,24 +25,22 @@ from sian.errors import BadInput, Interrupted, warn
 from sian.files import write_json, write_png, write_text
 from sian.files.jsonfiles import read_json
 from sian.files.provenance import commit, machine
-from sian.files.weights import activation_scale, find_weights
 from sian.networks import (
     LAYOUT_CHANNELS,
     REFERENCE_SIZE,
     Discriminator,
     Painter,
-    VggFeatures,
     build_discriminator,
     build_painter,
     channels_of,
     stack,
 )
-from sian.networks.feature_heads import FULL, HALF
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import PRECISIONS, Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
+from sian.training.perceptual import perceptual_network
 from sian.training.recipe import Recipe, Stage
 from sian.training.samples import choose_windows, paint_grid
 from sian.training.start import Start, begin, check_start, write_start
@@ -93,7 +89,7 @@ def train(
     check_run(run, recipe, resume)
     hardware = _as_before(hardware or Hardware(), run)
     check_start(run, recipe, start, bool(checkpoint.found(run / "checkpoints")))
-    vgg = _perceptual_network(recipe, weights, trust_weights)
+    vgg = perceptual_network(recipe, weights, trust_weights)
 
     # Devices and precision.
     fabric = launch(hardware)
@@ -386,26 +382,3 @@ def _freeze_batch_norm(painter: Painter) -> None:
     for part in painter.modules():
         if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm):
             part.eval()
-
-
-def vgg_layers(recipe: Recipe) -> tuple[str, ...]:
-    """The layers of VGG19 that a recipe needs, shallow to deep; none where neither losses nor heads use any."""
-    wanted: set[str] = set(recipe.losses.perceptual_layers if recipe.losses.perceptual or recipe.losses.texture else ())
-    if getattr(recipe.discriminator, "features", 0):
-        wanted |= {*FULL, *HALF}
-    return tuple(sorted(wanted))
-
-
-def _perceptual_network(recipe: Recipe, folder: Path | None, trust: bool) -> VggFeatures | None:
-    layers = vgg_layers(recipe)
-    if not layers:
-        return None
-    path = find_weights("vgg19", folder, trust)
-    scale = activation_scale(path)
-    try:
-        return VggFeatures(load_file(path), scale, layers)
-    except (KeyError, RuntimeError, SafetensorError) as error:
-        raise BadInput(
-            f"{path}: expected VGG19's convolutions conv1_1 to conv5_1, found {str(error).splitlines()[0]}; make it "
-            "with `sian weights get` or `sian weights import FILE`"
-        ) from None
