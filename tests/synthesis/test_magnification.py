@@ -146,3 +146,13 @@ def test_classes_and_another_magnification_on_the_command_line(classed, tmp_path
     named = {number: ("dead", "tumour")[place % 2] for place, number in enumerate(ids)}
     painted = sian.load(classed).synthesize(describe(small, named), "kidney")
     assert np.array_equal(sian.read_image(tmp_path / "out" / "large_kidney.png"), rescale_image(painted, (128, 128)))
+
+
+def test_advice_on_magnification_knows_what_was_said(model):
+    """The same nuclei, said to be of another mpp, get the same advice."""
+    mask, said = np.kron(toys.grid_mask(64, 64), np.ones((3, 3), np.int32)), set()
+    for mpp in (None, model.info.mpp * 2):
+        with pytest.warns(sian.SianWarning, match="would fit") as caught:
+            model.synthesize(mask, "kidney", mpp=mpp)
+        said.add(next(str(w.message).split("; ")[-1] for w in caught if "would fit" in str(w.message)))
+    assert len(said) == 1

@@ -147,7 +147,7 @@ class Model:
         if mpp is not None:
             several, named = _rescaled(several, named, scaling(mpp, self.info.mpp))
         classified = [with_classes(mask, self.info.classes, own) for mask, own in zip(several, named, strict=True)]
-        self._check_magnification([mask for mask in several if not isinstance(mask, Layout)])
+        self._check_magnification([mask for mask in several if not isinstance(mask, Layout)], mpp)
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         images = [
             paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin))
@@ -248,13 +248,15 @@ class Model:
             )
         return style
 
-    def _advice(self, ratio: float) -> str:
-        """What to try when the nuclei are `ratio` times as large as they should be."""
+    def _advice(self, ratio: float, mpp: float | None) -> str:
+        """What to try when the nuclei, taken to be of that mpp, are `ratio` times as large as they should be."""
         if self.info.mpp is None:
             return f"if the magnification differs, scale the mask by {ratio**-0.5:.2f} with nearest neighbour"
-        return f"if the magnification differs, say so (--mpp, mpp=); {self.info.mpp * ratio**-0.5:.2g} would fit"
+        return (
+            f"if the magnification differs, say so (--mpp, mpp=); {(mpp or self.info.mpp) * ratio**-0.5:.2g} would fit"
+        )
 
-    def _check_magnification(self, masks: Iterable[NDArray[np.int32]]) -> None:
+    def _check_magnification(self, masks: Iterable[NDArray[np.int32]], mpp: float | None) -> None:
         area, expected = median_area(masks), self.info.median_nucleus_area
         if np.isfinite(area) and not 1 / AREA_RATIO <= area / expected <= AREA_RATIO:
             ratio = area / expected
@@ -262,7 +264,7 @@ class Model:
             warn(
                 f"the masks' nuclei are {size} in area (median {area:.0f} px) than those the model saw "
                 f"({expected:.0f} px); "
-                f"{self._advice(ratio)}"
+                f"{self._advice(ratio, mpp)}"
             )
 
 
