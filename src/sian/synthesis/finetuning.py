@@ -55,7 +55,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     weights = dict(content.weights)
     if noisier := _more_noise(recipe, trained):
         taken["generator"] = trained.generator.model_copy(update={"noise_blocks": noisier})
-        weights |= silent_noise(taken["generator"], weights)
+        weights |= _silent_noise(taken["generator"], weights)
     if "discriminator" not in recipe.model_fields_set:
         taken["discriminator"] = trained.discriminator
     elif content.discriminator:
@@ -116,7 +116,7 @@ def _classes(recipe: Recipe, info: ModelInfo, path: Path) -> tuple[str, ...] | b
 
 
 def _known(info: ModelInfo) -> dict[str, Any]:
-    """The sections of a model file's recipe that decide its networks."""
+    """The sections of a model file's recipe that decide its networks, and the losses that these have to fit."""
     return {"name": info.name} | {
         k: info.recipe[k] for k in ("network", *NETWORKS, "discriminator", "losses") if k in info.recipe
     }
@@ -142,7 +142,7 @@ def _more_noise(recipe: Recipe, trained: Recipe) -> tuple[int, ...]:
     return asked if set(asked) > set(getattr(trained.generator, "noise_blocks", ())) else ()
 
 
-def silent_noise(generator: GeneratorSection, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _silent_noise(generator: GeneratorSection, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Strengths of 0 for the noise of blocks that have none among the weights: the network stays what it was."""
     names = {index: f"generator.blocks.{index}.noise_strength" for index in generator.noise_blocks}
     return {
