@@ -116,8 +116,9 @@ def test_feature_heads_learn_and_vgg19_is_in_no_checkpoint(tiles, tmp_path):
         assert not torch.equal(saved[f"networks/discriminator.{name}"], start[name])
 
 
-def test_stain_jitter_changes_window_and_reference_alike(tiles):
-    recipe = toys.recipe(data={"stain": 0.5})
+@pytest.mark.parametrize("data", [{"stain": 0.5}, {"hue": 0.1}])
+def test_stain_jitter_changes_window_and_reference_alike(tiles, data):
+    recipe = toys.recipe(data=data)
     painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump())
     pixels = torch.randint(40, 220, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     raw = {

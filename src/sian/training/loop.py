@@ -349,9 +349,14 @@ def _batch(
     image, reference = on_device.pop("image"), on_device.pop("reference")
     n, generator = len(image), painter.generator
     image, reference = (pixels.float() / 127.5 - 1 for pixels in (image, reference))
-    if recipe.data.stain:
+    if recipe.data.stain or recipe.data.hue:
         more, shift = recipe.data.stain * (torch.rand((2, n, 3), generator=random, device=device) * 2 - 1)
-        image, reference = (2 * restain((pixels + 1) / 2, more, shift) - 1 for pixels in (image, reference))
+        hue = (
+            recipe.data.hue * (torch.rand((n, 3, 3), generator=random, device=device) * 2 - 1)
+            if recipe.data.hue
+            else None
+        )
+        image, reference = (2 * restain((pixels + 1) / 2, more, shift, hue) - 1 for pixels in (image, reference))
     cpu = torch.Generator().manual_seed(seeds.derive(random.initial_seed(), "augmentation"))  # a stream of its own
     last = torch.channels_last
     return Batch(

@@ -95,7 +95,8 @@ class DataSection(Section):
     """Which windows are seen: `grid` is the paper's fixed 100 a tile, `random` any position.
 
     `sibling` is the probability that the style comes from another window of the same tile. `stain` is how far the
-    stains of a window and its reference are changed, both alike (0.3: up to 30 % more or less of each).
+    stains of a window and its reference are changed, both alike (0.3: up to 30 % more or less of each); `hue` is how
+    far the stains' own colours are (0.1: up to a tenth is added to each part of their unit vectors).
     `organ_aliases` renames organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the
     nuclei's classes as the data set names them; in a run's own recipe their names stand there, in the order of the
     layout's channels.
@@ -104,6 +105,7 @@ class DataSection(Section):
     positions: Literal["grid", "random"] = "grid"
     sibling: float = Field(default=0.0, ge=0.0, le=1.0)
     stain: float = Field(default=0.0, ge=0.0, lt=1.0)
+    hue: float = Field(default=0.0, ge=0.0, le=0.3)
     turn: bool = True
     organ_aliases: dict[str, str] = Field(default_factory=dict)
     classes: bool | tuple[str, ...] = False
