@@ -11,6 +11,7 @@ from tests.training import toys as training_toys
 
 from sian.errors import BadInput, Interrupted, MissingResource
 from sian.reproduce import running
+from sian.reproduce.bench import Bench
 from sian.reproduce.rows import rows_named
 from sian.reproduce.running import run_row, run_rows
 from sian.synthesis.modelfile import read_info
@@ -38,7 +39,7 @@ def forbid(monkeypatch, *names):
         raise AssertionError("was done already")
 
     for name in names:
-        monkeypatch.setattr(running, name, refuse)
+        monkeypatch.setattr(Bench if name == "train_run" else running, name, refuse)
 
 
 def test_from_data_to_reports(bench, finished, monkeypatch):
@@ -57,7 +58,7 @@ def test_from_data_to_reports(bench, finished, monkeypatch):
     assert json.loads((folder / "report.json").read_text()) == report
     assert read_info(bench.folder(both()[1]) / "model.safetensors").recipe["generator"]["distance"] is False
 
-    forbid(monkeypatch, "train", "export_run", "measure_row", "measure_floors")
+    forbid(monkeypatch, "train_run", "export_run", "measure_row", "measure_floors")
     again = run_rows(both(), replace(bench))
     assert again.reports == finished.reports
     assert again.floors == finished.floors
@@ -65,15 +66,15 @@ def test_from_data_to_reports(bench, finished, monkeypatch):
 
 def test_an_interrupted_row_goes_on(bench, finished, monkeypatch, tmp_path):
     stopped = replace(bench, runs=tmp_path / "stopped")
-    straight = running.train
+    straight = Bench.train_run
 
-    def stop_half_way(recipe, tiles, run, **more):
+    def stop_half_way(self, recipe, run, report):
         half = recipe.model_copy(update={"stages": (recipe.stages[0].model_copy(update={"images": 2}),)})
-        straight(half, tiles, run, **more)
+        straight(self, half, run, report)
         raise Interrupted("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "train", stop_half_way)
+        patch.setattr(Bench, "train_run", stop_half_way)
         with pytest.raises(Interrupted):
             run_rows(both(), stopped)
     assert not (stopped.folder(both()[0]) / "model.safetensors").exists()
@@ -84,7 +85,7 @@ def test_an_interrupted_row_goes_on(bench, finished, monkeypatch, tmp_path):
 
 
 def test_what_a_report_rests_on_is_checked(bench, finished, monkeypatch):
-    forbid(monkeypatch, "train", "export_run")
+    forbid(monkeypatch, "train_run", "export_run")
     first = both()[0]
     measured = finished.reports["first"]
     changed = {**measured, "inputs": {**measured["inputs"], "model": {"path": "", "sha256": "0"}}}
@@ -171,5 +172,5 @@ def test_missing_weights_stop_before_any_work(bench, monkeypatch):
 
 
 def test_rows_that_were_not_asked_for_are_shown_if_finished(bench, finished, monkeypatch):
-    forbid(monkeypatch, "train")
+    forbid(monkeypatch, "train_run")
     assert run_rows([], bench, both()).reports.keys() == {"first", "second"}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
-from sian.cli.bench import Data, Device, ScaleName, Seed, Threads, Trust, Weights, Workers, open_bench
+from sian.cli.bench import Data, Device, Precision, ScaleName, Seed, Threads, Trust, Weights, Workers, open_bench
 
 
 def row(
@@ -26,6 +26,7 @@ def row(
     device: Device = "auto",
     threads: Threads = None,
     workers: Workers = 0,
+    precision: Precision = None,
 ) -> None:
     """Train one row in so many minutes: time the first steps, plan the images, train, export, measure."""
     from sian.reproduce.collecting import check_empty
@@ -49,6 +50,7 @@ def row(
         workers,
         place / "cache",
         measured=evaluate,
+        precision=precision,
     )
     facts = run_job(chosen, bench, minutes, output, evaluate=evaluate, keep_model=model)
     console.say(f"{facts['planned_images']} images planned, {facts['seconds_left']:.0f} s left")

@@ -11,6 +11,7 @@ from sian.cli.bench import (
     Cache,
     Data,
     Device,
+    Precision,
     Rows,
     Runs,
     ScaleName,
@@ -48,6 +49,7 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         threads: Threads = None,
         workers: Workers = 0,
         cache: Cache = None,
+        precision: Precision = None,
     ) -> None:
         from sian.reproduce.rows import rows_named
         from sian.reproduce.running import run_rows
@@ -58,7 +60,19 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         table = table_named(name)
         chosen = rows_named(split_names(rows) or table.row_names, table.row_names)
         bench = open_bench(
-            data, scale, runs, style, seed, weights, trust_weights, segmenter, device, threads, workers, cache
+            data,
+            scale,
+            runs,
+            style,
+            seed,
+            weights,
+            trust_weights,
+            segmenter,
+            device,
+            threads,
+            workers,
+            cache,
+            precision=precision,
         )
         outcome = run_rows(chosen, bench, rows_named(table.row_names, table.row_names))
         made = sheet(table, bench.scale, outcome, style)
@@ -95,6 +109,7 @@ def figures(
     device: Device = "auto",
     threads: Threads = None,
     workers: Workers = 0,
+    precision: Precision = None,
 ) -> None:
     """The paper's Figures 1, 2, 5, 6 and 7 with the rows of Table 1; rows that are missing are trained."""
     from sian.reproduce.figures import figures as draw
@@ -105,7 +120,19 @@ def figures(
 
     chosen = rows_named(split_names(rows) or table_named("table1").row_names, ROWS)
     bench = open_bench(
-        data, scale, runs, "paired", seed, weights, trust_weights, "bundled", device, threads, workers, None
+        data,
+        scale,
+        runs,
+        "paired",
+        seed,
+        weights,
+        trust_weights,
+        "bundled",
+        device,
+        threads,
+        workers,
+        None,
+        precision=precision,
     )
     models = {row.name: (row, load(train_row(row, bench)).to(bench.device)) for row in chosen}
     for path in draw(models, bench, bench.runs / bench.scale.name / "figures"):

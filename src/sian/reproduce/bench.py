@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sian.evaluation.evaluate import Tools
     from sian.evaluation.scenes import Scene
     from sian.reproduce.rows import Row
-    from sian.training import Hardware
+    from sian.training import Hardware, Recipe
 
 Report: TypeAlias = Callable[[int, int], None]
 Progress: TypeAlias = Callable[[str, str], AbstractContextManager[Report]]  # what is done, what is counted
@@ -125,6 +125,21 @@ class Bench:
     def train_sha256(self) -> str:
         """A hash of the training tiles' pixels and masks."""
         return pixels_sha256(self.train)
+
+    def train_run(self, recipe: Recipe, run: Path, report: Report) -> Path:
+        """Train one row, or go on where it was; its last checkpoint."""
+        from sian.training import train
+
+        return train(
+            recipe,
+            self.tiles,
+            run,
+            resume=True,
+            hardware=self.hardware,
+            weights=self.weights,
+            trust_weights=self.trust_weights,
+            report=report,
+        )
 
     def check_weights(self, *, inception: bool = True) -> None:
         """Refuse to begin without what training and measuring need.

@@ -28,7 +28,7 @@ from sian.reproduce.measuring import measure_row
 from sian.reproduce.rows import Row
 from sian.reproduce.running import of_job, read_job
 from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
-from sian.training import Recipe, checkpoint, train
+from sian.training import Recipe, checkpoint
 from sian.training.checks import check_run
 
 if TYPE_CHECKING:
@@ -263,16 +263,7 @@ def _train_until(recipe: Recipe, bench: Bench, run: Path, enough: Callable[[int]
         begun = True
 
     try:
-        train(
-            recipe,
-            bench.tiles,
-            run,
-            resume=True,
-            hardware=bench.hardware,
-            weights=bench.weights,
-            trust_weights=bench.trust_weights,
-            report=report,
-        )
+        bench.train_run(recipe, run, report)
     except Interrupted:
         if not asked:
             raise

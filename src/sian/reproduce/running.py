@@ -20,7 +20,6 @@ from sian.reproduce.measuring import FORMAT, measure_floors, measure_row
 from sian.reproduce.rows import Row
 from sian.synthesis.export import export_run
 from sian.synthesis.modelfile import read_info
-from sian.training import train
 from sian.training.checks import MAY_CHANGE, check_run
 
 if TYPE_CHECKING:
@@ -128,16 +127,7 @@ def train_row(row: Row, bench: Bench) -> Path:
         return model
     check_run(run, recipe, resume=True)
     with bench.progress(f"{row.name}: training", "images") as report:
-        train(
-            recipe,
-            bench.tiles,
-            run,
-            resume=True,
-            hardware=bench.hardware,
-            weights=bench.weights,
-            trust_weights=bench.trust_weights,
-            report=report,
-        )
+        bench.train_run(recipe, run, report)
     with bench.progress(f"{row.name}: batch norm and style bank", "steps") as report:
         return export_run(run, bench.train, model, tiles=bench.tiles, report=report)
 

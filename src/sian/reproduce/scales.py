@@ -1,4 +1,4 @@
-"""How much is spent on a row: `tiny` runs on one CPU core, `small` overnight on one GPU, `paper` is as published.
+"""How much is spent on a row: minutes or hours of a CPU core, a night of a GPU, or what was published.
 
 A scale changes the size of networks and the length of training, by the recipe's keys; it never changes what a method
 is. Numbers of different scales never share a table.
@@ -19,7 +19,7 @@ class Scale:
     """One choice of ``--scale``.
 
     Attributes:
-        name: "tiny", "small" or "paper".
+        name: "tiny", "core", "small" or "paper".
         width: channels of the generators' widest resolution, as `Recipe.scaled` takes it; None for the published ones.
         length: what it does to training, in words.
         a_tile: windows of each tile that are measured; None for all 16.
@@ -71,6 +71,19 @@ SCALES: dict[str, Scale] = {
             "sharpgan": {"stages": _UNET_TINY},
         },
         "Tiny numbers show that every row runs from data to metrics; they say nothing about the methods.",
+    ),
+    "core": Scale(
+        "core",
+        16,
+        "on 26,000 crops of 128 px and 800 windows of 256 px, or as many pixels",
+        None,
+        {
+            "stages": "[{images: 26000, size: 128, batch: 8}, {images: 800, size: 256, batch: 8}]",
+            "every": "{journal: 400, samples: 3200, checkpoint: 800}",
+        },
+        {name: {"stages": "[{images: 7300, size: 256, batch: 2}]"} for name in ("pix2pix", "sharpgan")},
+        "Networks of a quarter of the published widths, which saw a twentieth of SIAN's published pixels: compare rows "
+        "with each other, not with the paper.",
     ),
     "small": Scale(
         "small",
