@@ -61,6 +61,7 @@ wheel-check: $(INSTALLED)
 RUN ?= runs/small
 DATA ?= data/monuseg
 ALIASES ?= --alias lung=liver
+NOTES ?= docs/results/pictures.md
 MODEL := src/sian/assets/model.safetensors
 SEGMENTER := src/sian/assets/segnet.safetensors
 bundle: export OMP_NUM_THREADS :=
@@ -69,7 +70,7 @@ bundle: $(INSTALLED)
 	@$(BIN)/sian export $(RUN) --data $(DATA) $(ALIASES) -o $(MODEL) || $(call fail,the run could not be exported)
 	@$(BIN)/sian evaluate --protocol reconstruction --model $(MODEL) --data $(DATA) --segmenter $(SEGMENTER) --noise \
 		-o $(RUN)/report --json > $(RUN)/report.json || $(call fail,the model could not be measured)
-	@$(BIN)/sian export $(MODEL) --metrics $(RUN)/report.json || $(call fail,the numbers do not go into the model)
+	@$(BIN)/sian export $(MODEL) --metrics $(RUN)/report.json --notes $(NOTES) || $(call fail,the numbers do not go into the model)
 	@echo "The bundled model is $(MODEL), its card $(MODEL:.safetensors=.md), its report $(RUN)/report/"
 
 clean:

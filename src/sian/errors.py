@@ -82,8 +82,13 @@ def dead_worker(error: Exception) -> MissingResource | None:
     )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
     """Finish a sentence about an unknown name: ``"; did you mean 'kidney'? Known: ..."``.
+
+    Args:
+        name: what was asked for.
+        known: what can be asked for.
+        listed: which of these are named, where all of them would be too long; all if None.
 
     >>> nearest("kidny", ["breast", "kidney"])
     "; did you mean 'kidney'? Known: breast, kidney"
@@ -91,4 +96,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{guess} Known: {', '.join(known)}"
+    return f"{guess} Known: {', '.join(known if listed is None else listed)}"

@@ -152,6 +152,7 @@ def test_exports_of_one_run_are_the_same_bytes(run: Path, folder: Path, tmp_path
         (["--alias", "=liver"], "expected NEW=ORGAN"),
         (["--metrics", "none.json"], "none.json: expected the JSON of"),
         (["--metrics", "list.json"], "list.json: expected the JSON object"),
+        (["--notes", "none.md"], "none.md: expected notes"),
         (["--split", "tset"], "no items of split 'tset'"),
     ],
 )
@@ -266,7 +267,8 @@ def test_numbers_into_a_model_file(run: Path, folder: Path, tmp_path: Path, capf
     export.export_run(run, sian.open_dataset(folder), model)
     before = export.read_model(model)
     numbers.write_text('{"protocol": "reconstruction", "n": 4, "metrics": {"fid": 12.5}, "floors": {"fid": 3.25}}')
-    assert main(["export", str(model), "--metrics", str(numbers)]) == 0
+    (tmp_path / "notes.md").write_text("# Pictures\n\nPale.\n\n## Worst\n\nFat.\n")
+    assert main(["export", str(model), "--metrics", str(numbers), "--notes", str(tmp_path / "notes.md")]) == 0
     assert capfd.readouterr().out.strip() == str(model)
     after = export.read_model(model)
     assert after.info.metrics["metrics"] == {"fid": 12.5}
@@ -274,7 +276,9 @@ def test_numbers_into_a_model_file(run: Path, folder: Path, tmp_path: Path, capf
     for name, tensor in before.weights.items():
         assert torch.equal(after.weights[name], tensor), name
     assert all(torch.equal(after.bank[name], tensor) for name, tensor in before.bank.items())
-    assert "| fid | 12.5 | 3.25 |" in model.with_suffix(".md").read_text()
+    card = model.with_suffix(".md").read_text()
+    assert "| fid | 12.5 | 3.25 |" in card
+    assert card.endswith("\n\n## Pictures\n\nPale.\n\n### Worst\n\nFat.\n")
     assert main(["export", str(model)]) == 3
     assert "--metrics" in capfd.readouterr().err
     assert main(["export", str(run)]) == 3

@@ -23,6 +23,9 @@ def export(
         bool, typer.Option("--discriminator", help="Also keep the discriminator, for a fine-tuning; the file grows.")
     ] = False,
     metrics: Annotated[Path | None, typer.Option(help="Report of `sian evaluate --json` to keep in the file.")] = None,
+    notes: Annotated[
+        Path | None, typer.Option(help="Markdown that the card ends with: what people saw in its pictures.")
+    ] = None,
 ) -> None:
     """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
 
@@ -32,13 +35,13 @@ def export(
     from sian.errors import BadInput
     from sian.synthesis.export import add_metrics, export_run
 
-    aliases, numbers = parse_aliases(alias), _read_metrics(metrics)
+    aliases, numbers, words = parse_aliases(alias), _read_metrics(metrics), _read_notes(notes)
     if run.is_file():
         if numbers is None or alias or data:
             raise BadInput(
                 f"{run}: is a model file, expected --metrics REPORT.json alone with it; or name a run's folder"
             )
-        write_card(add_metrics(run, numbers, output or run))
+        write_card(add_metrics(run, numbers, output or run), words)
         return
     if data is None:
         raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")
@@ -53,19 +56,34 @@ def export(
             discriminator=discriminator,
             report=report,
         )
-    write_card(path)
+    write_card(path, words)
 
 
-def write_card(model: Path) -> None:
-    """Write a model file's card beside it and say where both are."""
+def write_card(model: Path, notes: str = "") -> None:
+    """Write a model file's card beside it, ending with the notes, and say where both are."""
     from sian.files import write_text
     from sian.synthesis import load
     from sian.synthesis.card import model_card
 
     card = model.with_suffix(".md")
-    write_text(card, model_card(load(model)))
+    write_text(card, model_card(load(model)) + (f"\n{_one_deeper(notes)}\n" if notes.strip() else ""))
     console.out(str(model))
     console.say(f"its card: {card}")
+
+
+def _one_deeper(notes: str) -> str:
+    """Notes with their headings one level down: the card has a title of its own."""
+    lines = notes.strip().splitlines()
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in lines)
+
+
+def _read_notes(path: Path | None) -> str:
+    from sian.errors import BadInput
+
+    try:
+        return path.read_text(encoding="utf-8") if path else ""
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: expected notes as Markdown in UTF-8, found {error}") from None
 
 
 def _read_metrics(path: Path | None) -> dict[str, Any] | None:

@@ -203,7 +203,10 @@ class Dataset:
             BadInput: there is no such split; the ones that exist are named.
         """
         if name not in self.splits:
-            raise BadInput(f"{self.folder}: no items of split {name!r}{nearest(name, self.splits)}")
+            raise BadInput(
+                f"{self.folder}: no items of split {name!r}{nearest(name, self.splits)}; take another (--split), or "
+                f"import tiles as {name!r} (`sian data import TILES -o DATA --split {name}`)"
+            )
         return Dataset(self.folder, self.info, (item for item in self.items if item.split == name))
 
     def image(self, item: Item) -> npt.NDArray[np.uint8]:

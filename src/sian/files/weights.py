@@ -145,5 +145,5 @@ def _missing(name: WeightsName, folder: Path | None) -> MissingResource:
     return MissingResource(
         f"{name}.safetensors: not found in {looked}{unset}; "
         f"get it with `sian weights get {name}`, or convert an original that "
-        "you have with `sian weights import FILE`"
+        f"you have with `sian weights import FILE`{'' if folder else ', or say where it lies: --weights DIR'}"
     )

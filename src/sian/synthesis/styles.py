@@ -97,7 +97,8 @@ class Styles(Mapping[str, OrganStyles]):
             return self.parts[full]
         if full in self._organs:
             return _joined(full, self._organs[full])
-        raise BadInput(f"this model knows no style {name!r}{nearest(name, self.names)}")
+        shown = [*self._organs, *self.aliases]  # with each preparation there are twice as many
+        raise BadInput(f"this model knows no style {name!r}{nearest(name, self.names, shown)}")
 
     def __contains__(self, name: object) -> bool:
         organ, slash, preparation = str(name).strip().lower().partition("/")
