@@ -9,16 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import norm
+from tests.synthesis import toys as synthesis_toys
 
 from sian.cli.main import main
-from sian.data import DatasetInfo, DatasetWriter
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
+from sian.files import sha256_file
 from sian.reproduce.table4 import rows as rows_module
 from sian.reproduce.table4 import running
 from sian.reproduce.table4.findings import findings, gain, matrices
 from sian.reproduce.table4.intervals import Interval, interval
 from sian.reproduce.table4.rows import CONTROLS, ROWS, SCALES, rows_named, scale_named
 from sian.reproduce.table4.running import subset
+from sian.reproduce.table4.synthetic import painter_tiles
+from sian.synthesis.modelfile import BaseModelFacts
 
 TOY = replace(
     SCALES["tiny"],
@@ -208,6 +212,45 @@ def test_rows_without_all_their_seeds_do_not_count():
     assert np.isnan(found["real"]).tolist() == [[False, True]] * 2
 
 
+# Whose tiles paint.
+
+
+def facts_of(tiles, base=None):
+    facts = synthesis_toys.toy_info().training.model_copy(update={"tiles": tiles})
+    if base is None:
+        return facts
+    before = BaseModelFacts(sha256="0", name="before", median_nucleus_area=1, licence="x", training=base)
+    return facts.model_copy(update={"base": before, "held_out": ["held"]})
+
+
+def test_the_tiles_of_a_painter_are_those_of_all_models_before_it(tmp_path):
+    training = facts_of(["a", "b"], facts_of(["b", "c"]))
+    path = synthesis_toys.write_toy(tmp_path / "model.safetensors", training=training)
+    painted = open_dataset(write(tmp_path / "painted", True, ("train",), model=sha256_file(path)))
+    assert painter_tiles(painted, str(path)) == {"a", "b", "c", "held"}
+    assert painter_tiles(painted, str(tmp_path / "none.safetensors")) is None
+    other = open_dataset(write(tmp_path / "other", True, ("train",), model="ab" * 32))
+    assert painter_tiles(other, str(path)) is None
+
+
+@pytest.mark.parametrize(
+    ("tiles", "words"),
+    [
+        (
+            ["train0", "train1", "train2", "x", "y"],
+            "5 annotated tiles, 2 of which no row without synthetic images sees",
+        ),
+        (["train0", "train1"], "from the real training tiles alone, as in the paper"),
+    ],
+)
+def test_the_table_says_whether_the_painter_has_seen_more(sets, tmp_path, toy, capsys, tiles, words):
+    model = synthesis_toys.write_toy(tmp_path / "model.safetensors", training=facts_of(tiles))
+    painted = write(tmp_path / "painted", True, ("train",) * 3, model=sha256_file(model))
+    words_of = command((sets[0], painted), tmp_path / "runs", "--rows", "synthetic", "--model", str(model))
+    assert main(words_of) == 0
+    assert words in capsys.readouterr().out
+
+
 # From data to table.
 
 
@@ -220,6 +263,7 @@ def test_table4(sets, tmp_path, toy, capsys, monkeypatch):
     assert "| real images | 2 tiles x 2 seeds |" in text
     assert "/ *0.521* |" in text
     assert "not run" in text
+    assert "What the synthetic images' painter had learned from is not known here" in text
     assert "Synthetic images added to the real ones, at equal steps: PQ " in text
     table = {line["row"]: line for line in csv.DictReader((runs / "tiny" / "table4.csv").read_text().splitlines())}
     assert table["real-star"]["kind"] == "missing"

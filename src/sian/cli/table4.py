@@ -58,7 +58,7 @@ def table4(
         torch.set_num_threads(threads)
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     hardware = Hardware(device, 1, None, workers)
-    bench = Bench4(real, opened, chosen, runs, hardware, "cuda" if cuda else "cpu", console.progress)
+    bench = Bench4(real, opened, chosen, runs, hardware, "cuda" if cuda else "cpu", console.progress, model)
     scores = run_rows(wanted, bench, ROWS.values())
     made = sheet(bench, scores)
     for path in write_sheet(made, runs / chosen.name):

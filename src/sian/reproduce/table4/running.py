@@ -63,6 +63,7 @@ class Bench4:
         hardware: where is trained.
         device: where is tested, "cpu" or "cuda".
         progress: shows long work.
+        painter: "bundled", or the file of the model that is thought to have painted the synthetic images.
     """
 
     data: Dataset
@@ -72,6 +73,7 @@ class Bench4:
     hardware: Hardware
     device: str = "cpu"
     progress: Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]] = field(default=silent)
+    painter: str = "bundled"
 
     def __post_init__(self) -> None:
         self.train, self.test = self.data.split("train"), self.data.split("test")

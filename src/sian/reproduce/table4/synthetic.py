@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sian.data import open_dataset
 from sian.errors import BadInput
+from sian.files import sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,3 +70,27 @@ def open_synthetic(folder: Path) -> Dataset:
             f"is {real[0]!r}); leave them out"
         )
     return data.split("train")
+
+
+def painter_tiles(painted: Dataset, model: str) -> set[str] | None:
+    """The tiles that the painter of a data set has learned from, and the models that it was fine-tuned from.
+
+    Args:
+        painted: a synthetic data set.
+        model: "bundled", or the file of the model that is thought to have painted it.
+
+    Returns:
+        Names of tiles; None if another model painted any of the images.
+    """
+    from sian.synthesis.model import bundled_model
+    from sian.synthesis.modelfile import read_info
+
+    path = bundled_model() if model == "bundled" else Path(model)
+    if not path.is_file() or {item.model for item in painted} != {sha256_file(path)}:
+        return None
+    facts, tiles = read_info(path).training, set[str]()
+    while True:
+        tiles |= {*facts.tiles, *facts.held_out}
+        if facts.base is None:
+            return tiles
+        facts = facts.base.training
