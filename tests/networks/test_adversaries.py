@@ -105,9 +105,12 @@ def test_vgg_stops_at_the_deepest_layer_asked_for():
 def test_layer_weights_know_the_scales_apart():
     given, normalised = (VggFeatures(small_vgg_state(), scale).layer_weights for scale in ("torchvision", "normalised"))
     assert tuple(given.values()) == (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
+    raw, same = (VggFeatures(small_vgg_state(), scale).size for scale in ("torchvision", "normalised"))
     measured = (0.13, 0.73, 0.88, 0.84, 0.48)  # distances of torchvision's network over the normalised one's
     for name, ratio in zip(LAYERS, measured, strict=True):
         assert normalised[name] == pytest.approx(given[name] * ratio, abs=0.0005)
+        assert raw(name) == raw(f"half.{name}") == pytest.approx(ratio, abs=0.01)
+        assert same(name) == 1
 
 
 @pytest.mark.shared

@@ -63,6 +63,13 @@ def test_texture_is_the_distance_of_gram_matrices():
     assert float(losses.texture(*tensors)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_texture_weighs_networks_of_other_sizes_alike():
+    random = torch.Generator().manual_seed(1)
+    real, fake = ({"a": torch.rand(1, 3, 8, 8, generator=random)} for _ in range(2))
+    third = [{"a": maps["a"] / 3} for maps in (real, fake)]
+    assert float(losses.texture(*third, lambda _: 1 / 3)) == pytest.approx(float(losses.texture(real, fake)), rel=1e-5)
+
+
 def test_texture_does_not_care_where_it_lies():
     maps = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert float(losses.texture({"a": maps}, {"a": maps.roll((3, 2), (2, 3))})) == pytest.approx(0, abs=1e-6)

@@ -56,10 +56,24 @@ class VggFeatures(nn.Module):
         self.eval()
 
     @property
+    def raw(self) -> bool:
+        """Whether its activations are torchvision's."""
+        return self.scale == "torchvision"
+
+    @property
     def layer_weights(self) -> dict[str, float]:
         """The weight of each returned layer in the perceptual loss, for this network's scale."""
         weights = dict(zip(LAYERS, LAYER_WEIGHTS[self.scale], strict=True))
         return {name: weights[name] for name in self.wanted}
+
+    def size(self, name: str) -> float:
+        """How large a layer's activations are beside those of the normalised network, as measured for the weights.
+
+        Args:
+            name: one of `LAYERS`, or "half." and one of them.
+        """
+        place = LAYERS.index(name.removeprefix("half."))
+        return LAYER_WEIGHTS["normalised"][place] / LAYER_WEIGHTS["torchvision"][place] if self.raw else 1.0
 
     def forward(self, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Features by layer name.
@@ -70,7 +84,7 @@ class VggFeatures(nn.Module):
         """
         wanted = self.wanted if layers is None else tuple(layers)
         deepest = max(self.steps.index(name.replace("relu", "conv")) for name in wanted)
-        x = image if self.scale == "torchvision" else (image + 1) / 2 - self.mean
+        x = image if self.raw else (image + 1) / 2 - self.mean
         features = {}
         for name in self.steps[: deepest + 1]:
             if name == "pool":

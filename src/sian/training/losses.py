@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -71,14 +71,18 @@ def feature_matching(real: Scales, fake: Scales) -> Tensor:
     return torch.stack(terms).sum() / sum(len(fakes) > 1 for fakes in fake)  # feature heads have scores alone
 
 
-def texture(real: Mapping[str, Tensor], fake: Mapping[str, Tensor]) -> Tensor:
+def texture(
+    real: Mapping[str, Tensor], fake: Mapping[str, Tensor], size: Callable[[str], float] = lambda _: 1.0
+) -> Tensor:
     """L1 between the features' Gram matrices, summed over the layers (Gatys et al. 2016): texture wherever it lies.
 
     Args:
         real: feature maps (n, c, h, w) by name.
         fake: the same of the paintings.
+        size: of a layer's activations; what it is squared, Gram matrices are, so that one weight fits all networks.
     """
-    return torch.stack([F.l1_loss(_gram(fake[name]), _gram(real[name]).detach()) for name in real]).sum()
+    distances = [F.l1_loss(_gram(fake[name]), _gram(real[name]).detach()) / size(name) ** 2 for name in real]
+    return torch.stack(distances).sum()
 
 
 def _gram(features: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class LossSection(Section):
     `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
     `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
     `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features,
-    of those that the discriminator's heads see and the perceptual layers; its weights are for the normalised VGG19.
+    of those that the discriminator's heads see and the perceptual layers.
     `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce

@@ -150,7 +150,8 @@ def generator_loss(
             distance = losses.perceptual(of_real, of_fake, layer_weights)
             terms["perceptual"] = weights.perceptual * weights.perceptual_every * distance
         if weights.texture:
-            terms["texture"] = weights.texture * weights.perceptual_every * losses.texture(of_real, of_fake)
+            distance = losses.texture(of_real, of_fake, vgg.size)
+            terms["texture"] = weights.texture * weights.perceptual_every * distance
     if logits is not None:
         terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
     if weights.colour:
