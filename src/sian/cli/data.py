@@ -42,8 +42,8 @@ def import_(
     """Import annotated tiles into a data set on disk; safe to rerun.
 
     Reads MoNuSeg's folders (ImageScope XML + tif), images/ + masks/, NAME.png beside NAME_labels.png, NAME.xml,
-    NAME.mat or NAME.geojson, and the other formats that `sian data formats` lists. Everything is checked before
-    anything is written.
+    NAME.mat or NAME.geojson, with a table items.csv (id, organ, mpp, patient, split) beside them if tiles differ, and
+    the other formats that `sian data formats` lists. Everything is checked before anything is written.
     """
     from sian.data.importing import import_dataset
 
