@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sian.files import read_image
     from sian.layout import Layout, describe
     from sian.masks import read_mask, write_mask
+    from sian.production.fitting import fit_style
     from sian.production.restyle import restyle
     from sian.synthesis import Model, load
     from sian.synthesis.export import train
@@ -35,6 +36,7 @@ _DOORS: dict[str, str] = {
     "Layout": "sian.layout",
     "Model": "sian.synthesis",
     "describe": "sian.layout",
+    "fit_style": "sian.production.fitting",
     "load": "sian.synthesis",
     "open_dataset": "sian.data",
     "read_image": "sian.files",
@@ -59,6 +61,7 @@ __all__ = [
     "__version__",
     "describe",
     "evaluation",
+    "fit_style",
     "load",
     "nuclei",
     "open_dataset",

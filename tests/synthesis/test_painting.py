@@ -83,7 +83,7 @@ def test_one_pass_is_the_generator_itself(generator):
 def test_the_stacked_layout_equals_the_networks_own(generator):
     layout = describe(grid_mask(64, 96))
     plain = stack(torch.from_numpy(layout.direction)[None], torch.from_numpy(layout.distance)[None])
-    ours = painting._tensor(layout, style(), generator)
+    ours = painting.layout_tensor(layout, style(), generator)
     assert torch.equal(ours, plain)
     assert ours.is_contiguous(memory_format=torch.channels_last)
 

@@ -19,7 +19,10 @@ SHEET_PIXELS = 640  # longest side of a picture on the side-by-side sheet
 def restyle(
     source: Annotated[Path, typer.Argument(help="An image, or a data set on disk.")],
     style: Annotated[
-        str, typer.Option(help="As of `sian synthesize`: kidney, colon/frozen, image.png, ...; 'own': the image's own.")
+        str,
+        typer.Option(
+            help="As of `sian synthesize`: kidney, colon/frozen, image.png, image.json, ...; 'own': the image's own."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures; of a data set, the data set to make.")

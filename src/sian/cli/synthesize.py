@@ -25,7 +25,8 @@ def synthesize(
     style: Annotated[
         list[str] | None,
         typer.Option(
-            help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3 (scaled to sum to 1), image.png; "
+            help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3 (scaled to sum to 1), image.png, "
+            "image.json of `sian style`; "
             "repeat for several; 'all', as if none is given, for every organ of the model."
         ),
     ] = None,

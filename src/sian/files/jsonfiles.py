@@ -12,6 +12,7 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     from pathlib import Path
 
+SUFFIX = ".json"
 MAX_JSON_BYTES = 512 << 20  # unpacked; the outlines of 5,000 images are about 60 MB
 GZIP_MAGIC = b"\x1f\x8b"
 

@@ -19,7 +19,7 @@ from sian.files import encode_png
 from sian.masks.files import encode_mask_png
 from sian.production.gate import Gate
 from sian.production.masks import StoredMask
-from sian.production.schedule import Blend, ImageOrder, Schedule, is_picture
+from sian.production.schedule import Blend, ImageOrder, Schedule, names_file
 from sian.synthesis import load
 from sian.synthesis.labels import png_text
 from sian.synthesis.styles import Style
@@ -222,7 +222,7 @@ class Foreman:
         if name in self._fixed:
             return self._fixed[name]
         with _one_thread():  # a picture's style is encoded as an image is painted: the same bits everywhere
-            vector = self.model.style(self.schedule.plan.path(name) if is_picture(name) else name).vector
+            vector = self.model.style(self.schedule.plan.path(name) if names_file(name) else name).vector
         if "#" not in name:
             self._fixed[name] = vector
         return vector

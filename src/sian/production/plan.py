@@ -48,11 +48,11 @@ class MaskSection(Section):
 class StyleSection(Section):
     """A style and how many images it gets; may be given as its name alone.
 
-    `style`: whatever `model.style` takes by name: "kidney", "colon/frozen", "kidney#3", "kidney=0.7+breast=0.3", or a
-    picture's path. `to`: a second style; the images go from the first to it in equal steps. `draw`: each image draws
-    a style of its own around the organ's. `images`: exactly so many; or `share` of what is left, by weight. `masks`:
-    the organ whose masks are taken; by default the style's own. `organ`: what items are said to be; by default the
-    style's, "mixed" or "unknown". `sha256`: of the pictures that `style` and `to` name, in this order.
+    `style`: whatever `model.style` takes by name: "kidney", "colon/frozen", "kidney#3", "kidney=0.7+breast=0.3", a
+    picture's path or a style's file. `to`: a second style; the images go from the first to it in equal steps. `draw`:
+    each image draws a style of its own around the organ's. `images`: exactly so many; or `share` of what is left, by
+    weight. `masks`: the organ whose masks are taken; by default the style's own. `organ`: what items are said to be; by
+    default the style's, "mixed" or "unknown". `sha256`: of the files that `style` and `to` name, in this order.
     """
 
     style: str

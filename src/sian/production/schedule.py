@@ -15,6 +15,7 @@ from sian import seeds
 from sian.errors import BadInput
 from sian.files import sha256_file
 from sian.files.images import IMAGE_SUFFIXES
+from sian.files.jsonfiles import SUFFIX
 from sian.production.masks import InventedMasks, MaskOrder, MaskSource, StoredMasks
 from sian.production.plan import BUNDLED, NUCLEI, Plan, StyleSection
 
@@ -37,7 +38,7 @@ class Blend:
     @property
     def name(self) -> str:
         """In words, for records."""
-        first, second = (Path(s).stem if is_picture(s) else s for s in (self.first, self.second or ""))
+        first, second = (Path(s).stem if names_file(s) else s for s in (self.first, self.second or ""))
         return f"{first}={1 - self.part:.4g}+{second}={self.part:.4g}" if self.second else first
 
 
@@ -212,13 +213,13 @@ def deciding(plan: Plan) -> dict[str, Any]:
     if values["gate"]:
         del values["gate"]["segmenter"]
     for style in values["styles"]:
-        style |= {key: Path(style[key]).name for key in ("style", "to") if style[key] and is_picture(style[key])}
+        style |= {key: Path(style[key]).name for key in ("style", "to") if style[key] and names_file(style[key])}
     return values
 
 
-def is_picture(style: str) -> bool:
-    """Whether a style is the path of a picture."""
-    return style.lower().endswith(IMAGE_SUFFIXES)
+def names_file(style: str) -> bool:
+    """Whether a style is the path of a picture, or of a style's file."""
+    return style.lower().endswith((*IMAGE_SUFFIXES, SUFFIX))
 
 
 def _organ_name(style: str) -> str:
@@ -230,7 +231,7 @@ def _origin(style: StyleSection) -> tuple[str, str]:
     names = [name for name in (style.style, style.to) if name]
     if style.organ:
         return style.organ, "unknown"
-    if any(is_picture(name) for name in names):
+    if any(names_file(name) for name in names):
         return "unknown", "unknown"
     if len(names) > 1 or "=" in style.style:
         return "mixed", "unknown"
@@ -255,8 +256,8 @@ def _checked(path: Path, found: str, expected: str | None, key: str) -> str:
 
 
 def _with_hashes(plan: Plan, style: StyleSection) -> StyleSection:
-    pictures = [name for name in (style.style, style.to) if name and is_picture(name)]
-    hashes = tuple(sha256_file(plan.path(name)) for name in pictures)
+    files = [name for name in (style.style, style.to) if name and names_file(name)]
+    hashes = tuple(sha256_file(plan.path(name)) for name in files)
     if style.sha256 and style.sha256 != hashes:
-        raise BadInput(f"{', '.join(pictures)}: found another SHA-256 than the plan says; give the same picture")
+        raise BadInput(f"{', '.join(files)}: found another SHA-256 than the plan says; give the same file")
     return style.model_copy(update={"sha256": hashes or None})

@@ -24,11 +24,13 @@ from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
+from sian.synthesis.stylefile import SUFFIX, read_style
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
 
 BUNDLED = "model.safetensors"
 SMALLEST_REFERENCE = 32  # px
 MOST_WINDOWS = 64  # of a reference image that its style is averaged over
+FIT_ONE = "the painting may not look like it; fit a style to it (`sian style`, sian.fit_style)"
 AREA_RATIO = 2.5  # median nucleus areas that differ by more are usually of another magnification
 
 Image: TypeAlias = NDArray[np.uint8]
@@ -162,7 +164,8 @@ class Model:
         Args:
             wanted: an organ ("kidney"), with its preparation ("colon/frozen"), a draw from the bank ("kidney#3"), a
                 mixture ("kidney=0.7+breast=0.3" or {"kidney": 0.7, "breast": 0.3}), the path of an image, an image
-                (H, W, 3) uint8 of at least 32 px, a vector (D,), or what the bank and `encode` return.
+                (H, W, 3) uint8 of at least 32 px, a vector (D,), the path of a style's file (.json, `sian style`), or
+                what the bank, `encode` and `sian.fit_style` return.
 
         Raises:
             BadInput: an unknown name (the nearest one is offered), an image that is too small, a wrong vector.
@@ -183,6 +186,8 @@ class Model:
                 return self._checked(Style(wanted.astype(np.float32), "vector"))
             return self._encode(np.asarray(wanted), "the style image")
         text = str(wanted)
+        if text.lower().endswith(SUFFIX):
+            return self._checked(read_style(Path(text), self.sha256))
         if isinstance(wanted, Path) or text.lower().endswith(IMAGE_SUFFIXES):
             return self._encode(read_image(text), text)
         return self._named(text)
@@ -229,13 +234,12 @@ class Model:
         if distance > self.info.reference_distances.high:
             warn(
                 f"{name}: its style lies {distance:.1f} deviations from the nearest one that the model saw (99 % of "
-                f"training windows: within {self.info.reference_distances.high:.1f}); the painting may not look like it"
+                f"training windows: within {self.info.reference_distances.high:.1f}); {FIT_ONE}"
             )
         elif self.looks and strange is not None and strange > self.looks.high:
             warn(
                 f"{name}: its stain or sharpness is unlike all that the model saw (more unusual than 99 % "
-                f"of windows of training tiles left out: {strange:.1f}, those within {self.looks.high:.1f}); the "
-                "painting may not look like it"
+                f"of windows of training tiles left out: {strange:.1f}, those within {self.looks.high:.1f}); {FIT_ONE}"
             )
         return style
 

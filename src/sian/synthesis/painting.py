@@ -70,7 +70,7 @@ def paint(
         return np.ascontiguousarray(_whole(generator, padded, vector, noise)[:height, :width])
     image = np.empty((*padded.shape, 3), np.uint8)
     if max(padded.shape) <= window + 2 * MARGIN:
-        levels = generator.levels(_tensor(padded, vector, generator))
+        levels = generator.levels(layout_tensor(padded, vector, generator))
         x = generator.begin(levels[0], vector)
         for index, maps in enumerate(levels):
             x = generator.block(index, x, maps, vector, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
@@ -90,7 +90,7 @@ def _whole(generator: GeneratorInterface, layout: Layout, style: Tensor, noise: 
             f"this network normalises over the whole image and paints {height} x {width} px in one pass, which needs "
             "much memory; SIAN and SPADE paint large images in windows"
         )
-    maps = _tensor(layout, style, generator)
+    maps = layout_tensor(layout, style, generator)
     drawn: list[Tensor | None] = [
         None if part is None or not noise.strength else noise.strength * part.to(style.device)
         for part in generator.noise_of(noise.seed, height, width)
@@ -135,7 +135,7 @@ def _coarse_features(generator: LevelGenerator, layout: Layout, style: Tensor, n
     """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
     height, width = layout.shape
     strips = [
-        generator.pyramid(_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style, generator), 6)[3:]
+        generator.pyramid(layout_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style, generator), 6)[3:]
         for y in range(0, height, WINDOW)
     ]
     sizes = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
@@ -151,7 +151,7 @@ def _fine(
 ) -> Tensor:
     """The core of one window, (1, 3, h, w)."""
     cut = layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
-    levels = generator.pyramid(_tensor(cut, style, generator), 3)
+    levels = generator.pyramid(layout_tensor(cut, style, generator), 3)
     x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
     for index in range(FINE, len(LEVELS)):
         level = LEVELS[index]
@@ -190,7 +190,7 @@ def _padded(layout: Layout, stride: int, smallest: int) -> Layout:
     )
 
 
-def _tensor(layout: Layout, like: Tensor, generator: GeneratorInterface) -> Tensor:
+def layout_tensor(layout: Layout, like: Tensor, generator: GeneratorInterface) -> Tensor:
     """`sian.networks.stack` of a layout for a generator, (1, c, h, w), channels last, on the device of `like`."""
     channels, classes = generator.layout_channels, generator.classes
     direction = torch.from_numpy(np.ascontiguousarray(layout.direction))[None].to(like.device)
