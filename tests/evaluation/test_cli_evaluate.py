@@ -170,6 +170,8 @@ def test_bad_images_are_one_sentence_and_nothing_is_written(
         (["--protocol", "reconstruction", "--data", "{real}"], 3, "dataset.json"),
         (["--protocol", "reconstruction", "--data", "{data}", "--style", "pared"], 3, "did you mean 'paired'"),
         (["--protocol", "reconstruction", "--data", "{data}", "--alias", "lung"], 3, "--alias lung=liver"),
+        (["--protocol", "reconstruction", "--data", "{data}", "--fit"], 3, "--fit: fits styles"),
+        (["{fake}", "--real", "{real}", "--fit", "--segmenter", "bundled"], 3, "--fit: fits styles"),
         (["--protocol", "reconstruction", "--data", "{data}", "--split", "tests"], 3, "did you mean 'test'"),
         (["{fake}", "--real", "{real}", "--memorisation"], 3, "add --data DATASET"),
         (["{fake}"], 2, "--real is missing"),

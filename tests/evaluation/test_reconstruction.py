@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.synthesis import toys as synthesis_toys
 
+import sian
 from sian.data import open_dataset
 from sian.data.dataset import Dataset
 from sian.errors import BadInput
@@ -44,6 +46,11 @@ def paint(layout: Layout, reference: Reference, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(toys.write_dataset(tmp_path_factory.mktemp("data") / "set", size=48))
+
+
+@pytest.fixture(scope="module")
+def toy_model(tmp_path_factory: pytest.TempPathFactory) -> sian.Model:
+    return sian.load(synthesis_toys.write_toy(tmp_path_factory.mktemp("toy") / "toy.safetensors"))
 
 
 def test_windows_cover_the_tile_and_carry_its_mask(data: Dataset) -> None:
@@ -169,6 +176,19 @@ def test_a_model_is_asked_for_the_reference_image_or_the_draw() -> None:
     painter(layout, Reference("b", style="drawn"), 4)
     assert calls[0][0] is image
     assert calls[1] == ("drawn", 4, 1.0)
+
+
+def test_styles_are_fitted_to_the_nuclei_that_a_segmenter_finds(toy_model) -> None:
+    mask = synthesis_toys.grid_mask(160, 160)
+    image = toy_model.synthesize(mask, np.full(synthesis_toys.STYLE_DIM, 1.5, np.float32))
+    layout, seen = describe(mask[:64, :64].copy()), []
+    painter = model_painter(toy_model, 1.0, lambda pixels: seen.append(pixels) or mask)
+    found = painter(layout, Reference("a", image), 3)
+    assert seen[0] is image
+    style = sian.fit_style(image, model=toy_model, mask=mask).style
+    assert np.array_equal(found, toy_model.synthesize(layout, style, seed=3))
+    drawn = painter(layout, Reference("b", style="kidney#2"), 3)
+    assert np.array_equal(drawn, toy_model.synthesize(layout, "kidney#2", seed=3))
 
 
 @pytest.mark.parametrize(

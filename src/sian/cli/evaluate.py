@@ -36,6 +36,9 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Of data sets: this split only; reconstruction: test.")] = None,
     style: Annotated[str, typer.Option(help="reconstruction: paired, sibling, exemplar or prior.")] = "paired",
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="reconstruction: paint with noise.")] = False,
+    fit: Annotated[
+        bool, typer.Option("--fit/--no-fit", help="reconstruction: fit styles as `sian style` does; seconds a window.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of drawn styles and of the noise.")] = 0,
     alias: Annotated[
         list[str] | None,
@@ -81,14 +84,21 @@ def evaluate(
         _only_folders(fake, real)
     elif data is None:
         raise BadInput("--protocol reconstruction: needs a data set to paint again; add --data DATASET")
+    if fit and (protocol != "reconstruction" or segmenter is None or style == "prior"):
+        raise BadInput(
+            "--fit: fits styles to reference images whose nuclei a segmenter finds; expected --protocol "
+            "reconstruction, --segmenter MODEL (e.g. bundled) and a --style other than prior"
+        )
     aliases = parse_aliases(alias)
     dataset = _opened(data, split or "test")
     tools = _tools(segmenter, fid, weights, trust_weights, cache, device)
     inputs = _inputs(segmenter)
     if protocol == "reconstruction":
         assert dataset is not None  # noqa: S101 - checked above, for the type checker
-        made, inputs, text = _painted(dataset, model, device, split or "test", style, noise, seed, aliases, inputs)
-        finished = _measured(made, tools, inputs, noise)
+        made, inputs, text = _painted(
+            dataset, model, device, split or "test", style, noise, seed, aliases, inputs, tools if fit else None
+        )
+        finished = _measured(made, tools, inputs, noise, fit)
         if save_images is not None:
             _save(made, text, save_images)
     else:
@@ -229,6 +239,7 @@ def _painted(
     seed: int,
     aliases: dict[str, str],
     inputs: dict[str, Any],
+    fitting: Tools | None,
 ) -> tuple[Reconstruction, dict[str, Any], dict[str, str]]:
     """The paintings, what they were made from, and what each of them says of itself."""
     from sian.evaluation.reconstruction import model_painter, reconstruct
@@ -239,7 +250,7 @@ def _painted(
     aliases = {**model.styles.aliases, **aliases}
     with console.progress("painting", "windows") as report:
         made = reconstruct(
-            model_painter(model, float(noise)),
+            model_painter(model, float(noise), fitting.segmenter if fitting else None),
             data,
             split=split,
             style=style,
@@ -253,11 +264,11 @@ def _painted(
     return made, inputs, png_text(model, None, seed)
 
 
-def _measured(made: Reconstruction, tools: Tools, inputs: dict[str, Any], noise: bool) -> Evaluation:
+def _measured(made: Reconstruction, tools: Tools, inputs: dict[str, Any], noise: bool, fit: bool) -> Evaluation:
     from sian.evaluation.reconstruction import evaluate_reconstruction
 
     with console.progress("measuring") as report:
-        return evaluate_reconstruction(made, tools, inputs=inputs, noise=float(noise), report=report)
+        return evaluate_reconstruction(made, tools, inputs=inputs, noise=float(noise), fitted=fit, report=report)
 
 
 def _save(made: Reconstruction, text: dict[str, str], folder: Path) -> None:

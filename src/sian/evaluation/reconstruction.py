@@ -28,6 +28,7 @@ from sian.evaluation.collection import Collection, from_images
 from sian.evaluation.evaluate import Evaluation, Tools, evaluate
 from sian.evaluation.scenes import Scene, Window, collection_of, open_scene
 from sian.layout import Layout
+from sian.synthesis.fitting import fit_style
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
@@ -142,6 +143,7 @@ def evaluate_reconstruction(
     *,
     inputs: Mapping[str, Any] | None = None,
     noise: float = 0.0,
+    fitted: bool = False,
     report: Report | None = None,
 ) -> Evaluation:
     """Measure a reconstruction with its floors: training windows, halves, the segmenter, the trivial painter.
@@ -151,12 +153,13 @@ def evaluate_reconstruction(
         tools: extractor and segmenter.
         inputs: more inputs to name, e.g. {"model": {"path": ..., "sha256": ...}}.
         noise: the strength of the painter's noise, for the record.
+        fitted: whether styles were fitted to their references, for the record.
         report: called with (images measured, images in all).
     """
     first = made.masks.read(made.masks.names[0])
     masks = made.masks if tools.segmenter is not None else None
     settings = {
-        "style": made.style,
+        "style": f"{made.style}, fitted" if fitted else made.style,
         "noise": noise,
         "window": len(first),
         "inputs": {"masks": made.masks.describe(), **(inputs or {})},
@@ -175,11 +178,20 @@ def evaluate_reconstruction(
     return replace(finished, collections={**finished.collections, "masks": made.masks})  # pictures show them anyway
 
 
-def model_painter(model: Model, noise: float = 0.0) -> Painter:
-    """A model as a painter: a reference image is encoded, its mean is the style."""
+def model_painter(model: Model, noise: float = 0.0, segment: Callable[[Image], Mask] | None = None) -> Painter:
+    """A model as a painter: a reference image is encoded, its mean is the style.
+
+    Args:
+        model: what paints.
+        noise: its strength.
+        segment: finds a reference's nuclei, and the style is then fitted to it (`sian.synthesis.fitting`); the masks of
+            the protocol are not looked at for this.
+    """
 
     def painter(layout: Layout, reference: Reference, seed: int) -> Image:
         style: Any = reference.image if reference.style is None else reference.style
+        if segment is not None and reference.image is not None:
+            style = fit_style(model, reference.image, segment(reference.image)).style
         image: Image = model.synthesize(layout, style, seed=seed, noise=noise)
         return image
 
