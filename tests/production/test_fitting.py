@@ -10,8 +10,11 @@ from tests.synthesis import toys
 
 import sian
 from sian.cli.main import main
+from sian.data import DatasetInfo, DatasetWriter
 from sian.files import sha256_file, write_png
+from sian.production.restyle import restyle_dataset
 from sian.synthesis.magnification import rescale_image, rescale_mask
+from sian.synthesis.stylefile import StyleFile, write_style
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,36 @@ def test_another_magnification_is_rescaled(model, slide):
         sian.fit_style(image, model=model, mask=mask.T.copy())
 
 
+def test_of_a_large_picture_the_middle_is_segmented(model, monkeypatch):
+    monkeypatch.setattr("sian.production.fitting.MOST_SEGMENTED", 130)
+    image = np.random.default_rng(0).integers(0, 255, (200, 140, 3), dtype=np.uint8)
+    seen = []
+    sian.fit_style(image, model=model, segment=lambda pixels: seen.append(pixels) or np.zeros((130, 130), np.int32))
+    assert np.array_equal(seen[0], image[35:165, 5:135])
+
+
+def test_a_model_with_classes_needs_a_mask(tmp_path):
+    classed = sian.load(toys.write_classed(tmp_path / "classed.safetensors", ["dead", "alive"]))
+    with pytest.raises(sian.BadInput, match="which no segmenter knows"):
+        sian.fit_style(np.zeros((128, 128, 3), np.uint8), model=classed)
+
+
+def test_a_style_called_as_an_organ_is_not_taken_for_it(model, slide, tmp_path):
+    """A restyled data set is painted again when the style of that name is another one."""
+    mask = sian.read_mask(slide.with_name("nuclei.png"))
+    writer = DatasetWriter(tmp_path / "data", DatasetInfo(name="mine", licence="CC0-1.0"))
+    writer.add("a", sian.read_image(slide), mask, organ="kidney", split="train")
+    data = sian.open_dataset(tmp_path / "data")
+    content = StyleFile(model=model.sha256, vector=[0.5] * toys.STYLE_DIM)
+    write_style(tmp_path / "kidney.json", content)
+    done = [
+        restyle_dataset(data, str(style), tmp_path / "out", model=model) for style in (tmp_path / "kidney.json",) * 2
+    ]
+    assert done == [1, 0]
+    assert restyle_dataset(data, "kidney", tmp_path / "out", model=model) == 1
+    assert sian.open_dataset(tmp_path / "out").items[0].style == "kidney"
+
+
 def test_on_the_command_line_and_into_the_others(toy_file, model, slide, tmp_path, capfd):
     target, nuclei = tmp_path / "slide.json", slide.with_name("nuclei.png")
     words = ["style", slide, "--mask", nuclei, "--model", toy_file, "-o", target, "--threads", 1]
@@ -61,7 +94,7 @@ def test_on_the_command_line_and_into_the_others(toy_file, model, slide, tmp_pat
     assert said.out.strip() == str(target)
     assert "distance in stain" in said.err
     content = json.loads(target.read_text())
-    assert (content["format"], content["model"], content["name"]) == ("sian.style/1", model.sha256, "slide")
+    assert (content["format"], content["model"]) == ("sian.style/1", model.sha256)
     assert content["reference"] == sha256_file(slide)
     assert content["after"] < content["before"]
 
@@ -99,12 +132,15 @@ def test_on_the_command_line_and_into_the_others(toy_file, model, slide, tmp_pat
         ({"vector": ["x"] * 6}, "is no style's file (vector.0"),
         ({"format": "sian.style/9"}, "is no style's file (format"),
         ({"more": 1}, "is no style's file (more"),
-        ({"name": ""}, "is no style's file (name"),
+        ({"vector": [1e308] * 6}, "is no style's file (vector.0"),
+        ({"vector": [True] * 6}, "is no style's file (vector.0"),
+        ({"a\x1b[31m": 1}, "is no style's file ('a\\x1b[31m'"),
+        ({"model": "ab" * 600000}, "found more than 1 MB"),
     ],
 )
 def test_files_that_are_no_style_of_this_model(toy_file, model, tmp_path, capfd, change, sentence):
     path = tmp_path / "s.json"
-    good = {"format": "sian.style/1", "model": model.sha256, "name": "s", "vector": [0.0] * toys.STYLE_DIM}
+    good = {"format": "sian.style/1", "model": model.sha256, "vector": [0.0] * toys.STYLE_DIM}
     path.write_text(json.dumps({**good, **change}))
     mask = sian.write_mask(tmp_path / "mask.png", toys.grid_mask(64, 64))
     words = ["synthesize", mask, "--style", path, "--model", toy_file, "-o", tmp_path / "out"]
@@ -130,6 +166,7 @@ def test_json_that_is_none(toy_file, tmp_path, capfd):
     [
         (["-o", "style.txt"], 3, "expected the name of a .json file"),
         (["--mask", "small.png"], 3, "small.png: found a mask of 32 x 32"),
+        (["--mpp", "0.1"], 3, "slide.png: found a reference image of 60 x 56 px"),
         (["--mask", "small.png", "--segmenter", "x"], 3, "leave one of them out"),
         (["--mask", "none.png"], 3, "none.png"),
     ],
@@ -139,4 +176,4 @@ def test_a_style_that_cannot_be_fitted(toy_file, slide, tmp_path, monkeypatch, c
     sian.write_mask(tmp_path / "small.png", np.zeros((32, 32), np.int32))
     assert main(["style", str(slide), "--model", str(toy_file), *more]) == code
     assert sentence in capfd.readouterr().err
-    assert not (tmp_path / "slide.json").exists()
+    assert not list(tmp_path.glob("*.json"))

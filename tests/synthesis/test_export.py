@@ -279,6 +279,10 @@ def test_numbers_into_a_model_file(run: Path, folder: Path, tmp_path: Path, capf
     card = model.with_suffix(".md").read_text()
     assert "| fid | 12.5 | 3.25 |" in card
     assert card.endswith("\n\n## Pictures\n\nPale.\n\n### Worst\n\nFat.\n")
+    (tmp_path / "notes.md").write_text("# Pictures\n\n```\n# a comment\n```\n")
+    assert main(["export", str(model), "--notes", str(tmp_path / "notes.md")]) == 0
+    assert capfd.readouterr().out.strip() == str(model)
+    assert model.with_suffix(".md").read_text().endswith("## Pictures\n\n```\n# a comment\n```\n")
     assert main(["export", str(model)]) == 3
     assert "--metrics" in capfd.readouterr().err
     assert main(["export", str(run)]) == 3

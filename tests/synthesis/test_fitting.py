@@ -84,5 +84,8 @@ def test_classes_are_told_to_a_model_that_knows_some(tmp_path, mask, painted):
     model = sian.load(toys.write_classed(tmp_path / "classed.safetensors", ["dead", "alive"]))
     classes = {number: "dead" if number % 2 else "alive" for number in np.unique(mask)[1:].tolist()}
     assert fit_style(model, painted, mask, classes=classes, steps=2).after >= 0
+    corner = {number: kind for number, kind in classes.items() if number in mask[:40, :40]}
+    with pytest.warns(sian.SianWarning, match="class"):  # once, for the picture, and not for every part without any
+        assert fit_style(model, painted, mask, classes=corner, steps=1).after >= 0
     with pytest.raises(BadInput, match="nuclear classes"):
         fit_style(model, painted, mask)

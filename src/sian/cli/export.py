@@ -37,11 +37,12 @@ def export(
 
     aliases, numbers, words = parse_aliases(alias), _read_metrics(metrics), _read_notes(notes)
     if run.is_file():
-        if numbers is None or alias or data:
+        if (numbers is None and not words) or alias or data:
             raise BadInput(
-                f"{run}: is a model file, expected --metrics REPORT.json alone with it; or name a run's folder"
+                f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE or both with it and nothing "
+                "else; or name a run's folder"
             )
-        write_card(add_metrics(run, numbers, output or run), words)
+        write_card(run if numbers is None else add_metrics(run, numbers, output or run), words)
         return
     if data is None:
         raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")
@@ -73,8 +74,11 @@ def write_card(model: Path, notes: str = "") -> None:
 
 def _one_deeper(notes: str) -> str:
     """Notes with their headings one level down: the card has a title of its own."""
-    lines = notes.strip().splitlines()
-    return "\n".join(f"#{line}" if line.startswith("#") else line for line in lines)
+    deeper, code = [], False
+    for line in notes.strip().splitlines():
+        code ^= line.startswith("```")
+        deeper.append(f"#{line}" if line.startswith("#") and not code else line)
+    return "\n".join(deeper)
 
 
 def _read_notes(path: Path | None) -> str:

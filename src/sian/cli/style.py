@@ -16,7 +16,7 @@ WORTH = 0.005  # of the distance in stain; less cannot be seen
 def style(
     reference: Annotated[Path, typer.Argument(help="A picture of the slide, at least 128 x 128 px.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="REFERENCE.json here if not given.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="REFERENCE-fitted.json here if not given.")
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="The picture's instance mask; else it is segmented.")] = None,
     segmenter: Annotated[
@@ -45,7 +45,7 @@ def style(
     from sian.synthesis import load
     from sian.synthesis.stylefile import SUFFIX, StyleFile, write_style
 
-    target = output or Path(reference.stem + SUFFIX)
+    target = output or Path(f"{reference.stem}-fitted{SUFFIX}")
     if target.suffix.lower() != SUFFIX:
         raise BadInput(f"{target}: expected the name of a {SUFFIX} file, by which styles are told from organs")
     check_outputs([target], [reference, *([mask] if mask else [])])
@@ -60,13 +60,12 @@ def style(
     classes = classes_of(mask) if mask is not None and painter.info.classes else None
     try:
         fitted = fit_style(
-            image, model=painter, mask=given, segment=segment, mpp=mpp, classes=classes, name=reference.stem
+            image, model=painter, mask=given, segment=segment, mpp=mpp, classes=classes, name=target.stem
         )
     except BadInput as error:
         raise BadInput(f"{mask or reference}: {error}") from None
     content = StyleFile(
         model=painter.sha256,
-        name=reference.stem,
         vector=fitted.style.vector.tolist(),
         reference=sha256_file(reference),
         before=fitted.before,

@@ -17,13 +17,13 @@ MAX_JSON_BYTES = 512 << 20  # unpacked; the outlines of 5,000 images are about 6
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_json(path: Path) -> Any:
-    """Read one JSON value; the file's content decides whether it is gzip.
+def read_json(path: Path, most: int = MAX_JSON_BYTES) -> Any:
+    """Read one JSON value of at most so many bytes; the file's content decides whether it is gzip.
 
     Raises:
         BadInput: cannot be read, too large once unpacked, broken gzip, not JSON, or NaN and infinity in it.
     """
-    content = _unpacked(path)
+    content = _unpacked(path, most)
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
@@ -31,20 +31,20 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"{path}: is not JSON ({reason}), expected whole JSON as UTF-8; export it again") from error
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpacked(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_JSON_BYTES + 1)
+            content = stream.read(most + 1)
         if content.startswith(GZIP_MAGIC):
             with gzip.open(path) as packed:
-                content = packed.read(MAX_JSON_BYTES + 1)
+                content = packed.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path}: found a broken gzip file ({error}), expected a whole one; copy it again") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadInput(f"{path}: cannot be read ({reason}); expected a JSON file; check the path") from error
-    if len(content) > MAX_JSON_BYTES:
-        raise BadInput(f"{path}: found more than {MAX_JSON_BYTES >> 20} MB of JSON; expected less; split it")
+    if len(content) > most:
+        raise BadInput(f"{path}: found more than {most >> 20} MB of JSON; expected less; split it")
     return content
 
 

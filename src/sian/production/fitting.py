@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sian.errors import BadInput
 from sian.masks import check_mask
 from sian.synthesis import fitting
@@ -13,11 +15,13 @@ from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from sian.production.restyle import Segment
     from sian.synthesis import Model
+
+
+MOST_SEGMENTED = 1024  # px of a side
 
 
 def fit_style(
@@ -32,13 +36,14 @@ def fit_style(
 ) -> fitting.Fitted:
     """The style whose paintings have the stain of a reference image: slower than `Model.encode`, and nearer to it.
 
-    For stains that the model has not seen. Takes seconds: 40 steps that paint parts of the image's own nuclei.
+    For stains that the model has not seen. Takes seconds: 40 steps that paint parts of 128 px, 3 x 3 at most.
 
     Args:
         image: (H, W, 3) uint8, the reference; at least 128 x 128 px at the model's magnification.
         model: what will paint in the style; no other model can.
         mask: (H, W) instance mask of the image, if there is one.
-        segment: makes one when none is given, e.g. ``sian.segmentation.load().predict``; None is the bundled SegNet.
+        segment: makes one of the middle 1024 x 1024 px when none is given, e.g. ``sian.segmentation.load().predict``;
+            None is the bundled SegNet.
         mpp: micrometres a pixel of image and mask, which are rescaled to the model's; None rescales nothing.
         classes: class name by id of the mask, for a model that knows nuclear classes.
         name: of the style, for file names and records.
@@ -58,9 +63,17 @@ def fit_style(
             f"found a mask of {mask.shape[1]} x {mask.shape[0]} and an image of {image.shape[1]} x {image.shape[0]}; "
             "expected equal sizes; give the mask that was drawn on the image"
         )
+    if mask is None and model.info.classes:
+        raise BadInput(
+            f"{model.info.name}: was trained with nuclear classes, which no segmenter knows; give the picture's mask "
+            "and its classes"
+        )
+    if mask is None:  # a whole slide would take minutes to segment
+        image = np.ascontiguousarray(image[_middle(image.shape[0]), _middle(image.shape[1])])
     shape = (image.shape[0], image.shape[1])
     if mpp is not None:
         shape = scaling(mpp, model.info.mpp).shape(shape)
+    fitting.check_reference(model, shape)
     seen = rescale_image(image, shape)
     if mask is None:
         from sian.segmentation import load
@@ -69,3 +82,8 @@ def fit_style(
     given = check_mask(mask)
     found = rescale_mask(given, shape)
     return fitting.fit_style(model, seen, found, classes=left_over(classes, given, found), name=name)
+
+
+def _middle(side: int) -> slice:
+    start = max(0, side - MOST_SEGMENTED) // 2
+    return slice(start, start + MOST_SEGMENTED)

@@ -143,7 +143,8 @@ def restyle_dataset(
     own = isinstance(style, str) and style == OWN
     fixed: StyleLike = OWN if own else model.style(style)
     name = OWN if own else str(getattr(fixed, "name", style))
-    name = _recorded(name, fixed if not own and name not in model.styles else OWN, noise, mpp)
+    in_bank = own or (isinstance(style, str) and style in model.styles)  # a file may be called as an organ is
+    name = _recorded(name, OWN if in_bank else fixed, noise, mpp)
     writer = DatasetWriter(folder, _info(data, model))
     painted = 0
     for number, item in enumerate(data):

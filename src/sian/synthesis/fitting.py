@@ -78,13 +78,12 @@ def fit_style(
     Raises:
         BadInput: an image that is too small, a mask of another size, a model without styles.
     """
-    if not model.has_style:
-        raise BadInput(f"{model.info.name}: this model has no style to fit; choose a model that has")
     checked = check_mask(mask)
-    if checked.shape != image.shape[:2] or min(checked.shape) < CROP:
+    check_reference(model, (image.shape[0], image.shape[1]))
+    if checked.shape != image.shape[:2]:
         raise BadInput(
             f"found a reference image of {image.shape[1]} x {image.shape[0]} px and a mask of {checked.shape[1]} x "
-            f"{checked.shape[0]}, expected equal sizes of at least {CROP} x {CROP} px; give a larger piece of the slide"
+            f"{checked.shape[0]}, expected equal sizes; give the mask that was drawn on the image"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SianWarning)  # an unusual reference is what this is for
@@ -93,9 +92,24 @@ def fit_style(
     first = torch.from_numpy(start.vector).to(model.device)
     last = _search(model, crops, first, steps)
     before, after = (float(_distance(model, crops, style)) for style in (first, last))
-    if after >= before:
+    if not after < before:  # also where it is no number
         return Fitted(Style(start.vector, name, start.quantile), before, before)
     return Fitted(Style(last.cpu().numpy(), name, start.quantile), before, after)
+
+
+def check_reference(model: Model, shape: tuple[int, int]) -> None:
+    """Refuse what no style can be fitted to.
+
+    Raises:
+        BadInput: an image of that (height, width) is too small, or the model has no styles.
+    """
+    if not model.has_style:
+        raise BadInput(f"{model.info.name}: this model has no style to fit; choose a model that has")
+    if min(shape) < CROP:
+        raise BadInput(
+            f"found a reference image of {shape[1]} x {shape[0]} px, expected at least {CROP} x {CROP} px at the "
+            "model's magnification; give a larger piece of the slide"
+        )
 
 
 @dataclass(frozen=True)
@@ -116,12 +130,9 @@ def _crops(
     """Up to 3 x 3 parts, evenly spread."""
     rows, columns = (_starts(side) for side in mask.shape)
     places = [(y, x) for y in rows for x in columns]
-    layouts = []
-    for y, x in places:
-        cut = np.ascontiguousarray(mask[y : y + CROP, x : x + CROP])
-        here = {number: kind for number, kind in (classes or {}).items() if (cut == number).any()}
-        known = with_classes(cut, model.info.classes, here or None)
-        layouts.append(known if isinstance(known, Layout) else describe(known))
+    known = with_classes(mask, model.info.classes, classes)
+    whole = known if isinstance(known, Layout) else describe(known)
+    layouts = [whole.window(y, x, CROP, CROP) for y, x in places]
     pixels = np.stack([image[y : y + CROP, x : x + CROP] for y, x in places])
     like = torch.empty(0, device=model.device)
     return _Crops(

@@ -30,7 +30,7 @@ from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
 BUNDLED = "model.safetensors"
 SMALLEST_REFERENCE = 32  # px
 MOST_WINDOWS = 64  # of a reference image that its style is averaged over
-FIT_ONE = "the painting may not look like it; fit a style to it (`sian style`, sian.fit_style)"
+FIT_ONE = "the painting may not look like it; if it is H&E, fit a style to it (`sian style`)"
 AREA_RATIO = 2.5  # median nucleus areas that differ by more are usually of another magnification
 
 Image: TypeAlias = NDArray[np.uint8]
@@ -187,7 +187,10 @@ class Model:
             return self._encode(np.asarray(wanted), "the style image")
         text = str(wanted)
         if text.lower().endswith(SUFFIX):
-            return self._checked(read_style(Path(text), self.sha256))
+            try:
+                return self._checked(read_style(Path(text), self.sha256))
+            except BadInput as error:
+                raise BadInput(f"{text}: {str(error).removeprefix(f'{text}: ')}") from None
         if isinstance(wanted, Path) or text.lower().endswith(IMAGE_SUFFIXES):
             return self._encode(read_image(text), text)
         return self._named(text)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIX", "StyleFile", "read_style", "write_style"]
 
+MOST_BYTES = 1 << 20  # a vector of 4,096 numbers is a tenth of it
+
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Number = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]  # far from float32's end
 
 
 class StyleFile(BaseModel):
@@ -29,7 +31,6 @@ class StyleFile(BaseModel):
 
     Attributes:
         model: SHA-256 of the model's file.
-        name: of the style, in words.
         vector: (D,) numbers.
         reference: SHA-256 of the picture that it was fitted to.
         before: the encoder's distance from the reference in stain, see `sian.synthesis.fitting.Fitted`.
@@ -40,11 +41,10 @@ class StyleFile(BaseModel):
 
     format: Literal["sian.style/1"] = "sian.style/1"
     model: _Sha256
-    name: str = Field(min_length=1, max_length=200)
-    vector: list[_Finite] = Field(min_length=1, max_length=4096)
+    vector: list[_Number] = Field(min_length=1, max_length=4096)
     reference: _Sha256 | None = None
-    before: _Finite | None = None
-    after: _Finite | None = None
+    before: _Number | None = None
+    after: _Number | None = None
 
 
 def write_style(path: Path, content: StyleFile) -> None:
@@ -53,22 +53,26 @@ def write_style(path: Path, content: StyleFile) -> None:
 
 
 def read_style(path: Path, model_sha256: str) -> Style:
-    """A style from its file.
+    """A style from its file, called as the file is.
 
     Raises:
         BadInput: no such file, not a style's, or of another model.
     """
     try:
-        content = StyleFile.model_validate(read_json(path))
+        content = StyleFile.model_validate(read_json(path, MOST_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its content"
+        where = (
+            ".".join(str(part) if str(part).isprintable() else repr(part) for part in first["loc"])[:80]
+            or "its content"
+        )
         raise BadInput(
             f"{path}: is no style's file ({where}: {first['msg']}), expected one that `sian style` has written"
         ) from None
     if content.model != model_sha256:
         raise BadInput(
-            f"{path}: is a style of the model {content.model[:12]}..., found the model {model_sha256[:12]}...; fit it "
-            "again with `sian style REFERENCE --model MODEL`"
+            f"{path}: is a style of the model {content.model[:12]}..., found the model {model_sha256[:12]}...; name "
+            "that model, or fit it again with `sian style REFERENCE --model MODEL` (numbers added to a model's file "
+            "make it another one)"
         )
-    return Style(np.array(content.vector, np.float32), content.name)
+    return Style(np.array(content.vector, np.float32), path.stem)

@@ -119,8 +119,9 @@ class DataSection(Section):
 class LossSection(Section):
     """Weights of Eq. 1 and how each term is reduced; terms that the paper does not have default to 0.
 
-    `kld_reduction`: SPADE sums over the batch; "mean" averages over it; both sum over the D dimensions.
-    `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: Eq. 2 sums over the D dimensions.
+    `kld_reduction`: "mean" over the batch, or "sum" as in SPADE's code; both sum over the D dimensions.
+    `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: "mean" or "sum" over the D dimensions.
+    With the paper's weights, sums empty the style vector in 1,000 images.
     `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features,
     of those that the discriminator's heads see and the perceptual layers.
     `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics.
@@ -140,10 +141,10 @@ class LossSection(Section):
     perceptual_every: int = Field(default=1, ge=1)
     texture: float = Field(default=0.0, ge=0)
     kld: float = Field(default=0.05, ge=0)
-    kld_reduction: Literal["sum", "mean"] = "sum"
+    kld_reduction: Literal["sum", "mean"] = "mean"
     kld_free: float = Field(default=0.0, ge=0)
     regularisation: float = Field(default=0.5, ge=0)
-    regularisation_reduction: Literal["sum", "mean"] = "sum"
+    regularisation_reduction: Literal["sum", "mean"] = "mean"
     colour: float = Field(default=0.0, ge=0)
     stain: float = Field(default=0.0, ge=0)
     lecam: float = Field(default=0.0, ge=0)
