@@ -17,13 +17,13 @@ MAX_JSON_BYTES = 512 << 20  # unpacked; the outlines of 5,000 images are about 6
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_json(path: Path, most: int = MAX_JSON_BYTES) -> Any:
-    """Read one JSON value of at most so many bytes; the file's content decides whether it is gzip.
+def read_json(path: Path, most: int | None = None) -> Any:
+    """Read one JSON value of at most `most` bytes (`MAX_JSON_BYTES` if None); its content decides whether it is gzip.
 
     Raises:
         BadInput: cannot be read, too large once unpacked, broken gzip, not JSON, or NaN and infinity in it.
     """
-    content = _unpacked(path, most)
+    content = _unpacked(path, MAX_JSON_BYTES if most is None else most)
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
