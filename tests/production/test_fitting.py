@@ -127,7 +127,7 @@ def test_on_the_command_line_and_into_the_others(toy_file, model, slide, tmp_pat
     ("change", "sentence"),
     [
         ({"model": "ab" * 32}, "is a style of the model abababababab..., found the model"),
-        ({"vector": [1.0]}, "expected a style vector of 6 finite numbers"),
+        ({"vector": [1.0]}, "s.json: found a vector of 1 numbers, expected 6"),
         ({"vector": []}, "is no style's file (vector"),
         ({"vector": ["x"] * 6}, "is no style's file (vector.0"),
         ({"format": "sian.style/9"}, "is no style's file (format"),

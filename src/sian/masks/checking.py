@@ -99,3 +99,18 @@ def _check_not_classes(mask: npt.NDArray[np.int32], name: str) -> None:
             f"{name}: found {found}, which looks like classes instead of nuclei; expected one id a nucleus; "
             "number the pieces first, e.g. with skimage.measure.label"
         )
+
+
+def check_mask_of(mask: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """`check_mask` of a mask that was drawn on an image.
+
+    Raises:
+        BadInput: it is no instance mask, or of another size than the image.
+    """
+    checked = check_mask(mask)
+    if checked.shape != image.shape[:2]:
+        raise BadInput(
+            f"found a mask of {checked.shape[1]} x {checked.shape[0]} and an image of {image.shape[1]} x "
+            f"{image.shape[0]}; expected equal sizes; give the mask that was drawn on the image"
+        )
+    return checked

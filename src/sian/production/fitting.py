@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
-from sian.masks import check_mask
+from sian.masks import check_mask_of
 from sian.synthesis import fitting
 from sian.synthesis.classes import left_over
 from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
@@ -58,28 +58,23 @@ def fit_style(
         >>> style = sian.fit_style(reference, model=model).style  # doctest: +SKIP
         >>> image = model.synthesize(mask, style)  # doctest: +SKIP
     """
-    if mask is not None and check_mask(mask).shape != image.shape[:2]:
-        raise BadInput(
-            f"found a mask of {mask.shape[1]} x {mask.shape[0]} and an image of {image.shape[1]} x {image.shape[0]}; "
-            "expected equal sizes; give the mask that was drawn on the image"
-        )
-    if mask is None and model.info.classes:
+    given = None if mask is None else check_mask_of(mask, image)
+    if given is None and model.info.classes:
         raise BadInput(
             f"{model.info.name}: was trained with nuclear classes, which no segmenter knows; give the picture's mask "
             "and its classes"
         )
-    if mask is None:  # a whole slide would take minutes to segment
+    if given is None:  # a whole slide would take minutes to segment
         image = np.ascontiguousarray(image[_middle(image.shape[0]), _middle(image.shape[1])])
     shape = (image.shape[0], image.shape[1])
     if mpp is not None:
         shape = scaling(mpp, model.info.mpp).shape(shape)
     fitting.check_reference(model, shape)
     seen = rescale_image(image, shape)
-    if mask is None:
+    if given is None:
         from sian.segmentation import load
 
         return fitting.fit_style(model, seen, (segment or load().predict)(seen), name=name)
-    given = check_mask(mask)
     found = rescale_mask(given, shape)
     return fitting.fit_style(model, seen, found, classes=left_over(classes, given, found), name=name)
 

@@ -19,7 +19,7 @@ from sian.data.dataset import DatasetInfo
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
 from sian.layout import describe
-from sian.masks import check_mask
+from sian.masks import check_mask_of
 from sian.synthesis import Style
 from sian.synthesis.classes import left_over
 from sian.synthesis.labels import png_text
@@ -81,18 +81,14 @@ def restyle(
     Raises:
         BadInput: no image, a mask of another size, an unknown style, an absurd mpp, or no nucleus was found.
     """
-    if mask is not None and check_mask(mask).shape != image.shape[:2]:
-        raise BadInput(
-            f"found a mask of {mask.shape[1]} x {mask.shape[0]} and an image of {image.shape[1]} x {image.shape[0]}; "
-            "expected equal sizes; give the mask that was drawn on the image"
-        )
+    given = None if mask is None else check_mask_of(mask, image)
     way = scaling(mpp, model.info.mpp) if mpp is not None else None
     size = image.shape[0], image.shape[1]
     shape = way.shape(size) if way else size
     seen = rescale_image(image, shape)
     own = isinstance(style, str) and style == OWN
     vector = Style(model.encode(seen).vector, OWN) if own else model.style(style)
-    found = (segment or _bundled())(seen) if mask is None else rescale_mask(check_mask(mask), shape)
+    found = (segment or _bundled())(seen) if given is None else rescale_mask(given, shape)
     if not found.any():
         raise BadInput(
             "found no nucleus in the image, expected some to paint; give its mask with --mask, or its --mpp if it is "
@@ -100,9 +96,9 @@ def restyle(
         )
     layout: NDArray[np.int32] | Layout = found
     if model.info.classes and classes is not None:
-        layout = describe(found, left_over(classes, found if mask is None else check_mask(mask), found))
+        layout = describe(found, left_over(classes, found if given is None else given, found))
     painted = model.synthesize(layout, vector, seed=seed, noise=noise)
-    kept = rescale_mask(found, size) if mask is None else check_mask(mask)
+    kept = rescale_mask(found, size) if given is None else given
     return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")
 
 

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sian.data.windows import evenly
 from sian.errors import BadInput, SianWarning
 from sian.layout import Layout, describe
-from sian.masks import check_mask
+from sian.masks import check_mask_of
 from sian.networks.encoder import stain_statistics
 from sian.synthesis.classes import with_classes
 from sian.synthesis.painting import layout_tensor
@@ -45,7 +46,7 @@ class Fitted:
 
     Attributes:
         style: the vector; the encoder's where the search found nothing better.
-        before: distance of the encoder's paintings from the reference in stain, about 0.02 where it is followed well.
+        before: distance of the encoder's paintings from the reference in stain.
         after: distance of the fitted style's.
     """
 
@@ -78,13 +79,8 @@ def fit_style(
     Raises:
         BadInput: an image that is too small, a mask of another size, a model without styles.
     """
-    checked = check_mask(mask)
+    checked = check_mask_of(mask, image)
     check_reference(model, (image.shape[0], image.shape[1]))
-    if checked.shape != image.shape[:2]:
-        raise BadInput(
-            f"found a reference image of {image.shape[1]} x {image.shape[0]} px and a mask of {checked.shape[1]} x "
-            f"{checked.shape[0]}, expected equal sizes; give the mask that was drawn on the image"
-        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SianWarning)  # an unusual reference is what this is for
         start = model.encode(image)
@@ -128,7 +124,7 @@ def _crops(
     model: Model, image: NDArray[np.uint8], mask: NDArray[np.int32], classes: Mapping[int, str] | None
 ) -> _Crops:
     """Up to 3 x 3 parts, evenly spread."""
-    rows, columns = (_starts(side) for side in mask.shape)
+    rows, columns = (evenly(side - CROP, min(MOST_CROPS, -(-side // CROP))) for side in mask.shape)
     places = [(y, x) for y in rows for x in columns]
     known = with_classes(mask, model.info.classes, classes)
     whole = known if isinstance(known, Layout) else describe(known)
@@ -140,11 +136,6 @@ def _crops(
         torch.cat([layout_tensor(layout, like, model.painter.generator) for layout in layouts]),
         torch.from_numpy(np.stack([layout.semantic > 0 for layout in layouts])[:, None]).float().to(model.device),
     )
-
-
-def _starts(side: int) -> list[int]:
-    count = min(MOST_CROPS, -(-side // CROP))
-    return [round(start) for start in np.linspace(0, side - CROP, count).tolist()]
 
 
 def _search(model: Model, crops: _Crops, first: Tensor, steps: int) -> Tensor:

@@ -187,10 +187,7 @@ class Model:
             return self._encode(np.asarray(wanted), "the style image")
         text = str(wanted)
         if text.lower().endswith(SUFFIX):
-            try:
-                return self._checked(read_style(Path(text), self.sha256))
-            except BadInput as error:
-                raise BadInput(f"{text}: {str(error).removeprefix(f'{text}: ')}") from None
+            return read_style(Path(text), self.sha256, self.painter.generator.style_dim)
         if isinstance(wanted, Path) or text.lower().endswith(IMAGE_SUFFIXES):
             return self._encode(read_image(text), text)
         return self._named(text)

@@ -52,7 +52,7 @@ def write_style(path: Path, content: StyleFile) -> None:
     write_json(path, content.model_dump())
 
 
-def read_style(path: Path, model_sha256: str) -> Style:
+def read_style(path: Path, model_sha256: str, dimensions: int) -> Style:
     """A style from its file, called as the file is.
 
     Raises:
@@ -75,4 +75,6 @@ def read_style(path: Path, model_sha256: str) -> Style:
             "that model, or fit it again with `sian style REFERENCE --model MODEL` (numbers added to a model's file "
             "make it another one)"
         )
+    if len(content.vector) != dimensions:
+        raise BadInput(f"{path}: found a vector of {len(content.vector)} numbers, expected {dimensions}; fit it again")
     return Style(np.array(content.vector, np.float32), path.stem)

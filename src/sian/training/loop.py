@@ -350,12 +350,8 @@ def _batch(
     n, generator = len(image), painter.generator
     image, reference = (pixels.float() / 127.5 - 1 for pixels in (image, reference))
     if recipe.data.stain or recipe.data.hue:
-        more, shift = recipe.data.stain * (torch.rand((2, n, 3), generator=random, device=device) * 2 - 1)
-        hue = (
-            recipe.data.hue * (torch.rand((n, 3, 3), generator=random, device=device) * 2 - 1)
-            if recipe.data.hue
-            else None
-        )
+        more, shift = recipe.data.stain * _uniform((2, n, 3), random, device)
+        hue = recipe.data.hue * _uniform((n, 3, 3), random, device) if recipe.data.hue else None
         image, reference = (2 * restain((pixels + 1) / 2, more, shift, hue) - 1 for pixels in (image, reference))
     cpu = torch.Generator().manual_seed(seeds.derive(random.initial_seed(), "augmentation"))  # a stream of its own
     last = torch.channels_last
@@ -367,6 +363,11 @@ def _batch(
         noise=generator.draw_noise(n, size, size, random),
         augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
     )
+
+
+def _uniform(shape: tuple[int, ...], random: torch.Generator, device: torch.device) -> Tensor:
+    """From -1 to 1."""
+    return torch.rand(shape, generator=random, device=device) * 2 - 1
 
 
 def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) -> None:

@@ -80,7 +80,7 @@ def painter_tiles(painted: Dataset, model: str) -> set[str] | None:
         model: "bundled", or the file of the model that is thought to have painted it.
 
     Returns:
-        Names of tiles; None if another model painted any of the images.
+        Names of tiles; None if that file is not there, or another model painted any of the images.
     """
     from sian.synthesis.model import bundled_model
     from sian.synthesis.modelfile import read_info
