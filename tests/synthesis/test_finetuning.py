@@ -20,6 +20,7 @@ from sian.synthesis.finetuning import start_from
 from sian.synthesis.model import bundled_model
 from sian.synthesis.modelfile import read_model
 from sian.training import Recipe, checkpoint
+from sian.training.perceptual import vgg_layers
 
 from . import toys
 
@@ -221,6 +222,34 @@ def test_without_a_first_frozen_stage_it_warns(tune, tiles):
     code, err = tune(tiles, stages=[{"images": 2, "size": 64, "batch": 2}])
     assert code == 0
     assert "holds no discriminator" in err
+
+
+def test_the_encoder_alone_learns_without_judge_or_weights(tiles, tmp_path, toy_file, capfd, monkeypatch):
+    """The bundled recipe `encoder`: no word on discriminators, no VGG19, the generator to the bit."""
+    monkeypatch.setenv("SIAN_WEIGHTS", str(tmp_path / "nowhere"))
+    run = tmp_path / "run"
+    words = ["-d", str(tiles), "-o", str(run), "--device", "cpu", "--init", str(toy_file)]
+    changes = {"images": 4, "batch": 2, "size": 64}
+    words += [word for key, value in changes.items() for word in ("--set", f"stages.0.{key}={value}")]
+    assert main(["train", "encoder", *words]) == 0
+    assert "discriminator" not in capfd.readouterr().err
+    before, after = (sian.load(path).painter for path in (toy_file, run / "model.safetensors"))
+    same = {
+        name: torch.allclose(tensor, after.state_dict()[name], rtol=1e-3, atol=1e-4)
+        for name, tensor in before.state_dict().items()
+        if name.endswith("weight")
+    }
+    assert {name.split(".")[0] for name, kept in same.items() if not kept} == {"encoder"}
+    terms = json.loads((run / "stats.jsonl").read_text().splitlines()[-1])
+    assert {"stain", "regions"} <= set(terms)
+    assert not {"gan", "discriminator"} & set(terms)
+
+
+def test_a_recipe_without_judge_needs_no_features_of_vgg19():
+    recipe, _ = start_from(Recipe.load("encoder"), "bundled")
+    assert recipe.discriminator.features  # the model's
+    assert vgg_layers(recipe) == ()
+    assert vgg_layers(start_from(Recipe.load("finetune"), "bundled")[0]) != ()
 
 
 def test_the_python_door(tiles, tmp_path, toy_file):

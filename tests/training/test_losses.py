@@ -127,6 +127,18 @@ def test_stain_compares_optical_densities():
     assert float(losses.stain(turned, turned.flip(2))) == pytest.approx(0, abs=1e-6)
 
 
+def test_regions_compare_mean_colours_of_nuclei_and_of_the_rest():
+    """By hand: nuclei differ by 3 in one channel of three, the rest by 6; where there is no nucleus nothing differs."""
+    nuclei = torch.zeros(2, 1, 4, 4)
+    nuclei[0, :, :, 0] = 1
+    real = torch.zeros(2, 3, 4, 4)
+    fake = torch.zeros(2, 3, 4, 4)
+    fake[0, 1, :, 0] = torch.tensor([1.0, 2.0, 4.0, 5.0])
+    fake[0, 2, :, 1:] = -6
+    # nuclei: 3 / (2 images x 3 channels), the rest: 6 / 6
+    assert float(losses.regions(real, fake, nuclei)) == pytest.approx((0.5 + 1.0) / 2)
+
+
 def test_lecam_is_equation_3_one_sided():
     # relu(real - fake's average)^2 + relu(real's average - fake)^2
     loss = losses.lecam(t(1.0, -2.0), t(0.5, -1.0), average_real=1.5, average_fake=-1.0)
@@ -174,6 +186,17 @@ def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
         losses.lecam(r[-1], f[-1], averages.real, averages.fake) for r, f in zip(real_out, fake_out, strict=True)
     )
     assert float(of_discriminator.total) == pytest.approx(float(hinge + 0.3 * lecam / 2), rel=1e-5)
+
+
+def test_without_a_discriminator_its_terms_are_left_out(batch):
+    style = (torch.zeros(2, 1), torch.zeros(2, 1))
+    weights = toys.recipe(losses={"gan_weight": 0, "feature_matching": 0, "segmenting": 0, "regions": 2}).losses
+    assert not weights.judged
+    fake = batch.image.flip(0)
+    found = generator_loss(batch, fake, style, None, None, weights, 0)
+    assert set(found.terms) == {"kld", "regularisation", "colour", "regions"}
+    nuclei = batch.layout[:, :1]
+    assert float(found.terms["regions"]) == pytest.approx(2 * float(losses.regions(batch.image, fake, nuclei)))
 
 
 class Halves(torch.nn.Module):

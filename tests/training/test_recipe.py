@@ -61,6 +61,7 @@ def test_recipes_are_frozen():
         ({"stages": [{"images": 8, "sise": 64}]}, "did you mean 'size'?"),
         ({"stages": [{"images": 8, "epochs": 2}]}, "either images or epochs"),
         ({"stages": [{"size": 64}]}, "either images or epochs"),
+        ({"stages": [{"images": 8, "frozen": ["generator", "encoder", "discriminator"]}]}, "something has to learn"),
         ({"stages": [{"images": 8, "size": 70}]}, "stages.0.size"),
         ({"stages": [{"images": 8, "batch": 1}]}, "stages.0.batch"),
         ({"stages": []}, "stages"),

@@ -147,11 +147,17 @@ def test_looks_of_a_killed_run_are_made_again(tiles, tmp_path):
     assert (resumed / "stopping.json").read_bytes() == (straight / "stopping.json").read_bytes()
 
 
-@pytest.mark.parametrize("frozen", [["generator"], ["encoder"], ["generator", "encoder"]])
+@pytest.mark.parametrize(
+    "frozen",
+    [["generator"], ["encoder"], ["generator", "encoder"], ["discriminator"], ["generator", "discriminator"]],
+)
 def test_frozen_parts_keep_their_weights(tiles, tmp_path, frozen):
     last = train(toys.recipe(stages=[toys.stage(4, frozen=frozen)]), tiles, tmp_path / "a", hardware=CPU)
-    first = train(toys.recipe(stages=[toys.stage(2, frozen=["generator", "encoder"])]), tiles, tmp_path / "b")
-    before, after = load_file(first / "networks.safetensors"), load_file(last / "networks.safetensors")
+    painter = train(toys.recipe(stages=[toys.stage(2, frozen=["generator", "encoder"])]), tiles, tmp_path / "b")
+    judge = train(toys.recipe(stages=[toys.stage(2, frozen=["discriminator"])]), tiles, tmp_path / "c")
+    before, of_judge = load_file(painter / "networks.safetensors"), load_file(judge / "networks.safetensors")
+    before |= {name: tensor for name, tensor in of_judge.items() if name.startswith("discriminator")}  # as they began
+    after = load_file(last / "networks.safetensors")
     for part in ("painter.generator", "painter.encoder", "discriminator"):
         names = [n for n in before if n.startswith(part) and "running" not in n and n.endswith(("weight", "original"))]
         same = all(torch.equal(before[name], after[name]) for name in names)

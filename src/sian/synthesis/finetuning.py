@@ -66,7 +66,8 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
     whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
     whole = Recipe.parse(whole.model_dump(mode="json"), recipe.name)  # its parts come from two places: do they fit?
-    if not content.discriminator and not any(set(NETWORKS) <= set(stage.frozen) for stage in whole.stages[:1]):
+    alone = set(NETWORKS) <= set(whole.stages[0].frozen)
+    if whole.has_judge and not content.discriminator and not alone:
         warn(
             f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
             "learn alone; its first steps may spoil what the generator knows (see frozen in the recipe finetune)"

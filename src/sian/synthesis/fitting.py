@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,10 +20,10 @@ from sian.data.windows import evenly
 from sian.errors import BadInput, SianWarning
 from sian.layout import Layout, describe
 from sian.masks import check_mask_of
-from sian.networks.encoder import stain_statistics
 from sian.synthesis.classes import with_classes
 from sian.synthesis.painting import layout_tensor
 from sian.synthesis.styles import Style
+from sian.training import losses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,13 +166,4 @@ def _difference(model: Model, crops: _Crops, style: Tensor, seed: int) -> Tensor
     generator, n = model.painter.generator, len(crops.image)
     noise = generator.draw_noise(n, CROP, CROP, torch.Generator(style.device).manual_seed(seed))
     painted = generator(crops.layout, style.expand(n, -1), noise)
-    colours = [
-        F.l1_loss(_mean_colour(painted, where), _mean_colour(crops.image, where))
-        for where in (crops.nuclei, 1 - crops.nuclei)
-    ]
-    return F.l1_loss(stain_statistics(painted), stain_statistics(crops.image)) + 0.5 * (colours[0] + colours[1])
-
-
-def _mean_colour(image: Tensor, where: Tensor) -> Tensor:
-    """(n, 3); 0 where there is nothing."""
-    return (image * where).sum((2, 3)) / where.sum((2, 3)).clamp(min=1)
+    return losses.stain(crops.image, painted) + losses.regions(crops.image, painted, crops.nuclei)

@@ -187,7 +187,7 @@ def train(
                 # Generator and encoder, unless both are frozen.
                 fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
                 with fabric.autocast():
-                    features = features_of(batch, fake, bare_discriminator, vgg)
+                    features = features_of(batch, fake, bare_discriminator, vgg) if recipe.has_judge else None
                 of_generator = Terms(fake.new_zeros(()))
                 if fake.requires_grad:
                     bare_discriminator.requires_grad_(False)
@@ -196,7 +196,7 @@ def train(
                             batch,
                             fake,
                             (mean, log_variance),
-                            bare_discriminator,
+                            bare_discriminator if recipe.losses.judged else None,
                             vgg,
                             recipe.losses,
                             state.step,
@@ -208,20 +208,22 @@ def train(
                     painter_optimiser.step()
                     bare_discriminator.requires_grad_(True)
 
-                # Discriminator, on the fakes that are there already.
-                of_discriminator = discriminator_loss(
-                    batch,
-                    fake.detach(),
-                    discriminator,
-                    bare_discriminator,
-                    recipe.losses,
-                    scores,
-                    features.detached() if features else None,
-                )
-                check_finite(of_discriminator.terms, of_discriminator.total, run, state.images, RATES)
-                discriminator_optimiser.zero_grad(set_to_none=True)
-                fabric.backward(of_discriminator.total)
-                discriminator_optimiser.step()
+                # Discriminator, unless it is frozen, on the fakes that are there already.
+                of_discriminator = Terms(fake.new_zeros(()))
+                if "discriminator" not in stretch.stage.frozen:
+                    of_discriminator = discriminator_loss(
+                        batch,
+                        fake.detach(),
+                        discriminator,
+                        bare_discriminator,
+                        recipe.losses,
+                        scores,
+                        features.detached() if features else None,
+                    )
+                    check_finite(of_discriminator.terms, of_discriminator.total, run, state.images, RATES)
+                    discriminator_optimiser.zero_grad(set_to_none=True)
+                    fabric.backward(of_discriminator.total)
+                    discriminator_optimiser.step()
 
                 # Average, books.
                 before, state.images, state.step = state.images, state.images + batch_size, state.step + 1

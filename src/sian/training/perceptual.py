@@ -17,7 +17,7 @@ from sian.training.recipe import Recipe
 def vgg_layers(recipe: Recipe) -> tuple[str, ...]:
     """The layers of VGG19 that a recipe needs, shallow to deep; none where neither losses nor heads use any."""
     wanted: set[str] = set(recipe.losses.perceptual_layers if recipe.losses.perceptual or recipe.losses.texture else ())
-    if getattr(recipe.discriminator, "features", 0):
+    if recipe.has_judge and getattr(recipe.discriminator, "features", 0):
         wanted |= {*FULL, *HALF}
     return tuple(sorted(wanted))
 

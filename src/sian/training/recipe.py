@@ -124,7 +124,8 @@ class LossSection(Section):
     With the paper's weights, sums empty the style vector in 1,000 images.
     `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features,
     of those that the discriminator's heads see and the perceptual layers.
-    `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics.
+    `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics. `regions`: L1 of the mean
+    colours of nuclei and of all else.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
     (pix2pix), times `gan_weight` on the generator's side. `l1`: between painting and image (pix2pix). `sharpness`:
@@ -132,7 +133,7 @@ class LossSection(Section):
     """
 
     gan: Gan = "hinge"
-    gan_weight: float = Field(default=1.0, gt=0)
+    gan_weight: float = Field(default=1.0, ge=0)
     l1: float = Field(default=0.0, ge=0)
     sharpness: float = Field(default=0.0, ge=0)
     feature_matching: float = Field(default=10.0, ge=0)
@@ -147,8 +148,14 @@ class LossSection(Section):
     regularisation_reduction: Literal["sum", "mean"] = "mean"
     colour: float = Field(default=0.0, ge=0)
     stain: float = Field(default=0.0, ge=0)
+    regions: float = Field(default=0.0, ge=0)
     lecam: float = Field(default=0.0, ge=0)
     segmenting: float = Field(default=1.0, ge=0)
+
+    @property
+    def judged(self) -> bool:
+        """Whether a painting's loss needs a discriminator."""
+        return bool(self.gan_weight or self.feature_matching or self.segmenting)
 
 
 class AugmentSection(Section):
@@ -170,7 +177,7 @@ class OptimiserSection(Section):
 class Stage(Section):
     """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows.
 
-    `frozen`: parts of the painter that do not learn meanwhile; with both, the discriminator learns alone.
+    `frozen`: parts that do not learn meanwhile; with generator and encoder the discriminator learns alone.
     """
 
     images: int | None = Field(default=None, ge=1)
@@ -178,12 +185,14 @@ class Stage(Section):
     size: int = Field(default=256, ge=64, multiple_of=32)
     batch: int = Field(default=8, ge=2)
     frozen_batch_norm: bool = False
-    frozen: tuple[Literal["generator", "encoder"], ...] = ()
+    frozen: tuple[Literal["generator", "encoder", "discriminator"], ...] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> Stage:
         if (self.images is None) == (self.epochs is None):
             raise ValueError("a stage has either images or epochs")
+        if {"generator", "encoder", "discriminator"} <= set(self.frozen):
+            raise ValueError("something has to learn: leave one of generator, encoder, discriminator out of frozen")
         return self
 
 
@@ -264,6 +273,11 @@ class Recipe(BaseRecipe):
                 f"computed, found {', '.join(deep)}"
             )
         return self
+
+    @property
+    def has_judge(self) -> bool:
+        """Whether a discriminator learns in any stage, or is asked."""
+        return self.losses.judged or any("discriminator" not in stage.frozen for stage in self.stages)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:

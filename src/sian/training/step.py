@@ -108,7 +108,7 @@ def generator_loss(
     batch: Batch,
     fake: Tensor,
     style: tuple[Tensor, Tensor],
-    discriminator: Discriminator,
+    discriminator: Discriminator | None,
     vgg: VggFeatures | None,
     weights: LossSection,
     step: int,
@@ -120,22 +120,14 @@ def generator_loss(
         batch: the step's tensors.
         fake: the painting (n, 3, h, w), with its graph.
         style: mean and log-variance of the style vectors.
-        discriminator: with its parameters frozen.
+        discriminator: with its parameters frozen; None for losses that need none.
         vgg: features for the perceptual loss, or None when nothing needs them.
         weights: the recipe's.
         step: for terms that are not applied every step.
         features: see `features_of`; the perceptual loss compares these where they are given.
     """
     of_real, of_fake = (features.real, features.fake) if features else (None, None)
-    seen = pair(fake, batch.layout, discriminator, batch.augmentation)
-    fakes, logits = judged(discriminator(seen, of_fake), discriminator)
-    with torch.no_grad():
-        seen = pair(batch.image, batch.layout, discriminator, batch.augmentation)
-        reals, _ = judged(discriminator(seen, of_real), discriminator)
-    terms = {
-        "gan": weights.gan_weight * losses.generator_gan(fakes, weights.gan),
-        "feature_matching": weights.feature_matching * losses.feature_matching(reals, fakes),
-    }
+    terms = _judgement(batch, fake, discriminator, weights, features) if discriminator is not None else {}
     if style[0].shape[1]:  # a network without styles has no such terms
         regularisation = losses.style_regularisation(style[0], weights.regularisation_reduction)
         terms["kld"] = weights.kld * losses.kld(*style, weights.kld_reduction, weights.kld_free)
@@ -152,17 +144,36 @@ def generator_loss(
         if weights.texture:
             distance = losses.texture(of_real, of_fake, vgg.size)
             terms["texture"] = weights.texture * weights.perceptual_every * distance
-    if logits is not None:
-        terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
     if weights.colour:
         terms["colour"] = weights.colour * losses.colour(batch.image, fake)
     if weights.stain:
         terms["stain"] = weights.stain * losses.stain(batch.image, fake)
+    if weights.regions:
+        terms["regions"] = weights.regions * losses.regions(batch.image, fake.float(), batch.layout[:, :1])
     if weights.l1:
         terms["l1"] = weights.l1 * F.l1_loss(fake.float(), batch.image)
     if weights.sharpness:
         terms["sharpness"] = weights.sharpness * losses.sharpness(fake, batch.layout)
     return Terms(torch.stack([term.float() for term in terms.values()]).sum(), terms)
+
+
+def _judgement(
+    batch: Batch, fake: Tensor, discriminator: Discriminator, weights: LossSection, features: Pair | None
+) -> dict[str, Tensor]:
+    """What the discriminator says of a painting: the GAN's term, L_F, and the segmenting part's."""
+    of_real, of_fake = (features.real, features.fake) if features else (None, None)
+    seen = pair(fake, batch.layout, discriminator, batch.augmentation)
+    fakes, logits = judged(discriminator(seen, of_fake), discriminator)
+    with torch.no_grad():
+        seen = pair(batch.image, batch.layout, discriminator, batch.augmentation)
+        reals, _ = judged(discriminator(seen, of_real), discriminator)
+    terms = {
+        "gan": weights.gan_weight * losses.generator_gan(fakes, weights.gan),
+        "feature_matching": weights.feature_matching * losses.feature_matching(reals, fakes),
+    }
+    if logits is not None:
+        terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
+    return terms
 
 
 def discriminator_loss(
