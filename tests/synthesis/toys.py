@@ -93,8 +93,8 @@ def toy_info(**changes) -> ModelInfo:
     return ModelInfo(**{**values, **changes})
 
 
-def write_toy(path: Path, *, half: bool = True, weights=None, bank=None, **info) -> Path:
+def write_toy(path: Path, *, storage: str = "float16", weights=None, bank=None, **info) -> Path:
     given = toy_info(**info)
     weights = weights if weights is not None else toy_painter().state_dict()
-    write_model(path, given, weights, bank if bank is not None else Styles(toy_bank()).tensors(), half=half)
+    write_model(path, given, weights, bank if bank is not None else Styles(toy_bank()).tensors(), storage=storage)
     return path

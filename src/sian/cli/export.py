@@ -1,14 +1,17 @@
-"""`sian export`: a run to a model file, also before the run is complete; or numbers into a model file."""
+"""`sian export`: a run to a model file, also before the run is complete; or a model file written again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from sian.cli import console
 from sian.cli.arguments import parse_aliases
+
+if TYPE_CHECKING:
+    from sian.synthesis.storage import Storage
 
 
 def export(
@@ -22,6 +25,10 @@ def export(
     discriminator: Annotated[
         bool, typer.Option("--discriminator", help="Also keep the discriminator, for a fine-tuning; the file grows.")
     ] = False,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Of the weights: float16 (the default), float32, or int8 for about half of the size."),
+    ] = None,
     metrics: Annotated[Path | None, typer.Option(help="Report of `sian evaluate --json` to keep in the file.")] = None,
     notes: Annotated[
         Path | None, typer.Option(help="Markdown that the card ends with: what people saw in its pictures.")
@@ -29,20 +36,27 @@ def export(
 ) -> None:
     """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
 
-    With a model file instead of a run, --metrics puts numbers into it and nothing else changes.
+    With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way, and
+    nothing else changes.
     """
     from sian.data import open_dataset
     from sian.errors import BadInput
-    from sian.synthesis.export import add_metrics, export_run
+    from sian.synthesis.export import export_run, rewrite
 
-    aliases, numbers, words = parse_aliases(alias), _read_metrics(metrics), _read_notes(notes)
+    aliases, numbers, words, stored = (
+        parse_aliases(alias),
+        _read_metrics(metrics),
+        _read_notes(notes),
+        _storage(storage),
+    )
     if run.is_file():
-        if (numbers is None and not words) or alias or data:
+        if (numbers is None and not words and not stored) or alias or data:
             raise BadInput(
-                f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE or both with it and nothing "
-                "else; or name a run's folder"
+                f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE or --storage with it and "
+                "nothing else; or name a run's folder"
             )
-        write_card(run if numbers is None else add_metrics(run, numbers, output or run), words)
+        changes = numbers is not None or stored
+        write_card(rewrite(run, output or run, metrics=numbers, storage=stored) if changes else run, words)
         return
     if data is None:
         raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")
@@ -55,9 +69,22 @@ def export(
             aliases=aliases,
             metrics=numbers,
             discriminator=discriminator,
+            storage=stored or "float16",
             report=report,
         )
     write_card(path, words)
+
+
+def _storage(name: str | None) -> Storage | None:
+    from sian.errors import BadInput, nearest
+    from sian.synthesis.storage import Storage
+
+    if name is None:
+        return None
+    known: dict[str, Storage] = {choice: choice for choice in get_args(Storage)}
+    if name not in known:
+        raise BadInput(f"--storage {name!r}: no such way to store weights{nearest(name, known)}")
+    return known[name]
 
 
 def write_card(model: Path, notes: str = "") -> None:

@@ -41,6 +41,7 @@ from sian.synthesis.modelfile import (
     write_model,
 )
 from sian.synthesis.painting import encode_windows
+from sian.synthesis.storage import Storage
 from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
@@ -111,6 +112,7 @@ def export_run(
     aliases: Mapping[str, str] | None = None,
     metrics: Mapping[str, Any] | None = None,
     discriminator: bool = False,
+    storage: Storage = "float16",
     report: Report | None = None,
 ) -> Path:
     """Make a model file of a run's newest checkpoint; where tiles were held out, of what painted these best.
@@ -123,6 +125,7 @@ def export_run(
         aliases: other names of organs in the style bank.
         metrics: numbers, with their floors, to be kept in the file.
         discriminator: put it into the file as well, so that a fine-tuning need not start it anew.
+        storage: how the weights are stored.
         report: called with (steps done, steps in all).
 
     Raises:
@@ -179,21 +182,34 @@ def export_run(
         classes=list(names),
     )
     judge = _discriminator(saved[-1], recipe) if discriminator else None
-    write_model(target, info, painter.state_dict(), bank.tensors(), discriminator=judge, looks=_looks(tiles))
+    write_model(
+        target, info, painter.state_dict(), bank.tensors(), discriminator=judge, looks=_looks(tiles), storage=storage
+    )
     return target
 
 
-def add_metrics(model: str | Path, metrics: Mapping[str, Any], target: str | Path) -> Path:
-    """Write a model file again with other metrics in its description; weights and bank stay to the bit.
+def rewrite(
+    model: str | Path, target: str | Path, *, metrics: Mapping[str, Any] | None = None, storage: Storage | None = None
+) -> Path:
+    """Write a model file again with other metrics in its description, or its weights stored in another way.
 
     Args:
         model: the model file.
-        metrics: the object of `sian evaluate --json`.
         target: the file to write; may be the same.
+        metrics: the object of `sian evaluate --json`; None keeps those that are there.
+        storage: how the weights are stored; None leaves weights and bank as they are to the bit.
     """
     content = read_model(model)
-    info = content.info.model_copy(update={"metrics": dict(metrics)})
-    write_model(target, info, content.weights, content.bank, discriminator=content.discriminator, looks=content.looks)
+    info = content.info if metrics is None else content.info.model_copy(update={"metrics": dict(metrics)})
+    write_model(
+        target,
+        info,
+        content.weights,
+        content.bank,
+        discriminator=content.discriminator,
+        looks=content.looks,
+        storage=storage or content.storage,
+    )
     return Path(target)
 
 

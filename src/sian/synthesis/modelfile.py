@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sian.errors import BadInput, first_line
 from sian.files import sha256_file, write_bytes
+from sian.synthesis.storage import Storage, narrowed, storage_of, widened
 
 FORMAT = "sian.model/1"
 _KEY = "sian"  # of the JSON among the file's metadata
@@ -99,6 +100,7 @@ class ModelContent:
         sha256: of the file.
         discriminator: its state dict, spectral norm folded in; empty in most files.
         looks: tensors of what the training windows look like (`sian.synthesis.looks`); empty in older files.
+        storage: how the weights lie in the file.
     """
 
     info: ModelInfo
@@ -107,6 +109,7 @@ class ModelContent:
     sha256: str
     discriminator: dict[str, Tensor]
     looks: dict[str, Tensor]
+    storage: Storage = "float16"
 
 
 def write_model(
@@ -117,26 +120,25 @@ def write_model(
     *,
     discriminator: Mapping[str, Tensor] | None = None,
     looks: Mapping[str, Tensor] | None = None,
-    half: bool = True,
+    storage: Storage = "float16",
 ) -> None:
     """Write a model file atomically.
 
     Args:
         path: the file to make.
         info: what it says of itself.
-        weights: the painter's state dict without spectral norm; batch norm's statistics stay in full precision.
+        weights: the painter's state dict without spectral norm.
         bank: tensors of the style bank.
         discriminator: its state dict without spectral norm, for a fine-tuning; painting needs none.
         looks: tensors of what the training windows look like.
-        half: whether weights are stored as fp16; they are cast back when they are loaded.
+        storage: how weights are stored, see `sian.synthesis.storage`; they come back in fp32.
     """
     tensors = {f"bank.{name}": tensor.float().contiguous() for name, tensor in bank.items()}
     tensors |= {f"looks.{name}": tensor.float().contiguous() for name, tensor in (looks or {}).items()}
     networks = {f"painter.{name}": tensor for name, tensor in weights.items()}
     networks |= {f"discriminator.{name}": tensor for name, tensor in (discriminator or {}).items()}
     for name, tensor in networks.items():
-        narrow = half and tensor.is_floating_point() and "running_" not in name
-        tensors[name] = tensor.to(torch.float16 if narrow else tensor.dtype).contiguous()
+        tensors |= narrowed(name, tensor, storage)
     # Written like any other file: safetensors' own writer makes files that only their owner may read.
     write_bytes(path, save(tensors, metadata={_KEY: info.model_dump_json()}))
 
@@ -151,14 +153,18 @@ def read_model(path: str | Path) -> ModelContent:
     with _opened(path) as file:
         info = _info(path, (file.metadata() or {}).get(_KEY))
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+    try:
+        wide = widened(tensors)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}; export the model again") from None
     weights, bank, discriminator, looks = (
-        {key.removeprefix(prefix): _wide(t) for key, t in tensors.items() if key.startswith(prefix)}
+        {key.removeprefix(prefix): t for key, t in wide.items() if key.startswith(prefix)}
         for prefix in ("painter.", "bank.", "discriminator.", "looks.")
     )
     for name, tensor in {**weights, **bank, **discriminator, **looks}.items():
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
-    return ModelContent(info, weights, bank, sha256_file(path), discriminator, looks)
+    return ModelContent(info, weights, bank, sha256_file(path), discriminator, looks, storage_of(tensors))
 
 
 def read_info(path: str | Path) -> ModelInfo:
@@ -204,7 +210,3 @@ def _info(path: Path, text: str | None) -> ModelInfo:
         raise BadInput(f"{path}: its description is damaged ({reason}); export the model again") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: its description is damaged ({first_line(error)}); export the model again") from None
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor

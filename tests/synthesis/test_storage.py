@@ -1,0 +1,139 @@
+"""Weights as 8-bit integers: against a plain loop, to the bit when written again, and what a forged file may not be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from sian.cli.main import main
+from sian.errors import BadInput
+from sian.files import sha256_file
+from sian.masks import write_mask
+from sian.synthesis import load
+from sian.synthesis.model import bundled_model
+from sian.synthesis.modelfile import read_model
+from sian.synthesis.storage import narrowed, storage_of, widened
+
+from . import toys
+
+CONV = "painter.generator.blocks.0.conv_0.weight"
+
+
+def conv(seed: int = 0, outputs: int = 4) -> torch.Tensor:
+    return torch.randn(outputs, 512, 3, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def test_8_bits_are_what_a_plain_loop_makes() -> None:
+    weight = conv() * torch.tensor([1.0, 1e-3, 50.0, 0.0])[:, None, None, None]
+    stored = narrowed(CONV, weight, "int8")
+    assert {name: t.dtype for name, t in stored.items()} == {CONV: torch.int8, CONV + ".scale": torch.bfloat16}
+    back = widened(stored)
+    assert list(back) == [CONV]
+    for channel, (before, after) in enumerate(zip(weight.numpy(), back[CONV].numpy(), strict=True)):
+        largest = max(abs(float(value)) for value in before.flat)
+        assert np.abs(after - before).max() <= 1.01 * largest / 127, (
+            channel
+        )  # half a step, and half where it is clipped
+        assert np.abs(after - before).mean() <= 0.3 * largest / 127, channel
+        assert len(np.unique(after)) <= 255
+    assert not back[CONV][3].any()
+
+
+@given(st.integers(0, 2**31), st.floats(1e-4, 1e3))
+def test_what_is_read_is_written_again_to_the_bit(seed: int, size: float) -> None:
+    once = narrowed(CONV, size * conv(seed, 2), "int8")
+    twice = narrowed(CONV, widened(once)[CONV], "int8")
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("painter.encoder.convs.4.weight", conv()),
+        ("painter.generator.start.weight", torch.randn(4, 4, 3, 3)),
+        ("painter.generator.style.weight", torch.randn(300, 300)),
+        ("discriminator.scales.0.weight", conv()),
+    ],
+)
+def test_all_else_stays_in_half_precision(name: str, tensor: torch.Tensor) -> None:
+    stored = narrowed(name, tensor, "int8")
+    assert list(stored) == [name]
+    assert torch.equal(stored[name], tensor.half())
+    assert torch.equal(narrowed("painter.generator.running_mean", tensor, "int8").popitem()[1], tensor)
+
+
+def test_names_that_end_alike_are_no_scales() -> None:
+    """Styles' tensors, or a layer of that name, are not taken for the scales of an 8-bit tensor."""
+    tensors = {"bank.a.scale": torch.ones(2), "bank.a": torch.ones(2), "painter.x.scale": torch.ones(3)}
+    assert set(widened(tensors)) == set(tensors)
+    assert storage_of(tensors) == "float32"
+
+
+@pytest.mark.parametrize("scales", [None, torch.ones(3).bfloat16(), torch.ones(4, 1).bfloat16()])
+def test_8_bits_without_their_scales_are_refused(tmp_path: Path, scales: torch.Tensor | None) -> None:
+    tensors = {CONV: torch.ones(4, 2, 3, 3, dtype=torch.int8)}
+    with pytest.raises(BadInput, match="needs a scale an output"):
+        widened(tensors if scales is None else {**tensors, CONV + ".scale": scales})
+
+
+def test_the_bundled_model_at_8_bits_paints_the_same(tmp_path: Path) -> None:
+    """Half of the file, at most two grey levels; the encoder to the bit."""
+    wide, narrow = tmp_path / "wide.safetensors", tmp_path / "narrow.safetensors"
+    assert main(["export", str(bundled_model()), "--storage", "float16", "-o", str(wide)]) == 0
+    assert main(["export", str(wide), "--storage", "int8", "-o", str(narrow)]) == 0
+    assert narrow.stat().st_size < 0.62 * wide.stat().st_size
+    assert narrow.with_suffix(".md").is_file()
+    before, after = load(wide), load(narrow)
+    mask = toys.grid_mask(128, 128)
+    pictures = [model.synthesize(mask, "kidney").astype(int) for model in (before, after)]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 3
+    reference = pictures[0].astype(np.uint8)
+    assert np.array_equal(before.encode(reference).vector, after.encode(reference).vector)
+    # Written again: to the bit, also with other numbers in it, and kept as it is stored.
+    again = tmp_path / "again.safetensors"
+    assert main(["export", str(narrow), "--storage", "int8", "-o", str(again)]) == 0
+    assert sha256_file(again) == sha256_file(narrow)
+    report = tmp_path / "report.json"
+    report.write_text('{"metrics": {}}')
+    assert main(["export", str(narrow), "--metrics", str(report), "-o", str(again)]) == 0
+    assert read_model(again).storage == "int8"
+    stored = load_file(narrow)
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in load_file(again).items())
+
+
+def test_a_forged_8_bit_file_is_one_sentence(
+    toy_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors import safe_open
+
+    with safe_open(toy_file, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(toy_file)
+    name = next(key for key, tensor in tensors.items() if key.startswith("painter.generator.") and tensor.ndim == 4)
+    save_file({**tensors, name: tensors[name].to(torch.int8)}, tmp_path / "forged.safetensors", metadata=metadata)
+    write_mask(tmp_path / "mask.png", toys.grid_mask(64, 64))
+    words = [
+        "synthesize",
+        str(tmp_path / "mask.png"),
+        "--model",
+        str(tmp_path / "forged.safetensors"),
+        "--style",
+        "kidney",
+        "-o",
+        "x",
+    ]
+    assert main(words) == 3
+    err = capsys.readouterr().err
+    assert "needs a scale an output, found none" in err
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_storage_is_refused(toy_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(toy_file), "--storage", "int9"]) == 3
+    assert "did you mean 'int8'" in capsys.readouterr().err
