@@ -234,15 +234,31 @@ def test_the_encoder_alone_learns_without_judge_or_weights(tiles, tmp_path, toy_
     assert main(["train", "encoder", *words]) == 0
     assert "discriminator" not in capfd.readouterr().err
     before, after = (sian.load(path).painter for path in (toy_file, run / "model.safetensors"))
+    # Half precision is rounded once more after spectral norm's factors: within a step of it, batch norm's to the bit.
+    steps = {"rtol": 2**-10, "atol": 1e-6}
     same = {
-        name: torch.allclose(tensor, after.state_dict()[name], rtol=1e-3, atol=1e-4)
+        name: torch.equal(tensor, after.state_dict()[name])
+        if "running" in name
+        else torch.allclose(tensor, after.state_dict()[name], **steps)
         for name, tensor in before.state_dict().items()
-        if name.endswith("weight")
     }
     assert {name.split(".")[0] for name, kept in same.items() if not kept} == {"encoder"}
     terms = json.loads((run / "stats.jsonl").read_text().splitlines()[-1])
     assert {"stain", "regions"} <= set(terms)
     assert not {"gan", "discriminator"} & set(terms)
+
+
+def test_a_judge_that_never_learned_is_not_asked_nor_exported(tune, tiles, tmp_path):
+    frozen = [{"images": 2, "size": 64, "batch": 2, "frozen": ["generator", "discriminator"]}]
+    code, err = tune(tiles, stages=frozen)
+    assert (code, err.count("\n")) == (3, 1)
+    assert "asks one that never learns" in err
+    losses = {"gan_weight": 0, "feature_matching": 0, "perceptual": 0, "regions": 1}
+    assert tune(tiles, stages=frozen, losses=losses)[0] == 0
+    words = ["export", str(tmp_path / "run"), "-d", str(tiles), "-o", str(tmp_path / "judge.safetensors")]
+    assert main([*words, "--discriminator"]) == 3
+    assert not (tmp_path / "judge.safetensors").exists()
+    assert main([*words, "--storage", "int8"]) == 0
 
 
 def test_a_recipe_without_judge_needs_no_features_of_vgg19():

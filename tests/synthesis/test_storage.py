@@ -1,4 +1,4 @@
-"""Weights as 8-bit integers: against a plain loop, to the bit when written again, and what a forged file may not be."""
+"""Weights as 8-bit integers: how near, to the bit when written again, and what a forged file may not be."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sian.files import sha256_file
 from sian.masks import write_mask
 from sian.synthesis import load
 from sian.synthesis.model import bundled_model
-from sian.synthesis.modelfile import read_model
+from sian.synthesis.modelfile import read_model, write_model
 from sian.synthesis.storage import narrowed, storage_of, widened
 
 from . import toys
@@ -29,7 +29,7 @@ def conv(seed: int = 0, outputs: int = 4) -> torch.Tensor:
     return torch.randn(outputs, 512, 3, 3, generator=torch.Generator().manual_seed(seed))
 
 
-def test_8_bits_are_what_a_plain_loop_makes() -> None:
+def test_8_bits_are_within_a_step_of_each_channels_own() -> None:
     weight = conv() * torch.tensor([1.0, 1e-3, 50.0, 0.0])[:, None, None, None]
     stored = narrowed(CONV, weight, "int8")
     assert {name: t.dtype for name, t in stored.items()} == {CONV: torch.int8, CONV + ".scale": torch.bfloat16}
@@ -37,9 +37,8 @@ def test_8_bits_are_what_a_plain_loop_makes() -> None:
     assert list(back) == [CONV]
     for channel, (before, after) in enumerate(zip(weight.numpy(), back[CONV].numpy(), strict=True)):
         largest = max(abs(float(value)) for value in before.flat)
-        assert np.abs(after - before).max() <= 1.01 * largest / 127, (
-            channel
-        )  # half a step, and half where it is clipped
+        # Half a step; where the scale was rounded down, the largest is clipped by up to 1/512 of 127 steps.
+        assert np.abs(after - before).max() <= 0.76 * largest / 127, channel
         assert np.abs(after - before).mean() <= 0.3 * largest / 127, channel
         assert len(np.unique(after)) <= 255
     assert not back[CONV][3].any()
@@ -75,24 +74,50 @@ def test_names_that_end_alike_are_no_scales() -> None:
     assert storage_of(tensors) == "float32"
 
 
-@pytest.mark.parametrize("scales", [None, torch.ones(3).bfloat16(), torch.ones(4, 1).bfloat16()])
-def test_8_bits_without_their_scales_are_refused(tmp_path: Path, scales: torch.Tensor | None) -> None:
+@pytest.mark.parametrize(
+    ("scales", "said"),
+    [
+        (None, "needs a scale an output, found none"),
+        (torch.ones(3).bfloat16(), "needs a scale an output"),
+        (torch.ones(4, 1).bfloat16(), "needs a scale an output"),
+        (torch.ones(4, dtype=torch.int64), "needs a scale an output"),
+        (torch.ones(4, dtype=torch.complex64), "needs a scale an output"),
+        (torch.tensor([1.0, 1.0, -1.0, 1.0]), "not positive numbers"),
+        (torch.tensor([1.0, 1.0, torch.nan, 1.0]), "not positive numbers"),
+        (torch.tensor([1.0, 1.0, torch.inf, 1.0]), "not positive numbers"),
+    ],
+)
+def test_8_bits_without_their_scales_are_refused(scales: torch.Tensor | None, said: str) -> None:
     tensors = {CONV: torch.ones(4, 2, 3, 3, dtype=torch.int8)}
-    with pytest.raises(BadInput, match="needs a scale an output"):
+    with pytest.raises(BadInput, match=said):
         widened(tensors if scales is None else {**tensors, CONV + ".scale": scales})
 
 
-def test_the_bundled_model_at_8_bits_paints_the_same(tmp_path: Path) -> None:
+def test_8_bits_are_for_convolutions_of_finite_weights() -> None:
+    with pytest.raises(BadInput, match="has 2 axes, expected a convolution's 4"):
+        widened({CONV: torch.ones(4, 2, dtype=torch.int8), CONV + ".scale": torch.ones(4)})
+    with pytest.raises(BadInput, match="not finite"):
+        narrowed(CONV, conv() * torch.inf, "int8")
+
+
+def test_the_bundled_model_at_8_bits_paints_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Half of the file, at most two grey levels; the encoder to the bit."""
     wide, narrow = tmp_path / "wide.safetensors", tmp_path / "narrow.safetensors"
-    assert main(["export", str(bundled_model()), "--storage", "float16", "-o", str(wide)]) == 0
+    content, random = read_model(bundled_model()), torch.Generator().manual_seed(0)
+    moved = {  # off the 8-bit steps that the bundled file may lie on already
+        name: tensor * (1 + 0.02 * torch.randn(tensor.shape, generator=random)) if tensor.ndim == 4 else tensor
+        for name, tensor in content.weights.items()
+    }
+    write_model(wide, content.info, moved, content.bank, looks=content.looks)
     assert main(["export", str(wide), "--storage", "int8", "-o", str(narrow)]) == 0
+    assert "its numbers are of the weights as they were" in capsys.readouterr().err
+    assert not read_model(narrow).info.metrics
     assert narrow.stat().st_size < 0.62 * wide.stat().st_size
     assert narrow.with_suffix(".md").is_file()
     before, after = load(wide), load(narrow)
     mask = toys.grid_mask(128, 128)
     pictures = [model.synthesize(mask, "kidney").astype(int) for model in (before, after)]
-    assert np.abs(pictures[0] - pictures[1]).max() <= 3
+    assert 0 < np.abs(pictures[0] - pictures[1]).max() <= 2
     reference = pictures[0].astype(np.uint8)
     assert np.array_equal(before.encode(reference).vector, after.encode(reference).vector)
     # Written again: to the bit, also with other numbers in it, and kept as it is stored.

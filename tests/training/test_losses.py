@@ -190,8 +190,10 @@ def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
 
 def test_without_a_discriminator_its_terms_are_left_out(batch):
     style = (torch.zeros(2, 1), torch.zeros(2, 1))
-    weights = toys.recipe(losses={"gan_weight": 0, "feature_matching": 0, "segmenting": 0, "regions": 2}).losses
-    assert not weights.judged
+    alone = toys.stage(2, frozen=["discriminator"])
+    recipe = toys.recipe(losses={"gan_weight": 0, "feature_matching": 0, "regions": 2}, stages=[alone])
+    weights = recipe.losses
+    assert not recipe.judged  # the discriminator has no part that segments
     fake = batch.image.flip(0)
     found = generator_loss(batch, fake, style, None, None, weights, 0)
     assert set(found.terms) == {"kld", "regularisation", "colour", "regions"}

@@ -62,6 +62,15 @@ def test_recipes_are_frozen():
         ({"stages": [{"images": 8, "epochs": 2}]}, "either images or epochs"),
         ({"stages": [{"size": 64}]}, "either images or epochs"),
         ({"stages": [{"images": 8, "frozen": ["generator", "encoder", "discriminator"]}]}, "something has to learn"),
+        ({"stages": [{"images": 8, "frozen": ["discriminator"]}]}, "ask a discriminator that never learns"),
+        ({"losses": {"gan_weight": 0, "feature_matching": 0}}, "no loss asks the discriminator"),
+        (
+            {
+                "losses": {"gan_weight": 0, "feature_matching": 0, "perceptual_every": 2},
+                "stages": [{"images": 8, "frozen": ["discriminator"]}],
+            },
+            "none is left that every step",
+        ),
         ({"stages": [{"images": 8, "size": 70}]}, "stages.0.size"),
         ({"stages": [{"images": 8, "batch": 1}]}, "stages.0.batch"),
         ({"stages": []}, "stages"),
@@ -87,6 +96,12 @@ def test_refused(tmp_path, content, said):
     sentence = refusal(tmp_path, **content)
     assert said in sentence
     assert str(tmp_path / "recipe.yaml") in sentence
+
+
+def test_of_a_network_without_styles_the_encoder_cannot_learn():
+    stages = [{"images": 8, "size": 256, "frozen": ["generator", "discriminator"]}]
+    with pytest.raises(BadInput, match="something has to learn"):
+        Recipe.parse({"name": "r", "network": "pix2pix", "stages": stages}, "r")
 
 
 def test_every_problem_is_named_at_once(tmp_path):

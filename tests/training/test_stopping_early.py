@@ -152,9 +152,13 @@ def test_looks_of_a_killed_run_are_made_again(tiles, tmp_path):
     [["generator"], ["encoder"], ["generator", "encoder"], ["discriminator"], ["generator", "discriminator"]],
 )
 def test_frozen_parts_keep_their_weights(tiles, tmp_path, frozen):
-    last = train(toys.recipe(stages=[toys.stage(4, frozen=frozen)]), tiles, tmp_path / "a", hardware=CPU)
-    painter = train(toys.recipe(stages=[toys.stage(2, frozen=["generator", "encoder"])]), tiles, tmp_path / "b")
-    judge = train(toys.recipe(stages=[toys.stage(2, frozen=["discriminator"])]), tiles, tmp_path / "c")
+    def run(images, frozen, folder):
+        unjudged = {"losses": {"gan_weight": 0, "feature_matching": 0}} if "discriminator" in frozen else {}
+        recipe = toys.recipe(stages=[toys.stage(images, frozen=frozen)], **unjudged)
+        return train(recipe, tiles, tmp_path / folder, hardware=CPU)
+
+    last = run(4, frozen, "a")
+    painter, judge = run(2, ["generator", "encoder"], "b"), run(2, ["discriminator"], "c")
     before, of_judge = load_file(painter / "networks.safetensors"), load_file(judge / "networks.safetensors")
     before |= {name: tensor for name, tensor in of_judge.items() if name.startswith("discriminator")}  # as they began
     after = load_file(last / "networks.safetensors")

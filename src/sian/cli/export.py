@@ -36,27 +36,23 @@ def export(
 ) -> None:
     """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
 
-    With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way, and
-    nothing else changes.
+    With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way
+    (numbers of the old ones go, and fitted styles belong to the old file), and nothing else changes.
     """
     from sian.data import open_dataset
     from sian.errors import BadInput
     from sian.synthesis.export import export_run, rewrite
 
-    aliases, numbers, words, stored = (
-        parse_aliases(alias),
-        _read_metrics(metrics),
-        _read_notes(notes),
-        _storage(storage),
-    )
+    aliases, stored = parse_aliases(alias), _storage(storage)
+    numbers, words = _read_metrics(metrics), _read_notes(notes)
     if run.is_file():
-        if (numbers is None and not words and not stored) or alias or data:
+        if (numbers is None and not words and not stored) or alias or data or discriminator:
             raise BadInput(
                 f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE or --storage with it and "
                 "nothing else; or name a run's folder"
             )
-        changes = numbers is not None or stored
-        write_card(rewrite(run, output or run, metrics=numbers, storage=stored) if changes else run, words)
+        only_card = numbers is None and stored is None and output is None
+        write_card(run if only_card else rewrite(run, output or run, metrics=numbers, storage=stored), words)
         return
     if data is None:
         raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")

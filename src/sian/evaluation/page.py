@@ -30,10 +30,10 @@ p, li { max-width: 78ch; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 100%; }
 th, td { padding: 6px 7px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 210px; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 190px; }
 thead th { color: var(--quiet); font-weight: 600; border-bottom: 2px solid var(--ink); }
 tr.main td { font-weight: 700; color: var(--accent); } tr.floor td:first-child { padding-left: 22px; }
-td small { display: block; font-weight: 400; font-size: 11.5px; color: var(--quiet); }
+td small { display: block; font-weight: 400; font-size: 11px; color: var(--quiet); }
 .warn { border-left: 4px solid #c98a00; background: #fff8e6; padding: 8px 14px; margin: 12px 0; }
 .warn p { margin: 4px 0; }
 .samples { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); }
@@ -135,7 +135,7 @@ def _number(key: str, value: Any, interval: list[float] | None = None) -> str:
 
 def _interval(key: str, low: float, high: float) -> str:
     factor, digits = (1000, 1) if key == "kid" else (1, 1 if key == "fid" else 3)
-    return f"{factor * low:.{digits}f}–{factor * high:.{digits}f}"
+    return f"[{factor * low:.{digits}f}, {factor * high:.{digits}f}]"
 
 
 def _part_table(title: str, parts: dict[str, Any], note: str) -> str:

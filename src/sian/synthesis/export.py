@@ -16,7 +16,7 @@ from sian.data.loading import batches
 from sian.data.sampling import Tile, WindowSampler
 from sian.data.tiles import read_tiles
 from sian.data.windows import test_offsets
-from sian.errors import BadInput
+from sian.errors import BadInput, warn
 from sian.masks import median_area
 from sian.networks import (
     LAYOUT_CHANNELS,
@@ -143,6 +143,8 @@ def export_run(
     area = median_area(data.mask(item) for item in data)
     if not np.isfinite(area):
         raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
+    if discriminator and recipe.judge_is_frozen:
+        raise BadInput(f"{run}: its discriminator did not learn in this run; leave --discriminator out")
     names = recipe.data.class_names
     tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases, class_names=names)
     painter = build_painter(
@@ -163,7 +165,8 @@ def export_run(
         check_alias(new, old, {tile.organ for tile in tiles})
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = NORM_BATCHES + len(tiles)
-    _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
+    if not recipe.keeps_generator:  # an encoder that learned with these statistics is meant for them
+        _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
     painter.eval()
     bank, distances = _style_bank(
         painter, tiles, aliases or {}, lambda done: report(NORM_BATCHES + done, steps) if report else None
@@ -196,10 +199,17 @@ def rewrite(
     Args:
         model: the model file.
         target: the file to write; may be the same.
-        metrics: the object of `sian evaluate --json`; None keeps those that are there.
+        metrics: the object of `sian evaluate --json`. None keeps those that are there, unless the storage changes:
+            numbers belong to the weights that they were measured on.
         storage: how the weights are stored; None leaves weights and bank as they are to the bit.
+
+    Warns:
+        SianWarning: metrics are left out since the storage changes.
     """
     content = read_model(model)
+    if metrics is None and content.info.metrics and storage not in (None, content.storage):
+        warn(f"{model}: its numbers are of the weights as they were and are left out; measure again, then --metrics")
+        metrics = {}
     info = content.info if metrics is None else content.info.model_copy(update={"metrics": dict(metrics)})
     write_model(
         target,

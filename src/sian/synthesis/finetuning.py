@@ -66,8 +66,13 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
     whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
     whole = Recipe.parse(whole.model_dump(mode="json"), recipe.name)  # its parts come from two places: do they fit?
-    alone = set(NETWORKS) <= set(whole.stages[0].frozen)
-    if whole.has_judge and not content.discriminator and not alone:
+    judged_anew = whole.judged and not content.discriminator
+    if judged_anew and whole.judge_is_frozen:
+        raise BadInput(
+            f"{path}: holds no discriminator, and the recipe {whole.name} asks one that never learns; leave "
+            "discriminator out of a stage's frozen, or its losses at 0"
+        )
+    if judged_anew and not set(NETWORKS) <= set(whole.stages[0].frozen):
         warn(
             f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
             "learn alone; its first steps may spoil what the generator knows (see frozen in the recipe finetune)"
@@ -117,10 +122,9 @@ def _classes(recipe: Recipe, info: ModelInfo, path: Path) -> tuple[str, ...] | b
 
 
 def _known(info: ModelInfo) -> dict[str, Any]:
-    """The sections of a model file's recipe that decide its networks, and the losses that these have to fit."""
-    return {"name": info.name} | {
-        k: info.recipe[k] for k in ("network", *NETWORKS, "discriminator", "losses") if k in info.recipe
-    }
+    """The sections of a model file's recipe that decide its networks, and those that these have to fit."""
+    kept = ("network", *NETWORKS, "discriminator", "losses", "start", "stages")
+    return {"name": info.name} | {key: info.recipe[key] for key in kept if key in info.recipe}
 
 
 def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path) -> None:

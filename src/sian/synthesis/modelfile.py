@@ -109,7 +109,7 @@ class ModelContent:
     sha256: str
     discriminator: dict[str, Tensor]
     looks: dict[str, Tensor]
-    storage: Storage = "float16"
+    storage: Storage
 
 
 def write_model(

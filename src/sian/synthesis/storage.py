@@ -28,10 +28,15 @@ def narrowed(name: str, tensor: Tensor, storage: Storage) -> dict[str, Tensor]:
         name: in the painter's or the discriminator's state dict, with that prefix.
         tensor: as it is computed with.
         storage: what floating-point weights become.
+
+    Raises:
+        BadInput: weights that are not finite have no scale.
     """
     if storage == "float32" or not tensor.is_floating_point() or "running_" in name:
         return {name: tensor.contiguous()}
     if storage == "int8" and name.startswith("painter.generator.") and tensor.ndim == 4 and tensor.numel() >= WORTH_IT:
+        if not bool(tensor.isfinite().all()):
+            raise BadInput(f"{name}: holds values that are not finite; expected weights that can be stored in 8 bits")
         # Scales of 8 bits: 127 times one is exact, so that what is read is written again to the bit.
         scales = (tensor.float().abs().amax((1, 2, 3)) / LEVELS).bfloat16().clamp(min=torch.finfo(torch.bfloat16).tiny)
         levels = (tensor.float() / scales.float()[:, None, None, None]).round().clamp(-LEVELS, LEVELS)
@@ -49,21 +54,30 @@ def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All tensors of a file as they are computed with: fp32, or integers.
 
     Raises:
-        BadInput: 8-bit weights without their scales, or scales that are not one for each output.
+        BadInput: 8-bit weights that are no convolution's, or without a positive scale for each output.
     """
     wide: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if tensor.dtype == torch.int8:
-            scales = tensors.get(name + SCALE)
-            if tensor.ndim != 4 or scales is None or scales.shape != tensor.shape[:1]:
-                found = "none" if scales is None else tuple(scales.shape)
-                raise BadInput(f"8-bit tensor {name!r} of {tuple(tensor.shape)} needs a scale an output, found {found}")
-            wide[name] = tensor.float() * scales.float()[:, None, None, None]
+            wide[name] = tensor.float() * _scales(name, tensors)[:, None, None, None]
         elif tensor.is_floating_point() and not _is_scale(name, tensors):
             wide[name] = tensor.float()
         elif not tensor.is_floating_point():
             wide[name] = tensor
     return wide
+
+
+def _scales(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The scales (outputs,) of an 8-bit tensor, in fp32."""
+    weight, scales = tensors[name], tensors.get(name + SCALE)
+    if weight.ndim != 4:
+        raise BadInput(f"8-bit tensor {name!r} has {weight.ndim} axes, expected a convolution's 4")
+    if scales is None or scales.shape != weight.shape[:1] or not scales.is_floating_point():
+        found = "none" if scales is None else f"{tuple(scales.shape)} {scales.dtype}"
+        raise BadInput(f"8-bit tensor {name!r} of {tuple(weight.shape)} needs a scale an output, found {found}")
+    if not bool((scales.isfinite() & (scales > 0)).all()):
+        raise BadInput(f"8-bit tensor {name!r} has scales that are not positive numbers")
+    return scales.float()
 
 
 def _is_scale(name: str, tensors: Mapping[str, Tensor]) -> bool:

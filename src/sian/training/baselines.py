@@ -160,7 +160,7 @@ class CoarseToFineLosses(NoStyleLosses):
     """Least squares summed over two scales, feature matching 10, VGG 10."""
 
     gan: Literal["hinge", "lsgan", "bce"] = "lsgan"
-    gan_weight: float = Field(default=2.0, gt=0)
+    gan_weight: float = Field(default=2.0, ge=0)
 
 
 class Pix2PixOptimiserSection(OptimiserSection):

@@ -117,6 +117,8 @@ def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
     dotted = ".".join(map(str, problem["loc"]))
     if problem["type"] == "missing":
         return f"{dotted}: found no value, and it has no default; add it"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # of a section: it names what it found
+        return ": ".join(part for part in (dotted, str(problem["ctx"]["error"])) if part)
     if problem["type"] != "extra_forbidden":
         return f"{dotted}: {problem['msg'].lower()}, found {problem['input']!r}"
     section = recipe

@@ -184,10 +184,10 @@ def train(
                 batch = _batch(raw, painter, recipe, size, random, fabric.device)
                 _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
-                # Generator and encoder, unless both are frozen.
+                # Generator and encoder, unless both are frozen; where no loss asks the discriminator, without it.
                 fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
                 with fabric.autocast():
-                    features = features_of(batch, fake, bare_discriminator, vgg) if recipe.has_judge else None
+                    features = features_of(batch, fake, bare_discriminator, vgg) if recipe.judged else None
                 of_generator = Terms(fake.new_zeros(()))
                 if fake.requires_grad:
                     bare_discriminator.requires_grad_(False)
@@ -196,7 +196,7 @@ def train(
                             batch,
                             fake,
                             (mean, log_variance),
-                            bare_discriminator if recipe.losses.judged else None,
+                            bare_discriminator if recipe.judged else None,
                             vgg,
                             recipe.losses,
                             state.step,

@@ -18,7 +18,7 @@ def vgg_layers(recipe: Recipe) -> tuple[str, ...]:
     """The layers of VGG19 that a recipe needs, shallow to deep; none where neither losses nor heads use any."""
     wanted: set[str] = set(recipe.losses.perceptual_layers if recipe.losses.perceptual or recipe.losses.texture else ())
     heads = getattr(recipe.discriminator, "features", 0)
-    if heads and recipe.has_judge:
+    if heads and recipe.judged:
         wanted |= {*FULL, *HALF}
     return tuple(sorted(wanted))
 

@@ -128,7 +128,8 @@ class LossSection(Section):
     colours of nuclei and of all else.
     `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
-    (pix2pix), times `gan_weight` on the generator's side. `l1`: between painting and image (pix2pix). `sharpness`:
+    (pix2pix), times `gan_weight` on the generator's side; with that, `feature_matching` and `segmenting` at 0 there is
+    no discriminator. `l1`: between painting and image (pix2pix). `sharpness`:
     of the nuclei's contours (Sharp-GAN). `kld` and `regularisation` are for networks that have a style.
     """
 
@@ -152,11 +153,6 @@ class LossSection(Section):
     lecam: float = Field(default=0.0, ge=0)
     segmenting: float = Field(default=1.0, ge=0)
 
-    @property
-    def judged(self) -> bool:
-        """Whether a painting's loss needs a discriminator."""
-        return bool(self.gan_weight or self.feature_matching or self.segmenting)
-
 
 class AugmentSection(Section):
     """Differentiable augmentation of what the discriminator sees, image and layout together (fractions of the side)."""
@@ -177,7 +173,8 @@ class OptimiserSection(Section):
 class Stage(Section):
     """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows.
 
-    `frozen`: parts that do not learn meanwhile; with generator and encoder the discriminator learns alone.
+    `frozen`: parts that do not learn meanwhile; with generator and encoder the discriminator learns alone. Where no
+    loss asks the discriminator, it has to stand there.
     """
 
     images: int | None = Field(default=None, ge=1)
@@ -191,8 +188,6 @@ class Stage(Section):
     def _one_length(self) -> Stage:
         if (self.images is None) == (self.epochs is None):
             raise ValueError("a stage has either images or epochs")
-        if {"generator", "encoder", "discriminator"} <= set(self.frozen):
-            raise ValueError("something has to learn: leave one of generator, encoder, discriminator out of frozen")
         return self
 
 
@@ -267,17 +262,48 @@ class Recipe(BaseRecipe):
     @model_validator(mode="after")
     def _heads_see_what_is_compared(self) -> Self:
         deep = sorted(set(self.losses.perceptual_layers) - {"relu1_1", "relu2_1", "relu3_1"})
-        if getattr(self.discriminator, "features", 0) and (self.losses.perceptual or self.losses.texture) and deep:
+        features = getattr(self.discriminator, "features", 0)
+        if features and self.judged and (self.losses.perceptual or self.losses.texture) and deep:
             raise ValueError(
                 f"losses.perceptual_layers: beside discriminator.features only relu1_1, relu2_1 and relu3_1 are "
                 f"computed, found {', '.join(deep)}"
             )
         return self
 
+    @model_validator(mode="after")
+    def _what_learns_has_something_to_learn_from(self) -> Self:
+        losses = self.losses
+        painter = {"generator", "encoder"} if "width" in type(self.encoder).model_fields else {"generator"}
+        lone = losses.colour or losses.stain or losses.regions or losses.l1 or losses.sharpness
+        seen = (losses.perceptual or losses.texture) and losses.perceptual_every == 1
+        for index, stage in enumerate(self.stages):
+            learning = (painter | {"discriminator"}) - set(stage.frozen)
+            if not learning:
+                raise ValueError(f"stages.{index}.frozen: something has to learn; leave one part out")
+            if "discriminator" in learning and not self.judged:
+                raise ValueError(f"stages.{index}.frozen: no loss asks the discriminator; add it there")
+            if learning & painter and not (self.judged or lone or seen):
+                raise ValueError("losses: none is left that every step of the painter learns from; raise one above 0")
+        if self.start == "scratch" and self.judged and self.judge_is_frozen:
+            raise ValueError("stages: the losses ask a discriminator that never learns; let it, or start from a model")
+        return self
+
     @property
-    def has_judge(self) -> bool:
-        """Whether a discriminator learns in any stage, or is asked."""
-        return self.losses.judged or any("discriminator" not in stage.frozen for stage in self.stages)
+    def judged(self) -> bool:
+        """Whether a painting's loss asks the discriminator; otherwise there is none to speak of."""
+        segments = getattr(self.discriminator, "segmenting", 0)
+        segmenting = self.losses.segmenting if segments else 0.0
+        return bool(self.losses.gan_weight or self.losses.feature_matching or segmenting)
+
+    @property
+    def judge_is_frozen(self) -> bool:
+        """Whether the discriminator learns in no stage."""
+        return all("discriminator" in stage.frozen for stage in self.stages)
+
+    @property
+    def keeps_generator(self) -> bool:
+        """Whether the generator is, with batch norm's statistics, to the end what it was at the start."""
+        return all("generator" in stage.frozen and stage.frozen_batch_norm for stage in self.stages)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:

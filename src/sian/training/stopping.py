@@ -27,7 +27,7 @@ from sian.training.recipe import StoppingSection
 from sian.training.samples import paint_windows
 
 STOPPING, BEST = "stopping.json", "best.safetensors"  # in the run's folder
-MEASURE = "style distance: means and deviations of VGG19's features and of the colours, painted against real"
+MEASURE = "style distance: means and deviations of the colours and, where the run has VGG19, of its features"
 
 
 def hold_out(tiles: Sequence[Tile], section: StoppingSection, seed: int) -> tuple[list[Tile], list[Tile]]:
