@@ -165,8 +165,7 @@ def export_run(
         check_alias(new, old, {tile.organ for tile in tiles})
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = NORM_BATCHES + len(tiles)
-    if not recipe.keeps_generator:  # an encoder that learned with these statistics is meant for them
-        _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
+    _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
     painter.eval()
     bank, distances = _style_bank(
         painter, tiles, aliases or {}, lambda done: report(NORM_BATCHES + done, steps) if report else None

@@ -300,11 +300,6 @@ class Recipe(BaseRecipe):
         """Whether the discriminator learns in no stage."""
         return all("discriminator" in stage.frozen for stage in self.stages)
 
-    @property
-    def keeps_generator(self) -> bool:
-        """Whether the generator is, with batch norm's statistics, to the end what it was at the start."""
-        return all("generator" in stage.frozen and stage.frozen_batch_norm for stage in self.stages)
-
     @classmethod
     def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:
         """A recipe from plain values, of the class that its `network` names."""
