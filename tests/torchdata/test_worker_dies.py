@@ -16,6 +16,9 @@ from sian.data.sampling import WindowSampler
 from sian.errors import dead_worker
 
 
+# torch's signal handler raises in whatever runs at that moment. In a callback of the garbage collector (hypothesis has
+# one) the error is lost, and the loader finds the worker gone a little later, in other words.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_training_whose_worker_dies(tmp_path: Path, monkeypatch, capsys):
     import_dataset(toys.write_folder(tmp_path / "tiles"), tmp_path / "data", organ="kidney")
@@ -31,7 +34,8 @@ def test_training_whose_worker_dies(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setattr(WindowSampler, "sample", dying)
     assert main([*arguments, "--workers", "1"]) == 4
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("sian: error: a worker process died (is killed by signal: Killed)")
+    how = ("is killed by signal: Killed", "exited unexpectedly")
+    assert said.startswith(tuple(f"sian: error: a worker process died ({way})" for way in how))
     assert "try fewer workers" in said
 
 
