@@ -258,6 +258,12 @@ def test_a_judge_that_never_learned_is_not_asked_nor_exported(tune, tiles, tmp_p
     assert main([*words, "--storage", "int8"]) == 0
 
 
+def test_an_alias_of_no_organ_is_refused_before_training(tune, tiles, tmp_path):
+    code, err = tune(tiles, "--alias", "lung=liver")
+    assert (code, "found no organ 'liver'" in err) == (3, True)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_a_recipe_without_judge_needs_no_features_of_vgg19():
     recipe, _ = start_from(Recipe.load("encoder"), "bundled")
     assert recipe.discriminator.features  # the model's

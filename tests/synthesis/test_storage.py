@@ -160,6 +160,14 @@ def test_a_forged_8_bit_file_is_one_sentence(
     assert err.count("\n") == 1
 
 
+def test_what_is_no_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(tmp_path / "gone.safetensors"), "--storage", "int8"]) == 3
+    assert "gone.safetensors: no such run or model file" in capsys.readouterr().err
+    assert main(["export", "bundled", "--storage", "int8"]) == 3
+    assert "name a file of yours with --output" in capsys.readouterr().err
+    assert main(["export", "bundled", "--storage", "int8", "-o", str(tmp_path / "mine.safetensors")]) == 0
+
+
 def test_an_unknown_storage_is_refused(toy_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(toy_file), "--storage", "int9"]) == 3
     assert "did you mean 'int8'" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_recipes_are_frozen():
         ({"stages": [{"size": 64}]}, "either images or epochs"),
         ({"stages": [{"images": 8, "frozen": ["generator", "encoder", "discriminator"]}]}, "something has to learn"),
         ({"stages": [{"images": 8, "frozen": ["discriminator"]}]}, "ask a discriminator that never learns"),
-        ({"losses": {"gan_weight": 0, "feature_matching": 0}}, "no loss asks the discriminator"),
+        ({"losses": {"gan_weight": 0, "feature_matching": 0}}, "expected [discriminator], or one of them above 0"),
         (
             {
                 "losses": {"gan_weight": 0, "feature_matching": 0, "perceptual_every": 2},
@@ -96,6 +96,12 @@ def test_refused(tmp_path, content, said):
     sentence = refusal(tmp_path, **content)
     assert said in sentence
     assert str(tmp_path / "recipe.yaml") in sentence
+
+
+def test_what_only_follows_from_a_bad_item_is_not_said(tmp_path):
+    assert refusal(tmp_path, stages=[{"images": 0}]).endswith(
+        "stages.0.images: input should be greater than or equal to 1, found 0"
+    )
 
 
 def test_of_a_network_without_styles_the_encoder_cannot_learn():

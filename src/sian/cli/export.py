@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder, made by `sian train`, or a model file.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, made by `sian train`, or a model file, or bundled.")],
     data: Annotated[Path | None, typer.Option("--data", "-d", help="The data set that the run learned from.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="RUN/model.safetensors if not given.")] = None,
     split: Annotated[str, typer.Option(help="The split that it learned from.")] = "train",
@@ -37,12 +37,20 @@ def export(
     """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
 
     With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way
-    (numbers of the old ones go, and fitted styles belong to the old file), and nothing else changes.
+    (numbers of the old ones go, and fitted styles belong to the old file), and nothing else changes. Its card is
+    written anew: give --notes again.
     """
     from sian.data import open_dataset
     from sian.errors import BadInput
     from sian.synthesis.export import export_run, rewrite
+    from sian.synthesis.model import bundled_model
 
+    if str(run) == "bundled" and not run.exists():
+        if output is None:
+            raise BadInput("bundled: this would change the installed model; name a file of yours with --output")
+        run = bundled_model()
+    if not run.exists():
+        raise BadInput(f"{run}: no such run or model file, expected a run's folder or a model; check the path")
     aliases, stored = parse_aliases(alias), _storage(storage)
     numbers, words = _read_metrics(metrics), _read_notes(notes)
     if run.is_file():

@@ -60,6 +60,7 @@ def train(
     from sian.data.tiles import read_tiles
     from sian.files.weights import find_weights
     from sian.synthesis.finetuning import check_tiles, start_from
+    from sian.synthesis.styles import check_aliases
     from sian.training import Hardware, Recipe
     from sian.training import train as run_training
     from sian.training.checkpoint import found
@@ -92,6 +93,7 @@ def train(
     with console.progress("describing tiles", "tiles") as report:
         tiles = read_tiles(source, chosen.data.organ_aliases, report, chosen.data.class_names)
     check_tiles(source, start)
+    check_aliases(aliases, {tile.organ for tile in tiles})
     _say_held_out(tiles, chosen)
     hardware = Hardware(device, devices, precision, workers)
     with console.progress("training") as report:

@@ -42,7 +42,7 @@ from sian.synthesis.modelfile import (
 )
 from sian.synthesis.painting import encode_windows
 from sian.synthesis.storage import Storage
-from sian.synthesis.styles import OrganStyles, Styles, check_alias, make_part
+from sian.synthesis.styles import OrganStyles, Styles, check_aliases, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
 from sian.training.average import estimate_batch_norm, folded
@@ -89,6 +89,7 @@ def train(
     chosen = resolve(chosen, data)
     check_tiles(data, start)
     tiles = read_tiles(data, chosen.data.organ_aliases, class_names=chosen.data.class_names)
+    check_aliases(aliases, {tile.organ for tile in tiles})
     run_training(
         chosen,
         tiles,
@@ -161,8 +162,7 @@ def export_run(
         raise BadInput(
             f"{average}: its weights do not fit {run / 'recipe.yaml'} ({reason}); restore that file"
         ) from None
-    for new, old in (aliases or {}).items():  # before minutes of work
-        check_alias(new, old, {tile.organ for tile in tiles})
+    check_aliases(aliases, {tile.organ for tile in tiles})
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = NORM_BATCHES + len(tiles)
     _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)

@@ -180,6 +180,12 @@ def check_alias(new: str, old: str, organs: Collection[str]) -> None:
         raise BadInput(f"alias {new!r}: expected a new name without a slash, found one that is taken; choose another")
 
 
+def check_aliases(aliases: Mapping[str, str] | None, organs: Collection[str]) -> None:
+    """Refuse aliases before hours of work; see `check_alias`."""
+    for new, old in (aliases or {}).items():
+        check_alias(new, old, organs)
+
+
 def make_part(name: str, windows: list[NDArray[np.float32]]) -> OrganStyles:
     """The styles of one organ and preparation.
 

@@ -60,7 +60,8 @@ class BaseRecipe(Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise BadInput(f"{name}: {'; '.join(_explain(problem, cls) for problem in error.errors())}") from None
+            problems = "; ".join(_explain(problem, cls) for problem in _causes(error))
+            raise BadInput(f"{name}: {problems}") from None
 
     def dump(self) -> str:
         """The resolved recipe as YAML."""
@@ -109,6 +110,19 @@ def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
     annotation = section.model_fields[key].annotation
     candidates = (annotation, *get_args(annotation))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), section)
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """Its problems without those that only follow: a list is called too short once its one bad item is left out."""
+    problems: list[Any] = list(error.errors())
+    places = [problem["loc"] for problem in problems]
+
+    def follows(problem: Mapping[str, Any]) -> bool:
+        place = problem["loc"]
+        inner = any(len(other) > len(place) and other[: len(place)] == place for other in places)
+        return problem["type"] == "too_short" and inner
+
+    return [problem for problem in problems if not follows(problem)]
 
 
 def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:

@@ -281,7 +281,11 @@ class Recipe(BaseRecipe):
             if not learning:
                 raise ValueError(f"stages.{index}.frozen: something has to learn; leave one part out")
             if "discriminator" in learning and not self.judged:
-                raise ValueError(f"stages.{index}.frozen: no loss asks the discriminator; add it there")
+                wanted = ", ".join([*stage.frozen, "discriminator"])
+                raise ValueError(
+                    f"stages.{index}.frozen: found a discriminator that learns while gan_weight, feature_matching and "
+                    f"segmenting of the losses are 0; expected [{wanted}], or one of them above 0"
+                )
             if learning & painter and not (self.judged or lone or seen):
                 raise ValueError("losses: none is left that every step of the painter learns from; raise one above 0")
         if self.start == "scratch" and self.judged and self.judge_is_frozen:
