@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "sian"
 
 LAYERS = [
     "errors",
+    "memory",
     "seeds",
     "files",
     "masks",

@@ -19,6 +19,7 @@ import typer
 
 from sian.cli import console
 from sian.errors import MissingResource
+from sian.memory import keep_freed_memory
 
 LEAST_MEMORY_GB = 2.0  # of the machine; the bundled model paints 256 x 256 within about 1 GB
 LEAST_DISK_GB = 1.0
@@ -136,7 +137,12 @@ def _torch(problems: list[Facts]) -> Facts | None:
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         devices.append("Apple GPU")
-    return {"version": torch.__version__, "threads": torch.get_num_threads(), "devices": ["cpu", *devices]}
+    return {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "devices": ["cpu", *devices],
+        "freed_memory": keep_freed_memory(),
+    }
 
 
 def _weights(problems: list[Facts]) -> Facts:
@@ -220,6 +226,7 @@ def _print(facts: Facts) -> None:
             "torch",
             f"{torch['version']}, {torch['threads']} threads, {', '.join(torch['devices'])}" if torch else "-",
         ),
+        ("freed memory", torch["freed_memory"] if torch else "-"),
         *((name, _weights_line(entry)) for name, entry in facts["weights"].items()),
         ("model", _model_line(facts["model"])),
         ("torch_dataset", _torch_dataset_line(facts["torch_dataset"])),

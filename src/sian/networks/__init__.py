@@ -1,5 +1,6 @@
 """Networks: pure torch modules and functions of tensors; they know no files, no recipes and no metrics."""
 
+from sian.memory import keep_freed_memory
 from sian.networks.build import NETWORKS, build_discriminator, build_painter
 from sian.networks.devices import find_device, move_to
 from sian.networks.discriminator import Discriminator
@@ -44,3 +45,5 @@ __all__ = [
     "stain_statistics",
     "training_noise",
 ]
+
+keep_freed_memory()  # in every process that computes

@@ -11,6 +11,8 @@ from typing import Literal, TypeVar
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sian.networks.initial import draw
+
 Padding = Literal["reflect", "zeros"]
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -48,7 +50,7 @@ def conv(
         bias=bias,
     )
     if gain is not None:
-        nn.init.xavier_normal_(layer.weight, gain)
+        draw(nn.init.xavier_normal_, layer.weight, gain)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     if spectral:
@@ -61,7 +63,7 @@ def normal_weights(network: Network, deviation: float = 0.02) -> Network:
     for part in network.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.InstanceNorm2d) and part.weight is not None:
             mean = 1.0 if isinstance(part, nn.InstanceNorm2d) else 0.0
-            nn.init.normal_(part.weight, mean, deviation)
+            draw(nn.init.normal_, part.weight, mean, deviation)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
     return network

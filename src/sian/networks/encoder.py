@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sian.networks.initial import draw
+
 REFERENCE_SIZE = 256  # px; the encoder always sees windows of this size (DESIGN section 5)
 STATISTICS = 9  # 3 means, 3 deviations, 3 correlations of optical density
 SLOPE = 0.2
@@ -62,7 +64,7 @@ class StyleEncoder(nn.Module):
         self.mean = nn.Linear(features + STATISTICS * statistics, style_dim)
         self.log_variance = nn.Linear(features + STATISTICS * statistics, style_dim)
         if statistics:  # so that colour is heard beside thousands of features
-            nn.init.normal_(self.mean.weight[:, -STATISTICS:], std=1.0)
+            draw(nn.init.normal_, self.mean.weight[:, -STATISTICS:], std=1.0)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, each (n, D).

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sian.networks.convolution import Padding, conv
+from sian.networks.initial import draw
 from sian.networks.layouts import DIRECTION_CLASSES, LAYOUT_CHANNELS
 
 
@@ -69,9 +70,9 @@ class SianBlock(nn.Module):
         self.modulation = conv(features, 2 * channels, padding=padding)
         for factor in (self.style, self.direction, self.distance):
             if factor is not None:
-                nn.init.normal_(factor.weight, std=0.1 / factor.weight[0].numel() ** 0.5)
+                draw(nn.init.normal_, factor.weight, std=0.1 / factor.weight[0].numel() ** 0.5)
                 nn.init.ones_(factor.bias)  # type: ignore[arg-type]  # both layers are built with a bias
-        nn.init.normal_(self.modulation.weight, std=0.02)
+        draw(nn.init.normal_, self.modulation.weight, std=0.02)
         nn.init.zeros_(self.modulation.bias)  # type: ignore[arg-type]
 
     def forward(self, normalised: Tensor, layout: Tensor, style: Tensor) -> Tensor:

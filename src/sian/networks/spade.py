@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sian.networks.convolution import Padding, conv
 from sian.networks.generator import SLOPE, LevelGenerator
+from sian.networks.initial import draw
 from sian.networks.layouts import CONDITIONS, Condition, Downsampling
 
 MULTIPLES = (16, 16, 16, 8, 4, 2, 1)  # of the width, channels out of the seven blocks
@@ -100,7 +101,7 @@ class SpadeGenerator(LevelGenerator):
         self.start = None if style_dim else conv(seen, channels[0], padding=padding, gain=GAIN)
         self.start_style = nn.Linear(style_dim, channels[0] * START**2) if style_dim else None
         if self.start_style is not None:
-            nn.init.xavier_normal_(self.start_style.weight, GAIN)
+            draw(nn.init.xavier_normal_, self.start_style.weight, GAIN)
             nn.init.zeros_(self.start_style.bias)
         self.blocks = nn.ModuleList(
             SpadeResidualBlock(inputs, outputs, hidden, seen, padding, spectral)

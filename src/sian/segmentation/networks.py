@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sian import seeds
+from sian.networks.initial import draw
 from sian.networks.segnet import SegNet
 from sian.networks.unet import UNet
 
@@ -28,7 +29,7 @@ def build(kind: str, width: int, levels: int = 5, seed: int = 0) -> nn.Module:
         network = NETWORKS[kind](width=width, levels=levels)
         for part in network.modules():
             if isinstance(part, nn.Conv2d):
-                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+                draw(nn.init.kaiming_normal_, part.weight, nonlinearity="relu")
         if isinstance(network, UNet):
-            nn.init.normal_(network.head.weight, std=HEAD_DEVIATION)
+            draw(nn.init.normal_, network.head.weight, std=HEAD_DEVIATION)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
