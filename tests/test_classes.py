@@ -9,8 +9,8 @@ from scipy.io import savemat
 import sian
 from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter, inspect_dataset
-from sian.data.classes import classes_of
-from sian.layout.classes import as_numbered
+from sian.data.class_file import classes_of
+from sian.layout.class_map import as_numbered
 from sian.masks import write_mask
 from tiles import picture, write_picture
 

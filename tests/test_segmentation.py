@@ -23,7 +23,7 @@ from sian.segmentation import SegmenterRecipe
 from sian.segmentation.targets import pixel_classes
 from sian.segmentation.tiling import _places, run_network
 from sian.segmentation.training import train
-from sian.segmentation.windows import TrainingTiles, read_known
+from sian.segmentation.training_windows import TrainingTiles, read_known
 from sian.training import checkpoint
 from sian.training.journal import read_journal
 

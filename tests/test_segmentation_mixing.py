@@ -15,15 +15,15 @@ from sian.data.stains import SHIFT, STAINS
 from sian.errors import BadInput, Interrupted
 from sian.layout import describe, turn_image
 from sian.segmentation import SegmenterRecipe
-from sian.segmentation.augmentation import jitter
+from sian.segmentation.jitter import jitter
 from sian.segmentation.mixing import source
 from sian.segmentation.networks import build
 from sian.segmentation.pasting import Window, donor, paste
-from sian.segmentation.recipe import AugmentSection
+from sian.segmentation.segmenter_recipe import AugmentSection
 from sian.segmentation.targets import pixel_classes
 from sian.segmentation.traditional import Change, draw, median_blur
 from sian.segmentation.training import train
-from sian.segmentation.windows import TrainingTiles, read_known
+from sian.segmentation.training_windows import TrainingTiles, read_known
 from sian.training import checkpoint
 
 PLAIN = {f"augment.{part}": "0" for part in ("stain", "light", "blur", "noise")} | {"data.turn": "false"}

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sian.segmentation.augmentation import jitter
 from sian.segmentation.instances import segnet_instances, unet_instances, watershed
-from sian.segmentation.recipe import AugmentSection, InstanceSection
+from sian.segmentation.jitter import jitter
+from sian.segmentation.segmenter_recipe import AugmentSection, InstanceSection
 from sian.segmentation.targets import class_weights, pixel_classes
 
 
@@ -126,7 +126,7 @@ def test_stain_jitter_leaves_white_white():
 
 
 def test_blur_matches_scipy():
-    from sian.segmentation.augmentation import _blur
+    from sian.segmentation.jitter import _blur
 
     image = torch.rand((2, 3, 24, 24), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     sigma = torch.tensor([1.0, 0.0], dtype=torch.float64)

@@ -15,12 +15,12 @@ from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files import sha256_file
-from sian.reproduce.table4 import rows as rows_module
-from sian.reproduce.table4 import running
+from sian.reproduce.table4 import segmenter_rows as rows_module
+from sian.reproduce.table4 import segmenter_runs
 from sian.reproduce.table4.findings import findings, gain, matrices
 from sian.reproduce.table4.intervals import Interval, interval
-from sian.reproduce.table4.rows import CONTROLS, ROWS, SCALES, rows_named, scale_named
-from sian.reproduce.table4.running import subset
+from sian.reproduce.table4.segmenter_rows import CONTROLS, ROWS, SCALES, rows_named, scale_named
+from sian.reproduce.table4.segmenter_runs import subset
 from sian.reproduce.table4.synthetic import painter_tiles
 from sian.synthesis.modelfile import BaseModelFacts
 
@@ -59,7 +59,7 @@ def sets(tmp_path_factory):
 @pytest.fixture
 def toy(monkeypatch):
     monkeypatch.setitem(rows_module.SCALES, "tiny", TOY)
-    monkeypatch.setattr("sian.segmentation.export.NORM_BATCHES", 1)
+    monkeypatch.setattr("sian.segmentation.segmenter_export.NORM_BATCHES", 1)
 
 
 def command(sets, runs, *more):
@@ -280,7 +280,7 @@ def test_table4(sets, tmp_path, toy, capsys, monkeypatch):
     assert float(table["synthetic"]["pq"]) == pytest.approx(mean, abs=1e-6)
 
     # What is done is not done again, and is shown when other rows are asked for.
-    monkeypatch.setattr(running, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(segmenter_runs, "train", lambda *_, **__: pytest.fail("trained again"))
     assert main(command(sets, runs, "--rows", names)) == 0
     assert capsys.readouterr().out == text
     (folder / "score.json").unlink()
@@ -289,14 +289,14 @@ def test_table4(sets, tmp_path, toy, capsys, monkeypatch):
 
 
 def test_a_row_that_fails_is_listed_and_the_others_go_on(sets, tmp_path, toy, capsys, monkeypatch):
-    original = running.export_run
+    original = segmenter_runs.export_run
 
     def fails(run, *arguments, **named):
         if "stain" in str(run):
             raise BadInput("the disk burns")
         return original(run, *arguments, **named)
 
-    monkeypatch.setattr(running, "export_run", fails)
+    monkeypatch.setattr(segmenter_runs, "export_run", fails)
     assert main(command(sets, tmp_path / "runs", "--rows", "stain,real")) == 3
     out, err = capsys.readouterr()
     assert "2 of 4 trainings failed; stain, seed 0: the disk burns" in err.splitlines()[-1]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sian.files import read_image
     from sian.layout import Layout, describe
     from sian.masks import read_mask, write_mask
-    from sian.production.fitting import fit_style
+    from sian.production.fit_style import fit_style
     from sian.production.restyle import restyle
     from sian.synthesis import Model, load
     from sian.synthesis.export import train
@@ -36,7 +36,7 @@ _DOORS: dict[str, str] = {
     "Layout": "sian.layout",
     "Model": "sian.synthesis",
     "describe": "sian.layout",
-    "fit_style": "sian.production.fitting",
+    "fit_style": "sian.production.fit_style",
     "load": "sian.synthesis",
     "open_dataset": "sian.data",
     "read_image": "sian.files",

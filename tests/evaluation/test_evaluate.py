@@ -13,8 +13,8 @@ from sian.errors import BadInput
 from sian.evaluation import fid, kid, ssim
 from sian.evaluation.agreement import agreement, summarize
 from sian.evaluation.collection import Collection, Entry, from_images, open_images, open_masks
-from sian.evaluation.comparison import METRICS, Row, confidence, halves
 from sian.evaluation.evaluate import Evaluation, Tools, evaluate
+from sian.evaluation.measured import METRICS, Row, confidence, halves
 from sian.evaluation.report import write_report
 from sian.files import write_png
 
@@ -186,7 +186,7 @@ def test_confidence_draws_groups() -> None:
 
 
 def test_large_sets_get_no_interval_for_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sian.evaluation.comparison.MOST_RESAMPLED", 11)
+    monkeypatch.setattr("sian.evaluation.measured.MOST_RESAMPLED", 11)
     names = [f"n{i}" for i in range(12)]
     features = np.random.default_rng(0).normal(size=(12, 4))
     row = Row(names, names, [None] * 12, features, dict.fromkeys(names, 0.5))

@@ -24,7 +24,7 @@ SCRIPT = """
 import json, os, signal, sys, time
 from sian.production import run, verify
 from sian.production.manifest import Manifest
-from sian.production.painting import Foreman
+from sian.production.worker import Foreman
 plan, folder, delays = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 for delay in delays:
     child = os.fork()

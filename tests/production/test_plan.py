@@ -13,7 +13,7 @@ from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter
 from sian.errors import BadInput
 from sian.production import Plan, Schedule
-from sian.production.masks import InventedMask, StoredMask
+from sian.production.mask_supply import InventedMask, StoredMask
 from sian.production.schedule import share_out
 
 

@@ -21,7 +21,7 @@ from sian.errors import BadInput, Interrupted, MissingResource
 from sian.files import read_png_text, sha256_array, sha256_file, sha256_pixels
 from sian.layout import describe
 from sian.nuclei import generate
-from sian.production import Plan, Schedule, make_image, run, shards, verify
+from sian.production import Plan, Schedule, make_image, run, shard_writing, verify
 from sian.production import run as run_function
 from sian.production.manifest import MANIFEST
 from sian.synthesis import load
@@ -329,14 +329,14 @@ def test_nothing_but_failures_ends_at_once(model, tmp_path, monkeypatch) -> None
 
 
 def test_a_full_disk_stops_cleanly_and_says_how_to_go_on(finished, plan, tmp_path, monkeypatch, capsys) -> None:
-    written = shards.write_bytes
+    written = shard_writing.write_bytes
 
     def full(path, content) -> None:
         if path.name == "toys-000001.tar":
             raise MissingResource(f"{path}: the disk is full; free some space or write somewhere else, then run again")
         written(path, content)
 
-    monkeypatch.setattr(shards, "write_bytes", full)
+    monkeypatch.setattr(shard_writing, "write_bytes", full)
     assert main(["dataset", str(plan), "-o", str(tmp_path / "set"), "--workers", "0"]) == 4
     assert "the disk is full" in (error := capsys.readouterr().err)
     assert "1 of 3 shards" in error

@@ -190,7 +190,7 @@ def _inputs(segmenter: Path | None) -> dict[str, Any]:
 
     if segmenter is None:
         return {}
-    from sian.segmentation.model import BUNDLED
+    from sian.segmentation.segmenter import BUNDLED
 
     path = BUNDLED if str(segmenter) == "bundled" else segmenter
     return {"segmenter": {"path": str(segmenter), "sha256": sha256_file(path)}}

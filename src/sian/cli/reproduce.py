@@ -53,9 +53,9 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
     ) -> None:
         from sian.reproduce.rows import rows_named
         from sian.reproduce.running import run_rows
+        from sian.reproduce.sheet_writing import markdown, write_sheet
         from sian.reproduce.sheets import sheet
         from sian.reproduce.tables import table_named
-        from sian.reproduce.writing import markdown, write_sheet
 
         table = table_named(name)
         chosen = rows_named(split_names(rows) or table.row_names, table.row_names)

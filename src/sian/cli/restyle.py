@@ -96,7 +96,7 @@ def _image(
     noise: float,
 ) -> None:
     from sian.cli.synthesize import file_name
-    from sian.data.classes import classes_of
+    from sian.data.class_file import classes_of
     from sian.errors import BadInput
     from sian.files import read_image, write_png
     from sian.masks import read_mask, write_mask

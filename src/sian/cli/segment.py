@@ -58,9 +58,9 @@ def train(
     """
     from sian.data import open_dataset
     from sian.segmentation import SegmenterRecipe
-    from sian.segmentation.export import export_run
+    from sian.segmentation.segmenter_export import export_run
     from sian.segmentation.training import train as run_training
-    from sian.segmentation.windows import TrainingTiles, read_known
+    from sian.segmentation.training_windows import TrainingTiles, read_known
     from sian.training.checks import check_run
     from sian.training.device import Hardware
 

@@ -37,11 +37,11 @@ def style(
     """
     import torch
 
-    from sian.data.classes import classes_of
+    from sian.data.class_file import classes_of
     from sian.errors import BadInput
     from sian.files import read_image, sha256_file
     from sian.masks import read_mask
-    from sian.production.fitting import fit_style
+    from sian.production.fit_style import fit_style
     from sian.segmentation import load as load_segmenter
     from sian.synthesis import load
     from sian.synthesis.stylefile import SUFFIX, StyleFile, write_style

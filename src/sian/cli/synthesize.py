@@ -99,10 +99,10 @@ def synthesize(
 
 def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[int, str] | None]:
     """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json beside it, or its item's."""
-    from sian.data.classes import classes_of
+    from sian.data.class_file import classes_of
     from sian.errors import BadInput
     from sian.masks import read_mask
-    from sian.synthesis.classes import with_classes
+    from sian.synthesis.model_classes import with_classes
 
     mask = read_mask(path)
     if not model.info.classes:

@@ -36,10 +36,10 @@ def table4(
     from sian.cli.bench import split_names
     from sian.data import open_dataset
     from sian.errors import BadInput
+    from sian.reproduce.sheet_writing import markdown, write_sheet
     from sian.reproduce.table4.results import sheet
-    from sian.reproduce.table4.rows import ROWS, rows_named, scale_named
-    from sian.reproduce.table4.running import Bench4, run_rows
-    from sian.reproduce.writing import markdown, write_sheet
+    from sian.reproduce.table4.segmenter_rows import ROWS, rows_named, scale_named
+    from sian.reproduce.table4.segmenter_runs import Bench4, run_rows
 
     chosen = scale_named(scale)
     wanted = rows_named(split_names(rows), chosen)

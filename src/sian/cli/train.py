@@ -65,9 +65,9 @@ def train(
     from sian.training import train as run_training
     from sian.training.checkpoint import found
     from sian.training.checks import check_run
-    from sian.training.classes import resolve
     from sian.training.device import is_main_process
     from sian.training.perceptual import vgg_layers
+    from sian.training.recipe_classes import resolve
     from sian.training.start import check_start
     from sian.training.stopping import read_looks
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sian.errors import BadInput
 from sian.evaluation.agreement import Segmenter, agreement
-from sian.evaluation.comparison import METRICS, Row, confidence, distances, halves
+from sian.evaluation.measured import METRICS, Row, confidence, distances, halves
 from sian.evaluation.notes import unpaired, versions, warnings
 from sian.evaluation.ssim import ssim
 

@@ -6,11 +6,11 @@ import platform
 from typing import TYPE_CHECKING
 
 from sian.evaluation.fid import ENOUGH_FOR_FID
-from sian.files.provenance import commit
+from sian.files.code_and_machine import commit
 
 if TYPE_CHECKING:
     from sian.evaluation.collection import Collection
-    from sian.evaluation.comparison import Row
+    from sian.evaluation.measured import Row
 
 HARDLY_ANY = 50  # images below which a FID is mostly noise and bias
 

@@ -28,7 +28,7 @@ from sian.evaluation.collection import Collection, from_images
 from sian.evaluation.evaluate import Evaluation, Tools, evaluate
 from sian.evaluation.scenes import Scene, Window, collection_of, open_scene
 from sian.layout import Layout
-from sian.synthesis.fitting import fit_style
+from sian.synthesis.style_fitting import fit_style
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
@@ -184,8 +184,8 @@ def model_painter(model: Model, noise: float = 0.0, segment: Callable[[Image], M
     Args:
         model: what paints.
         noise: its strength.
-        segment: finds a reference's nuclei, and the style is then fitted to it (`sian.synthesis.fitting`); the masks of
-            the protocol are not looked at for this.
+        segment: finds a reference's nuclei, and the style is then fitted to it (`sian.synthesis.style_fitting`); the
+            masks of the protocol are not looked at for this.
     """
 
     def painter(layout: Layout, reference: Reference, seed: int) -> Image:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sian.errors import BadInput
 from sian.layout.boundary import boundaries
-from sian.layout.classes import class_map
+from sian.layout.class_map import class_map
 from sian.layout.direction import direction_classes
 from sian.layout.distance import distances
 from sian.layout.layout import Layout

@@ -1,10 +1,10 @@
 """Invented nuclei: instance masks that no one had to draw, like those of real organs."""
 
-from sian.nuclei.comparison import Comparison, compare
 from sian.nuclei.fit import Fit, Organ, Tissue, default_fit, read_fit, write_fit
 from sian.nuclei.fitting import fit, fit_dataset
 from sian.nuclei.generation import generate
 from sian.nuclei.glands import glands
+from sian.nuclei.likeness import Comparison, compare
 from sian.nuclei.resampling import RealNuclei
 from sian.nuclei.scattering import scatter
 from sian.nuclei.statistics import Nuclei, measure

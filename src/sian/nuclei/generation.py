@@ -10,9 +10,9 @@ import numpy as np
 from sian import seeds
 from sian.nuclei.drawing import draw
 from sian.nuclei.fit import QUANTILES, Organ, Tissue, correlation_matrix, default_fit
-from sian.nuclei.outlines import Outlines, depths, wavy_radii
 from sian.nuclei.placement import Ellipse
 from sian.nuclei.scene import check_request, place
+from sian.nuclei.wavy_outlines import Outlines, depths, wavy_radii
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sian.nuclei.comparison import STATISTICS
+from sian.nuclei.likeness import STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.ImageDraw import ImageDraw
 
-    from sian.nuclei.comparison import Comparison, Row
+    from sian.nuclei.likeness import Comparison, Row
 
     Floats = npt.NDArray[np.float64]
 

@@ -2,19 +2,19 @@
 
 ::
 
-    plan.py        what a plan may say
-    schedule.py    the plan with everything hashed; how image i is made
-    masks.py       where masks come from
-    painting.py    what a worker does
-    gate.py        the quality gate
-    executors.py   in this process, in processes of this machine
-    cluster.py     by Ray; the only file that knows it
-    shards.py      finished images as files
-    manifest.py    which shards exist
-    single.py      one image again
-    run.py         make what is missing
-    verifying.py   is everything as it was written?
-    screening.py   does an image repeat a training image?
+    plan.py            what a plan may say
+    schedule.py        the plan with everything hashed; how image i is made
+    mask_supply.py     where masks come from
+    worker.py          what a worker does
+    gate.py            the quality gate
+    executors.py       in this process, in processes of this machine
+    cluster.py         by Ray; the only file that knows it
+    shard_writing.py   finished images as files
+    manifest.py        which shards exist
+    single.py          one image again
+    run.py             make what is missing
+    verifying.py       is everything as it was written?
+    screening.py       does an image repeat a training image?
 """
 
 from __future__ import annotations

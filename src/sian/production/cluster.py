@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from sian.errors import MissingResource, first_line
 from sian.production.executors import WorkerLost
-from sian.production.painting import Painter
+from sian.production.worker import Painter
 
 if TYPE_CHECKING:
-    from sian.production.painting import Job, Made, Setup
+    from sian.production.worker import Job, Made, Setup
 
 PATIENCE_S = 5.0  # to reach a cluster's port
 CLIENT = "ray://"

@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sian.errors import MissingResource, SianError, first_line
-from sian.production.painting import Job, Made, Painter, Setup
+from sian.production.worker import Job, Made, Painter, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -21,9 +21,9 @@ from sian.errors import BadInput
 from sian.layout import describe
 from sian.masks import check_mask_of
 from sian.synthesis import Style
-from sian.synthesis.classes import left_over
 from sian.synthesis.labels import png_text
 from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
+from sian.synthesis.model_classes import left_over
 
 if TYPE_CHECKING:
     from sian.data import Dataset

@@ -24,13 +24,13 @@ from sian.files.atomic import NO_SPACE
 from sian.production.manifest import Manifest, ShardLine
 from sian.production.plan import Plan
 from sian.production.schedule import Schedule, deciding
-from sian.production.shards import FOLDER, FORMS
+from sian.production.shard_writing import FOLDER, FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sian.production.executors import Executor, Failure
-    from sian.production.painting import Foreman, Made, Setup
+    from sian.production.worker import Foreman, Made, Setup
 
     Report = Callable[[int, int], None]
 
@@ -185,7 +185,7 @@ def _make(
 ) -> int:
     """Make the missing shards; returns how many images were made."""
     from sian.production.executors import in_order
-    from sian.production.painting import Foreman
+    from sian.production.worker import Foreman
 
     foreman = Foreman(schedule)
     _write_description(folder, schedule, foreman)

@@ -16,7 +16,7 @@ from sian.errors import BadInput
 from sian.files import sha256_file
 from sian.files.images import IMAGE_SUFFIXES
 from sian.files.jsonfiles import SUFFIX
-from sian.production.masks import InventedMasks, MaskOrder, MaskSource, StoredMasks
+from sian.production.mask_supply import InventedMasks, MaskOrder, MaskSource, StoredMasks
 from sian.production.plan import BUNDLED, NUCLEI, Plan, StyleSection
 
 if TYPE_CHECKING:

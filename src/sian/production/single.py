@@ -12,7 +12,7 @@ from sian.production.plan import Plan
 from sian.production.schedule import Schedule
 
 if TYPE_CHECKING:
-    from sian.production.painting import Made
+    from sian.production.worker import Made
 
 
 def make_image(plan: str | Path | Plan, number: int) -> Made:
@@ -30,7 +30,7 @@ def make_image(plan: str | Path | Plan, number: int) -> Made:
     """
     schedule = Schedule(plan if isinstance(plan, Plan) else Plan.load(plan))
     schedule.image(number)  # before the model is loaded
-    from sian.production.painting import Foreman, Painter
+    from sian.production.worker import Foreman, Painter
 
     foreman = Foreman(schedule)
     return Painter(foreman.setup()).make(foreman.job(number))

@@ -112,7 +112,7 @@ class Bench:
     @cached_property
     def segmenter_sha256(self) -> str:
         """Of the segmenter's file."""
-        from sian.segmentation.model import BUNDLED
+        from sian.segmentation.segmenter import BUNDLED
 
         return sha256_file(BUNDLED if str(self.segmenter) == "bundled" else Path(self.segmenter))
 

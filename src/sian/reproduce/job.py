@@ -18,8 +18,8 @@ import torch
 from sian.data.windows import WINDOW, train_offsets
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json
+from sian.files.code_and_machine import commit
 from sian.files.jsonfiles import read_json
-from sian.files.provenance import commit
 from sian.networks import Painter, build_discriminator, build_painter
 from sian.networks.layouts import channels_of
 from sian.reproduce.bench import Bench

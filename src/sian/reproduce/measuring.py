@@ -15,8 +15,8 @@ import torch
 
 import sian
 from sian.evaluation.collection import from_images
-from sian.evaluation.comparison import distances, halves
 from sian.evaluation.evaluate import Tools, evaluate
+from sian.evaluation.measured import distances, halves
 from sian.evaluation.reconstruction import (
     Reconstruction,
     evaluate_reconstruction,
@@ -25,7 +25,7 @@ from sian.evaluation.reconstruction import (
     trivial_painter,
 )
 from sian.files import write_json
-from sian.files.provenance import commit, machine
+from sian.files.code_and_machine import commit, machine
 from sian.reproduce.bench import Bench
 from sian.reproduce.rows import Row
 from sian.synthesis import load

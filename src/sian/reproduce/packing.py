@@ -29,7 +29,7 @@ import sian
 from sian.data.dataset import ITEMS, MANIFEST
 from sian.errors import BadInput
 from sian.files import sha256_pixels, write_bytes
-from sian.files.provenance import commit
+from sian.files.code_and_machine import commit
 from sian.files.weights import NAMES, find_weights, read_metadata
 from sian.reproduce.collecting import check_empty
 

@@ -1,6 +1,6 @@
 """A table as it is written: our numbers beside the paper's, the floors below, what the rows cost, and what to know.
 
-`sheet` makes one of reports. A table of another kind makes its own `Sheet` and uses the same `writing`.
+`sheet` makes one of reports. A table of another kind makes its own `Sheet` and uses the same `sheet_writing`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sian.segmentation.recipe import InstanceSection
+    from sian.segmentation.segmenter_recipe import InstanceSection
 
 MARKER_SHARE = 3  # a marker is at least this fraction (one third) of the smallest nucleus
 

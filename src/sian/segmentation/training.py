@@ -18,10 +18,10 @@ import sian
 from sian import seeds
 from sian.errors import Interrupted
 from sian.files import write_json, write_text
-from sian.files.provenance import commit, machine
-from sian.segmentation.augmentation import jitter
-from sian.segmentation.losses import TERMS
+from sian.files.code_and_machine import commit, machine
+from sian.segmentation.jitter import jitter
 from sian.segmentation.networks import build
+from sian.segmentation.objectives import TERMS
 from sian.training import average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, flushed_denormals, launch, stop_signals
@@ -30,8 +30,8 @@ from sian.training.journal import Journal, Means, due
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sian.segmentation.recipe import SegmenterRecipe
-    from sian.segmentation.windows import TrainingTiles
+    from sian.segmentation.segmenter_recipe import SegmenterRecipe
+    from sian.segmentation.training_windows import TrainingTiles
 
 LAST_RATE = 0.01  # of the full learning rate; where the cosine ends
 RATES = "optimiser.rate"

@@ -46,8 +46,8 @@ from sian.synthesis.styles import OrganStyles, Styles, check_aliases, make_part
 from sian.training import Hardware, Recipe, checkpoint
 from sian.training import train as run_training
 from sian.training.average import estimate_batch_norm, folded
-from sian.training.classes import resolve
 from sian.training.journal import read_journal
+from sian.training.recipe_classes import resolve
 from sian.training.start import read_start
 from sian.training.stopping import BEST, read_looks
 

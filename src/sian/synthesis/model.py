@@ -19,9 +19,9 @@ from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
-from sian.synthesis.classes import Classes, classes_of_each, left_over, with_classes
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
+from sian.synthesis.model_classes import Classes, classes_of_each, left_over, with_classes
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.stylefile import SUFFIX, read_style

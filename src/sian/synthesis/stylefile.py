@@ -33,7 +33,7 @@ class StyleFile(BaseModel):
         model: SHA-256 of the model's file.
         vector: (D,) numbers.
         reference: SHA-256 of the picture that it was fitted to.
-        before: the encoder's distance from the reference in stain, see `sian.synthesis.fitting.Fitted`.
+        before: the encoder's distance from the reference in stain, see `sian.synthesis.style_fitting.Fitted`.
         after: this vector's.
     """
 

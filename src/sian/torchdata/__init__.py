@@ -2,14 +2,14 @@
 
 ::
 
-    dataset.py    torch_dataset, TorchDataset: sample i as a pure function of (seed, i)
-    places.py     which item and which window of it sample i shows
-    sources.py    where masks and images come from: data sets, folders of masks, invented masks
-    shards.py     the same from tar files
-    painting.py   painted on the fly
+    map_style.py       torch_dataset, TorchDataset: sample i as a pure function of (seed, i)
+    places.py          which item and which window of it sample i shows
+    tile_sources.py    where masks and images come from: data sets, folders of masks, invented masks
+    shard_reading.py   the same from tar files
+    on_the_fly.py      painted on the fly
 """
 
 from sian.data.loading import Loader
-from sian.torchdata.dataset import TorchDataset, torch_dataset
+from sian.torchdata.map_style import TorchDataset, torch_dataset
 
 __all__ = ["Loader", "TorchDataset", "torch_dataset"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sian.torchdata.sources import Source
+    from sian.torchdata.tile_sources import Source
 
 Windows = Literal["cover", "grid", "random"]
 

@@ -23,8 +23,8 @@ from sian.data.sampling import Sample, Tile, WindowSampler
 from sian.data.stains import restain
 from sian.errors import BadInput, Interrupted, warn
 from sian.files import write_json, write_png, write_text
+from sian.files.code_and_machine import commit, machine
 from sian.files.jsonfiles import read_json
-from sian.files.provenance import commit, machine
 from sian.networks import (
     LAYOUT_CHANNELS,
     REFERENCE_SIZE,

@@ -112,7 +112,7 @@ class DataSection(Section):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes' names, once `sian.training.classes.resolve` has put them there."""
+        """The classes' names, once `sian.training.recipe_classes.resolve` has put them there."""
         return self.classes if isinstance(self.classes, tuple) else ()
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.formats.drawing import annotated, own_ids, polygon_region
 from sian.data.formats.format import Format, Sample, class_names, files_in, write_picture
+from sian.data.formats.regions import annotated, own_ids, polygon_region
 from sian.data.formats.rle import encode_rle, rle_region
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import PROVENANCE, item_origin
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from sian.data.dataset import Dataset
-    from sian.data.formats.drawing import Region
+    from sian.data.formats.regions import Region
     from sian.data.provenance import Provenance
     from sian.masks.contours import Polygon
 

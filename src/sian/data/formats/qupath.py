@@ -12,8 +12,8 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sian.data.formats.drawing import annotated, own_ids, polygon_region
 from sian.data.formats.format import Format, Sample, class_names, write_picture
+from sian.data.formats.regions import annotated, own_ids, polygon_region
 from sian.data.formats.typeinfo import class_colour
 from sian.data.provenance import item_origin
 from sian.errors import BadInput
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sian.data.dataset import Dataset
-    from sian.data.formats.drawing import Region
+    from sian.data.formats.regions import Region
     from sian.data.pairs import Annotated
     from sian.masks.contours import Polygon
 

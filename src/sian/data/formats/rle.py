@@ -11,7 +11,7 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sian.data.formats.drawing import Region
+    from sian.data.formats.regions import Region
 
 BITS = 5  # of a number in each character of a compressed string
 OFFSET = 48  # the character that stands for 0

@@ -2,12 +2,12 @@
 
 ::
 
-    rows.py        what each row learns from, at each scale; the paper's numbers
-    synthetic.py   the synthetic data set: made by a plan, or the user's own
-    running.py     one training = one folder: train, test, write down; what is done is skipped
-    intervals.py   bootstrap over test tiles and seeds
-    findings.py    what the numbers say, in sentences
-    results.py     the table
+    segmenter_rows.py   what each row learns from, at each scale; the paper's numbers
+    synthetic.py        the synthetic data set: made by a plan, or the user's own
+    segmenter_runs.py   one training = one folder: train, test, write down; what is done is skipped
+    intervals.py        bootstrap over test tiles and seeds
+    findings.py         what the numbers say, in sentences
+    results.py          the table
 
 The paper has four rows. Beside them stand the controls that show whether a gain is the synthetic images' own: as many
 optimiser steps without them, stain augmentation, copy-paste of nuclei; fewer real tiles; and a stronger network.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.reproduce.table4.intervals import Interval, interval, level
-from sian.reproduce.table4.rows import CONTROLS, ROWS, Scale4
+from sian.reproduce.table4.segmenter_rows import CONTROLS, ROWS, Scale4
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ import numpy as np
 from sian.reproduce.sheets import Sheet, SheetRow
 from sian.reproduce.table4.findings import findings, gain, matrices
 from sian.reproduce.table4.intervals import DRAWS, interval
-from sian.reproduce.table4.rows import PASTED, ROWS, SHARE, STRONG_STAIN, TRADITIONAL, Training
+from sian.reproduce.table4.segmenter_rows import PASTED, ROWS, SHARE, STRONG_STAIN, TRADITIONAL, Training
 from sian.reproduce.table4.synthetic import painter_tiles
 from sian.reproduce.tables import Column
 
 if TYPE_CHECKING:
     from sian.reproduce.table4.findings import Matrices
-    from sian.reproduce.table4.running import Bench4, Scores
+    from sian.reproduce.table4.segmenter_runs import Bench4, Scores
 
 MEANS = ("dq", "sq", "pq", "aji")
 COLUMNS = (

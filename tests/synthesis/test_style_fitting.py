@@ -9,8 +9,8 @@ from tests.synthesis import toys
 
 import sian
 from sian.errors import BadInput
-from sian.synthesis.fitting import fit_style
 from sian.synthesis.model import Model
+from sian.synthesis.style_fitting import fit_style
 
 FAR = np.linspace(-2, 2, toys.STYLE_DIM).astype(np.float32)
 

@@ -57,7 +57,7 @@ def test_another_magnification_is_rescaled(model, slide):
 
 
 def test_of_a_large_picture_the_middle_is_segmented(model, monkeypatch):
-    monkeypatch.setattr("sian.production.fitting.MOST_SEGMENTED", 130)
+    monkeypatch.setattr("sian.production.fit_style.MOST_SEGMENTED", 130)
     image = np.random.default_rng(0).integers(0, 255, (200, 140, 3), dtype=np.uint8)
     seen = []
     sian.fit_style(image, model=model, segment=lambda pixels: seen.append(pixels) or np.zeros((130, 130), np.int32))

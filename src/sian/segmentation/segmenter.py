@@ -22,7 +22,7 @@ from sian.files import sha256_file, write_bytes
 from sian.networks import move_to
 from sian.segmentation.instances import INSTANCES
 from sian.segmentation.networks import build
-from sian.segmentation.recipe import SegmenterRecipe
+from sian.segmentation.segmenter_recipe import SegmenterRecipe
 from sian.segmentation.tiling import OVERLAP, WINDOW, run_network
 
 if TYPE_CHECKING:

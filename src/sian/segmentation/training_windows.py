@@ -2,7 +2,7 @@
 
 Window number n is a function of the tiles, the recipe and n alone. `mixing` says of which kind it is, a
 `WindowSampler` of that kind where it lies, `pasting` and `traditional` what is done to it. Colour is jittered later, on
-the device (`sian.segmentation.augmentation`).
+the device (`sian.segmentation.jitter`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sian.data.loading import load
 from sian.data.sampling import Tile, WindowSampler
 from sian.errors import BadInput, nearest
 from sian.layout import describe
-from sian.segmentation.losses import Targets
 from sian.segmentation.mixing import source
+from sian.segmentation.objectives import Targets
 from sian.segmentation.pasting import Donor, Window, donor, paste
 from sian.segmentation.targets import class_weights, pixel_classes
 from sian.segmentation.traditional import draw, median_blur
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.data.dataset import Dataset
-    from sian.segmentation.recipe import SegmenterRecipe
+    from sian.segmentation.segmenter_recipe import SegmenterRecipe
 
 REFERENCE = 32  # the least that the sampler cuts for a style, which no segmenter looks at
 STREAMS = ("segmentation windows", "synthetic windows")  # of random places: the first kind's, the second's

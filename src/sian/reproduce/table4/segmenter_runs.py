@@ -25,12 +25,12 @@ from sian.errors import BadInput, Interrupted, SianError, first_line
 from sian.evaluation.agreement import agreement, summarize
 from sian.evaluation.scenes import cut_windows
 from sian.files import write_json
-from sian.files.provenance import commit
+from sian.files.code_and_machine import commit
 from sian.reproduce.bench import pixels_sha256, silent
-from sian.reproduce.table4.rows import Scale4, Training
-from sian.segmentation.export import export_run
+from sian.reproduce.table4.segmenter_rows import Scale4, Training
+from sian.segmentation.segmenter_export import export_run
 from sian.segmentation.training import train
-from sian.segmentation.windows import KnownTile, TrainingTiles, read_known
+from sian.segmentation.training_windows import KnownTile, TrainingTiles, read_known
 
 if TYPE_CHECKING:
     from sian.data.dataset import Item

@@ -18,7 +18,7 @@ from sian.errors import BadInput, first_line
 from sian.files import encode_png
 from sian.masks.files import encode_mask_png
 from sian.production.gate import Gate
-from sian.production.masks import StoredMask
+from sian.production.mask_supply import StoredMask
 from sian.production.schedule import Blend, ImageOrder, Schedule, names_file
 from sian.synthesis import load
 from sian.synthesis.labels import png_text

@@ -11,7 +11,7 @@ from torch import Tensor
 from sian.data.stains import restain
 
 if TYPE_CHECKING:
-    from sian.segmentation.recipe import AugmentSection
+    from sian.segmentation.segmenter_recipe import AugmentSection
 
 KERNEL = 9  # pixels of the blur; holds two standard deviations up to 2 px
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sian.errors import BadInput, warn
 from sian.layout import Layout, describe
-from sian.layout.classes import as_numbered
+from sian.layout.class_map import as_numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

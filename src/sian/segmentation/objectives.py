@@ -13,7 +13,7 @@ from sian.networks.segnet import BACKGROUND, BORDER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sian.segmentation.recipe import LossSection
+    from sian.segmentation.segmenter_recipe import LossSection
 
 
 @dataclass(frozen=True)

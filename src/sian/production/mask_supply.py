@@ -13,7 +13,7 @@ import numpy as np
 
 from sian import seeds
 from sian.data import open_dataset
-from sian.data.classes import classes_of_each
+from sian.data.class_file import classes_of_each
 from sian.errors import BadInput, nearest
 from sian.files import sha256_file
 from sian.masks import nucleus_ids, read_mask

@@ -1,7 +1,7 @@
 """Where masks, and images if there are any, come from: a data set on disk, mask files, or a function that invents some.
 
-`sian.torchdata.shards` reads tar files in the same way. A source is sent to worker processes, so it holds names and
-no open files.
+`sian.torchdata.shard_reading` reads tar files in the same way. A source is sent to worker processes, so it holds
+names and no open files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sian.data.dataset import MANIFEST, Dataset, open_dataset
 from sian.errors import BadInput
 from sian.masks import check_mask, read_mask
 from sian.masks.files import MASK_SUFFIXES
-from sian.torchdata.shards import Shards, find_shards
+from sian.torchdata.shard_reading import Shards, find_shards
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ import pytest
 from sian.errors import BadInput, MissingResource
 from sian.reproduce.running import Outcome
 from sian.reproduce.scales import Scale
+from sian.reproduce.sheet_writing import comma_separated, html, markdown, write_sheet
 from sian.reproduce.sheets import sheet
 from sian.reproduce.tables import TABLES, Column, Line, Table
-from sian.reproduce.writing import comma_separated, html, markdown, write_sheet
 
 TINY = Scale("tiny", 8, "on few crops", 4, warning="Nothing.")
 FID = Column("fid", "FID", ("metrics", "fid"), 1, smaller_is_better=True)

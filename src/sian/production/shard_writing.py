@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from sian.production.painting import Made
+    from sian.production.worker import Made
 
 FOLDER = "shards"
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from sian.errors import BadInput
 from sian.masks import check_mask_of
-from sian.synthesis import fitting
-from sian.synthesis.classes import left_over
+from sian.synthesis import style_fitting
 from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
+from sian.synthesis.model_classes import left_over
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def fit_style(
     mpp: float | None = None,
     classes: Mapping[int, str] | None = None,
     name: str = "fitted",
-) -> fitting.Fitted:
+) -> style_fitting.Fitted:
     """The style whose paintings have the stain of a reference image: slower than `Model.encode`, and nearer to it.
 
     For stains that the model has not seen. Takes seconds: 40 steps that paint parts of 128 px, 3 x 3 at most.
@@ -69,14 +69,14 @@ def fit_style(
     shape = (image.shape[0], image.shape[1])
     if mpp is not None:
         shape = scaling(mpp, model.info.mpp).shape(shape)
-    fitting.check_reference(model, shape)
+    style_fitting.check_reference(model, shape)
     seen = rescale_image(image, shape)
     if given is None:
         from sian.segmentation import load
 
-        return fitting.fit_style(model, seen, (segment or load().predict)(seen), name=name)
+        return style_fitting.fit_style(model, seen, (segment or load().predict)(seen), name=name)
     found = rescale_mask(given, shape)
-    return fitting.fit_style(model, seen, found, classes=left_over(classes, given, found), name=name)
+    return style_fitting.fit_style(model, seen, found, classes=left_over(classes, given, found), name=name)
 
 
 def _middle(side: int) -> slice:

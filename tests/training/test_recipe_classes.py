@@ -19,7 +19,7 @@ from sian.files import read_image
 from sian.masks import write_mask
 from sian.networks import Discriminator, build_painter, pyramid, select, stack
 from sian.synthesis import export, load
-from sian.training.classes import resolve
+from sian.training.recipe_classes import resolve
 
 NAMES = ["neoplastic", "dead"]
 
@@ -112,7 +112,7 @@ def test_classes_change_the_painting_and_their_order_does_not(data, model_file):
 
 
 def test_large_images_equal_one_pass(data, model_file):
-    from sian.synthesis.classes import with_classes
+    from sian.synthesis.model_classes import with_classes
     from sian.synthesis.painting import Noise, paint
 
     model, item = load(model_file), data.items[0]

@@ -9,17 +9,17 @@ import torch
 
 from sian import seeds
 from sian.errors import BadInput
-from sian.segmentation.augmentation import jitter
-from sian.segmentation.model import Segmenter, Storage, save
+from sian.segmentation.jitter import jitter
 from sian.segmentation.networks import build
-from sian.segmentation.recipe import SegmenterRecipe
+from sian.segmentation.segmenter import Segmenter, Storage, save
+from sian.segmentation.segmenter_recipe import SegmenterRecipe
 from sian.training import average, checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sian.segmentation.windows import TrainingTiles
+    from sian.segmentation.training_windows import TrainingTiles
 
 NORM_BATCHES = 60  # of training windows; enough for means and variances to stand still
 

@@ -22,7 +22,7 @@ from sian.masks import check_mask, read_mask
 from sian.masks.checking import MAX_ID
 
 if TYPE_CHECKING:
-    from sian.torchdata.sources import Example
+    from sian.torchdata.tile_sources import Example
 
 IMAGE_ENDS = (".image.png", ".png")
 MASK_ENDS = (".mask.png", ".mask.tif")
@@ -68,7 +68,7 @@ class Shards:
 
     def read(self, number: int) -> Example:
         """Image and mask of one name."""
-        from sian.torchdata.sources import Example  # it names this module's class
+        from sian.torchdata.tile_sources import Example  # it names this module's class
 
         member = self._members[number]
         with member.shard.open("rb") as stream:

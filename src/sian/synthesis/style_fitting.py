@@ -20,7 +20,7 @@ from sian.data.windows import evenly
 from sian.errors import BadInput, SianWarning
 from sian.layout import Layout, describe
 from sian.masks import check_mask_of
-from sian.synthesis.classes import with_classes
+from sian.synthesis.model_classes import with_classes
 from sian.synthesis.painting import layout_tensor
 from sian.synthesis.styles import Style
 from sian.training import losses

@@ -40,7 +40,7 @@ class AugmentSection(Section):
     `traditional`: the share of windows that get a random flip and quarter turn and, every other one, a median blur of
     `median` px (paper, section 4.5; `sian.segmentation.traditional`). `paste`: nuclei of other tiles that are offered
     to each window (`sian.segmentation.pasting`). The others are jitter of colour and sharpness
-    (`sian.segmentation.augmentation`).
+    (`sian.segmentation.jitter`).
     """
 
     traditional: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -61,7 +61,7 @@ class AugmentSection(Section):
 
 
 class LossSection(Section):
-    """Weights of the losses; see `sian.segmentation.losses`.
+    """Weights of the losses; see `sian.segmentation.objectives`.
 
     `border_px`: how deep the border class reaches into a nucleus. `weighting`: class weights are the median class
     frequency over the class' own, to this power (SegNet's paper: 1; none: 0). `border`: U-Net's extra weight of
