@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,6 +139,11 @@ def test_networks_know_no_files():
         and (found.module.split(".")[0] in files or ".".join(found.module.split(".")[:2]) in files)
     ]
     assert not wrong
+
+
+def test_no_file_name_has_two_meanings():
+    names = Counter(path.name for path in MODULES if path.name != "__init__.py")
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_pickle_is_nowhere():

@@ -14,7 +14,7 @@ from sian.evaluation import fid, kid, ssim
 from sian.evaluation.agreement import agreement, summarize
 from sian.evaluation.collection import Collection, Entry, from_images, open_images, open_masks
 from sian.evaluation.evaluate import Evaluation, Tools, evaluate
-from sian.evaluation.measured import METRICS, Row, confidence, halves
+from sian.evaluation.measured import METRICS, Measured, confidence, halves
 from sian.evaluation.report import write_report
 from sian.files import write_png
 
@@ -173,23 +173,23 @@ def test_confidence_draws_groups() -> None:
     names = [f"n{i}" for i in range(12)]
     groups = [f"g{i // 3}" for i in range(12)]
     scores = {name: 0.1 * int(group[1]) for name, group in zip(names, groups, strict=True)}
-    row = Row(names, groups, [None] * 12, rng.normal(size=(12, 4)), scores)
+    row = Measured(names, groups, [None] * 12, rng.normal(size=(12, 4)), scores)
     real = rng.normal(size=(12, 4))
     found = confidence(row, real, groups, 200)
     low, high = found["ssim"]
     assert low < np.mean(list(scores.values())) < high
-    one_a_group = Row(names, names, [None] * 12, None, scores)
+    one_a_group = Measured(names, names, [None] * 12, None, scores)
     narrow = confidence(one_a_group, None, [], 200)["ssim"]
     assert narrow[1] - narrow[0] < high - low  # windows of a tile are alike, so tiles say less than windows seem to
     assert found == confidence(row, real, groups, 200)
-    assert confidence(Row(names, ["a"] * 12, [None] * 12, None, scores), None, [], 200) == {}
+    assert confidence(Measured(names, ["a"] * 12, [None] * 12, None, scores), None, [], 200) == {}
 
 
 def test_large_sets_get_no_interval_for_distances(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sian.evaluation.measured.MOST_RESAMPLED", 11)
     names = [f"n{i}" for i in range(12)]
     features = np.random.default_rng(0).normal(size=(12, 4))
-    row = Row(names, names, [None] * 12, features, dict.fromkeys(names, 0.5))
+    row = Measured(names, names, [None] * 12, features, dict.fromkeys(names, 0.5))
     assert set(confidence(row, features, names, 5)) == {"ssim"}
 
 

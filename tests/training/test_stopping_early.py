@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tests.training import toys
 
 from sian import seeds
-from sian.cli.train import _say_held_out
+from sian.cli.verb_train import _say_held_out
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput

@@ -18,20 +18,20 @@ import typer
 
 from sian.cli import (
     console,
-    data,
-    dataset,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    masks,
-    reproduce,
-    restyle,
-    segment,
-    style,
-    synthesize,
-    train,
-    weights,
+    verb_data,
+    verb_dataset,
+    verb_demo,
+    verb_doctor,
+    verb_evaluate,
+    verb_export,
+    verb_masks,
+    verb_reproduce,
+    verb_restyle,
+    verb_segment,
+    verb_style,
+    verb_synthesize,
+    verb_train,
+    verb_weights,
 )
 from sian.errors import (
     EXIT_BUG,
@@ -58,24 +58,24 @@ app = typer.Typer(
 
 # One line a verb: the function that is the command.
 VERBS: dict[str, Callable[..., Any]] = {
-    "train": train.train,
-    "export": export.export,
-    "synthesize": synthesize.synthesize,
-    "style": style.style,
-    "restyle": restyle.restyle,
-    "demo": demo.demo,
-    "masks": masks.masks,
-    "dataset": dataset.dataset,
-    "evaluate": evaluate.evaluate,
-    "doctor": doctor.doctor,
+    "train": verb_train.train,
+    "export": verb_export.export,
+    "synthesize": verb_synthesize.synthesize,
+    "style": verb_style.style,
+    "restyle": verb_restyle.restyle,
+    "demo": verb_demo.demo,
+    "masks": verb_masks.masks,
+    "dataset": verb_dataset.dataset,
+    "evaluate": verb_evaluate.evaluate,
+    "doctor": verb_doctor.doctor,
 }
 
 # One line a group of verbs: its typer app.
 GROUPS: dict[str, typer.Typer] = {
-    "data": data.app,
-    "reproduce": reproduce.app,
-    "segment": segment.app,
-    "weights": weights.app,
+    "data": verb_data.app,
+    "reproduce": verb_reproduce.app,
+    "segment": verb_segment.app,
+    "weights": verb_weights.app,
 }
 
 for _name, _function in VERBS.items():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sian.errors import BadInput
 from sian.evaluation.agreement import Segmenter, agreement
-from sian.evaluation.measured import METRICS, Row, confidence, distances, halves
+from sian.evaluation.measured import METRICS, Measured, confidence, distances, halves
 from sian.evaluation.notes import unpaired, versions, warnings
 from sian.evaluation.ssim import ssim
 
@@ -47,7 +47,7 @@ class Evaluation:
 
     result: dict[str, Any]
     images: list[dict[str, Any]]
-    row: Row
+    row: Measured
     collections: dict[str, Collection]
     segmented: dict[str, Mask] = field(default_factory=dict)
 
@@ -166,7 +166,7 @@ def _measure(
     segmented: dict[str, Mask],
     tools: Tools,
     count: _Counter,
-) -> Row:
+) -> Measured:
     similar, agreements, wrong = {}, {}, []
     for name in fake.names:
         image = fake.read(name)
@@ -187,7 +187,7 @@ def _measure(
     organs = [_organ(name, fake, real, masks) for name in fake.names]
     groups = [real.group(n) if real is not None and n in real else fake.group(n) for n in fake.names]
     features = _features(fake, tools, count, cached=False)
-    return Row(fake.names, groups, organs, features, similar, agreements)
+    return Measured(fake.names, groups, organs, features, similar, agreements)
 
 
 def _features(images: Collection, tools: Tools, count: _Counter, *, cached: bool) -> Features | None:
@@ -242,7 +242,7 @@ def _assemble(
     fake: Collection,
     real: Collection,
     masks: Collection | None,
-    row: Row,
+    row: Measured,
     real_features: Features | None,
     floor_rows: list[dict[str, Any]],
     tools: Tools,
@@ -288,7 +288,7 @@ def _headline_floors(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_organ(
-    row: Row, organ: str, real: Collection, masks: Collection | None, fake: Collection, features: Features | None
+    row: Measured, organ: str, real: Collection, masks: Collection | None, fake: Collection, features: Features | None
 ) -> dict[str, Any]:
     part = row.of_organ(organ)
     keep = [i for i, name in enumerate(real.names) if _organ(name, real, fake, masks) == organ]
@@ -296,7 +296,7 @@ def _of_organ(
     return {"n": len(part.names), "n_real": len(keep), **part.numbers(against)}
 
 
-def _by_tile(row: Row) -> dict[str, Any]:
+def _by_tile(row: Measured) -> dict[str, Any]:
     """Paired metrics of what was cut from one tile; nothing when every image stands for itself."""
     if row.groups == row.names:
         return {}
@@ -312,7 +312,7 @@ def _organ(name: str, *sides: Collection | None) -> str | None:
     return next((organ for organ in found if organ), None)
 
 
-def _images(row: Row) -> list[dict[str, Any]]:
+def _images(row: Measured) -> list[dict[str, Any]]:
     lines = []
     for name, organ, group in zip(row.names, row.organs, row.groups, strict=True):
         scores = row.agreements[name].as_dict() if name in row.agreements else {}

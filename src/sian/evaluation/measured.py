@@ -1,6 +1,6 @@
 """One comparison of images with images and masks: the numbers of one row of a report.
 
-`Row` holds what was measured image by image and as features, and cuts the same numbers out for any part of
+`Measured` holds what was measured image by image and as features, and cuts the same numbers out for any part of
 the images: one organ, one half, one draw of the bootstrap.
 """
 
@@ -28,7 +28,7 @@ METRICS = ("fid", "kid", "ssim", *MASK_METRICS)
 
 
 @dataclass(frozen=True)
-class Row:
+class Measured:
     """What was measured of one set of images.
 
     Attributes:
@@ -47,10 +47,10 @@ class Row:
     ssim: dict[str, float] = field(default_factory=dict)
     agreements: dict[str, Agreement] = field(default_factory=dict)
 
-    def select(self, keep: Sequence[int] | np.ndarray[Any, Any]) -> Row:
+    def select(self, keep: Sequence[int] | np.ndarray[Any, Any]) -> Measured:
         """The row of some images, by index; an index may come twice."""
         names = [self.names[i] for i in keep]
-        return Row(
+        return Measured(
             names,
             [self.groups[i] for i in keep],
             [self.organs[i] for i in keep],
@@ -59,7 +59,7 @@ class Row:
             {n: self.agreements[n] for n in names if n in self.agreements},
         )
 
-    def of_organ(self, organ: str) -> Row:
+    def of_organ(self, organ: str) -> Measured:
         """The row of one organ's images."""
         return self.select([i for i, found in enumerate(self.organs) if found == organ])
 
@@ -111,7 +111,7 @@ def halves(features: Features, splits: int = 5) -> dict[str, Any]:
     }
 
 
-def confidence(row: Row, real: Features | None, real_groups: list[str], rounds: int) -> dict[str, list[float]]:
+def confidence(row: Measured, real: Features | None, real_groups: list[str], rounds: int) -> dict[str, list[float]]:
     """95 % intervals by a bootstrap over groups (tiles): windows of one tile are not independent.
 
     Fakes and real images of one group are drawn together. A draw holds fewer distinct images, which shifts

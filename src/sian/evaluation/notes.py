@@ -10,7 +10,7 @@ from sian.files.code_and_machine import commit
 
 if TYPE_CHECKING:
     from sian.evaluation.collection import Collection
-    from sian.evaluation.measured import Row
+    from sian.evaluation.measured import Measured
 
 HARDLY_ANY = 50  # images below which a FID is mostly noise and bias
 
@@ -25,7 +25,9 @@ def unpaired(fake: Collection, real: Collection, masks: Collection | None) -> li
     return missing
 
 
-def warnings(fake: Collection, real: Collection, masks: Collection | None, row: Row, *, features: bool) -> list[str]:
+def warnings(
+    fake: Collection, real: Collection, masks: Collection | None, row: Measured, *, features: bool
+) -> list[str]:
     """Sentences that a reader of the numbers needs.
 
     Args:
@@ -43,7 +45,7 @@ def warnings(fake: Collection, real: Collection, masks: Collection | None, row: 
     return sentences
 
 
-def _about_n(fake: Collection, real: Collection, row: Row) -> list[str]:
+def _about_n(fake: Collection, real: Collection, row: Measured) -> list[str]:
     sentences = []
     n = min(len(fake), len(real))
     if n < HARDLY_ANY:

@@ -57,7 +57,7 @@ class Reference:
     style: Any = None
 
 
-Painter: TypeAlias = Callable[[Layout, Reference, int], Image]  # layout, reference, seed -> (H, W, 3) uint8
+Paint: TypeAlias = Callable[[Layout, Reference, int], Image]  # layout, reference, seed -> (H, W, 3) uint8
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Reconstruction:
 
 
 def reconstruct(
-    painter: Painter,
+    painter: Paint,
     data: Dataset | Scene,
     *,
     split: str = "test",
@@ -178,7 +178,7 @@ def evaluate_reconstruction(
     return replace(finished, collections={**finished.collections, "masks": made.masks})  # pictures show them anyway
 
 
-def model_painter(model: Model, noise: float = 0.0, segment: Callable[[Image], Mask] | None = None) -> Painter:
+def model_painter(model: Model, noise: float = 0.0, segment: Callable[[Image], Mask] | None = None) -> Paint:
     """A model as a painter: a reference image is encoded, its mean is the style.
 
     Args:

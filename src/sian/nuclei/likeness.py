@@ -36,7 +36,7 @@ STATISTICS: dict[str, Callable[[Nuclei], Floats]] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class Likeness:
     """One statistic of one organ.
 
     Attributes:
@@ -59,7 +59,7 @@ class Comparison:
     organ: str
     real_windows: int
     made_windows: int
-    rows: dict[str, Row]
+    rows: dict[str, Likeness]
 
     @property
     def distance(self) -> float:
@@ -130,7 +130,7 @@ def compare_measured(organ: str, real: Sequence[Nuclei], made: Sequence[Nuclei])
         spread = float(whole.std()) if len(whole) else 0.0
         halves = [_halves(values, split) for split in range(SPLITS)]
         floor = float(np.mean([_distance(one, other, spread) for one, other in halves]))
-        rows[name] = Row(whole, invented, _distance(whole, invented, spread), floor)
+        rows[name] = Likeness(whole, invented, _distance(whole, invented, spread), floor)
     return Comparison(organ, len(real), len(made), rows)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.ImageDraw import ImageDraw
 
-    from sian.nuclei.likeness import Comparison, Row
+    from sian.nuclei.likeness import Comparison, Likeness
 
     Floats = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def plot(comparisons: Sequence[Comparison]) -> npt.NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def _panel(pen: ImageDraw, left: int, top: int, row: Row) -> tuple[float, float]:
+def _panel(pen: ImageDraw, left: int, top: int, row: Likeness) -> tuple[float, float]:
     """Draw two histograms of equal area over the same bins; returns their range."""
     both = np.concatenate([row.real, row.made])
     low, high = (float(value) for value in np.percentile(both, PERCENTILES)) if len(both) else (0.0, 1.0)

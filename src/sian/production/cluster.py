@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sian.errors import MissingResource, first_line
 from sian.production.executors import WorkerLost
-from sian.production.worker import Painter
+from sian.production.worker import Worker
 
 if TYPE_CHECKING:
     from sian.production.worker import Job, Made, Setup
@@ -91,13 +91,13 @@ class _Actor:
 
     def __init__(self, setup: Setup, files: list[bytes]) -> None:
         self.setup, self.files = setup, files
-        self.painter: Painter | None = None
+        self.painter: Worker | None = None
 
     def make(self, job: Job) -> Made:
         """Make an image; the model is loaded with the first, so that its errors reach the driver as sentences."""
         if self.painter is None:
             with tempfile.TemporaryDirectory(prefix="sian-") as folder:
-                self.painter = Painter(_with_files(self.setup, self.files, Path(folder)))
+                self.painter = Worker(_with_files(self.setup, self.files, Path(folder)))
         return self.painter.make(job)
 
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sian.errors import MissingResource, SianError, first_line
-from sian.production.worker import Job, Made, Painter, Setup
+from sian.production.worker import Job, Made, Setup, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,7 +91,7 @@ class InProcess:
     workers = 1
 
     def __init__(self, setup: Setup) -> None:
-        self._painter = Painter(setup)
+        self._painter = Worker(setup)
 
     def submit(self, job: Job) -> Job:
         """Nothing happens before the image is asked for."""
@@ -138,7 +138,7 @@ class LocalProcesses:
 
 
 _setup: Setup | None = None  # of a worker process
-_painter: Painter | None = None
+_painter: Worker | None = None
 
 
 def _begin(setup: Setup) -> None:
@@ -160,5 +160,5 @@ def _make(job: Job) -> Made:
     global _painter  # noqa: PLW0603 - made with the first job, so that its errors reach the driver as sentences
     assert _setup is not None  # noqa: S101 - `_begin` has run in this process
     if _painter is None:
-        _painter = Painter(_setup)
+        _painter = Worker(_setup)
     return _painter.make(job)

@@ -30,10 +30,10 @@ def make_image(plan: str | Path | Plan, number: int) -> Made:
     """
     schedule = Schedule(plan if isinstance(plan, Plan) else Plan.load(plan))
     schedule.image(number)  # before the model is loaded
-    from sian.production.worker import Foreman, Painter
+    from sian.production.worker import Foreman, Worker
 
     foreman = Foreman(schedule)
-    return Painter(foreman.setup()).make(foreman.job(number))
+    return Worker(foreman.setup()).make(foreman.job(number))
 
 
 def write_image(made: Made, target: str | Path) -> list[Path]:

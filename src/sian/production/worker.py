@@ -85,7 +85,7 @@ class Made:
     mask: bytes = field(default=b"", repr=False)
 
 
-class Painter:
+class Worker:
     """Makes images; holds the model and the segmenter."""
 
     def __init__(self, setup: Setup) -> None:

@@ -56,7 +56,7 @@ def figures(models: Models, bench: Bench, folder: Path) -> list[Path]:
     """
     scene = bench.scene
     found = clusters(scene.windows, CLUSTERS)
-    paint = _Painter(models, scene, bench.seed)
+    paint = _PaintedWindows(models, scene, bench.seed)
     drawn: dict[str, Callable[[], Picture]] = {
         "figure1": lambda: _styles(models["sian"][1] if "sian" in models else next(iter(models.values()))[1], bench),
         "figure2": lambda: _one_cluster(paint, scene, found[0]),
@@ -73,7 +73,7 @@ def figures(models: Models, bench: Bench, folder: Path) -> list[Path]:
     return paths
 
 
-class _Painter:
+class _PaintedWindows:
     """Each window painted by each row once, in its own style, as the protocol does."""
 
     def __init__(self, models: Models, scene: Scene, seed: int) -> None:
@@ -109,7 +109,7 @@ def _styles(model: Model, bench: Bench) -> Picture:
     return contact_sheet(rows, ["mask", *references], ["real", *(f"mask {n}" for n in range(1, len(chosen) + 1))])
 
 
-def _one_cluster(paint: _Painter, scene: Scene, cluster: Cluster) -> Picture:
+def _one_cluster(paint: _PaintedWindows, scene: Scene, cluster: Cluster) -> Picture:
     """Figure 2."""
     window = scene.windows[cluster.index]
     shown = [_cut(mask_picture(window.mask), cluster, sharp=True), _cut(window.image, cluster)]
@@ -127,7 +127,7 @@ def _layouts(scene: Scene, found: Sequence[Cluster]) -> Picture:
     return contact_sheet(rows, ["real", "M, semantic", "P, direction", "Q, distance"])
 
 
-def _organs(paint: _Painter, scene: Scene) -> Picture:
+def _organs(paint: _PaintedWindows, scene: Scene) -> Picture:
     """Figure 6."""
     rows, names = [], []
     for organ, index in _one_an_organ(scene.windows).items():
@@ -137,7 +137,7 @@ def _organs(paint: _Painter, scene: Scene) -> Picture:
     return contact_sheet(rows, ["mask", "real", *paint.titles], names)
 
 
-def _enlarged(paint: _Painter, scene: Scene, found: Sequence[Cluster]) -> Picture:
+def _enlarged(paint: _PaintedWindows, scene: Scene, found: Sequence[Cluster]) -> Picture:
     """Figure 7: a column a cluster."""
     columns = []
     for cluster in found:

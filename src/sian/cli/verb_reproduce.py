@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import typer
 
-from sian.cli import console, job
-from sian.cli.bench import (
+from sian.cli import console, reproduce_job
+from sian.cli.reproduce_options import (
     Cache,
     Data,
     Device,
@@ -25,7 +25,7 @@ from sian.cli.bench import (
     open_bench,
     split_names,
 )
-from sian.cli.table4 import table4
+from sian.cli.reproduce_table4 import table4
 
 app = typer.Typer(
     help="The paper's tables and figures: train, measure and write what is missing.", rich_markup_mode=None
@@ -93,7 +93,7 @@ for _name, _title in {
     "table3": "Table 3, the components of SIAN",
 }.items():
     app.command(_name)(_table_command(_name, _title))
-for _verb in (table4, job.row, job.pack, job.collect):
+for _verb in (table4, reproduce_job.row, reproduce_job.pack, reproduce_job.collect):
     app.command(_verb.__name__)(_verb)
 
 

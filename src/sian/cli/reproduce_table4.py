@@ -33,7 +33,7 @@ def table4(
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time, and that paint.")] = 0,
 ) -> None:
     """Table 4, segmentation learned from real and synthetic images: train what is missing, then write the table."""
-    from sian.cli.bench import split_names
+    from sian.cli.reproduce_options import split_names
     from sian.data import open_dataset
     from sian.errors import BadInput
     from sian.reproduce.sheet_writing import markdown, write_sheet

@@ -9,7 +9,7 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import parse_aliases, parse_changes
-from sian.cli.export import write_card
+from sian.cli.verb_export import write_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

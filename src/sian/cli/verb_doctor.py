@@ -146,7 +146,7 @@ def _torch(problems: list[Facts]) -> Facts | None:
 
 
 def _weights(problems: list[Facts]) -> Facts:
-    from sian.cli.weights import describe_weights
+    from sian.cli.verb_weights import describe_weights
 
     found = describe_weights()
     purposes = {"vgg19": "training needs it", "inception_fid": "FID and KID need it"}

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
-from sian.cli.bench import Data, Device, Precision, ScaleName, Seed, Threads, Trust, Weights, Workers, open_bench
+from sian.cli.reproduce_options import (
+    Data,
+    Device,
+    Precision,
+    ScaleName,
+    Seed,
+    Threads,
+    Trust,
+    Weights,
+    Workers,
+    open_bench,
+)
 
 
 def row(

@@ -95,7 +95,7 @@ def _image(
     seed: int,
     noise: float,
 ) -> None:
-    from sian.cli.synthesize import file_name
+    from sian.cli.verb_synthesize import file_name
     from sian.data.class_file import classes_of
     from sian.errors import BadInput
     from sian.files import read_image, write_png
