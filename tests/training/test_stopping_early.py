@@ -22,7 +22,7 @@ from sian.data.tiles import read_tiles
 from sian.errors import BadInput
 from sian.training import Hardware, train
 from sian.training import loop as loop_module
-from sian.training.recipe import StoppingSection
+from sian.training.recipe_sections import StoppingSection
 from sian.training.stopping import Watch, hold_out, style_distance
 
 CPU = Hardware("cpu")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sian.data.sampling import Tile
-    from sian.training.recipe import Recipe, Stage
+    from sian.training.recipe import Recipe
+    from sian.training.recipe_sections import Stage
 
 
 def train(

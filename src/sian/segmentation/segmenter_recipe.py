@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from sian.training.baserecipe import BaseRecipe, Section
-from sian.training.recipe import AverageSection
+from sian.training.recipe_sections import AverageSection
 
 
 class NetworkSection(Section):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sian.data import Dataset
     from sian.synthesis.modelfile import ModelInfo
-    from sian.training.recipe import GeneratorSection
+    from sian.training.recipe_sections import GeneratorSection
 
 NETWORKS = ("generator", "encoder")  # sections that the model file decides
 MPP_RATIO = 1.2  # magnifications that differ by more are worth a word

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,6 +20,9 @@ class Section(BaseModel):
     """A part of a recipe: immutable, no unknown keys, no nan and no infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Kind = TypeVar("Kind", bound=Section)
 
 
 class BaseRecipe(Section):
@@ -57,15 +60,24 @@ class BaseRecipe(Section):
     @classmethod
     def parse(cls, values: Mapping[str, Any], name: str) -> Self:
         """A recipe from plain values; `name` is what errors call it."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            problems = "; ".join(_explain(problem, cls) for problem in _causes(error))
-            raise BadInput(f"{name}: {problems}") from None
+        return parse_as(cls, values, name)
 
     def dump(self) -> str:
         """The resolved recipe as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def parse_as(kind: type[Kind], values: Mapping[str, Any], name: str) -> Kind:
+    """A recipe of that very kind from plain values; `name` is what errors call it.
+
+    Raises:
+        BadInput: an unknown key, a value out of range.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_explain(problem, kind) for problem in _causes(error))
+        raise BadInput(f"{name}: {problems}") from None
 
 
 def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:

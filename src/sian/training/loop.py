@@ -41,7 +41,8 @@ from sian.training.device import PRECISIONS, Hardware, agreed, flushed_denormals
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.perceptual import perceptual_network
-from sian.training.recipe import Recipe, Stage
+from sian.training.recipe import Recipe
+from sian.training.recipe_sections import Stage
 from sian.training.samples import choose_windows, paint_grid
 from sian.training.start import Start, begin, check_start, write_start
 from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, features_of, generator_loss

@@ -1,247 +1,64 @@
 """Recipes: everything that decides what a training run does, frozen and typed, one YAML file an experiment.
 
 The resolved recipe is saved with the run and inside the model file. Unknown keys are refused with the nearest name.
+A recipe is one of a union, `AnyRecipe`: its key `network` says which, and with it which sections it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from sian.networks.generator import STRIDE
-from sian.networks.layouts import Condition
-from sian.training.baserecipe import BaseRecipe, Section
-from sian.training.losses import Gan
-
-Width = Annotated[int, Field(ge=1)]  # channels
-BlockIndex = Annotated[int, Field(ge=0, le=6)]  # one of the generator's seven blocks
-Beta = Annotated[float, Field(ge=0.0, lt=1.0)]  # of Adam
-VggLayer = Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-
-
-class GeneratorSection(Section):
-    """Arguments of `sian.networks.Generator`; the defaults are the paper's (SPADE's sizes)."""
-
-    channels: tuple[Width, Width, Width, Width, Width, Width, Width] = (1024, 1024, 1024, 512, 256, 128, 64)
-    hidden: tuple[Width, Width, Width, Width, Width, Width, Width] = (128, 128, 128, 128, 128, 128, 128)
-    style_dim: int = Field(default=256, ge=1)
-    padding: Literal["zeros", "reflect"] = "zeros"
-    downsampling: Literal["area", "nearest"] = "nearest"
-    noise_blocks: tuple[BlockIndex, ...] = ()
-    plain_skips: int = Field(default=0, ge=0, le=7)
-    direction: bool = True
-    distance: bool = True
-    style: bool = True
-
-    @field_validator("noise_blocks")
-    @classmethod
-    def _in_order(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted(set(blocks)))
-
-    @property
-    def base_width(self) -> int:
-        """f, the channels of the last block."""
-        return self.channels[-1]
-
-    @property
-    def stride(self) -> int:
-        """px; windows are multiples of it."""
-        return STRIDE
-
-    def scaled(self, factor: float) -> Self:
-        """With other channels; the style vector keeps its length."""
-        channels, hidden = (tuple(scale(c, factor) for c in widths) for widths in (self.channels, self.hidden))
-        return self.model_copy(update={"channels": channels, "hidden": hidden})
-
-
-class EncoderSection(Section):
-    """Arguments of `sian.networks.StyleEncoder`."""
-
-    width: int = Field(default=64, ge=1)
-    statistics: bool = False
-
-    def scaled(self, factor: float) -> Self:
-        """With another width."""
-        return self.model_copy(update={"width": scale(self.width, factor)})
-
-
-class DiscriminatorSection(Section):
-    """Arguments of `sian.networks.Discriminator`; `condition` names what it sees of the layout.
-
-    "layout" is M, P and Q, "semantic" M alone, "direction" M and P, "distance" M and Q, "classes" background and
-    nuclei one-hot, "boundary" the same and the instance boundary, "depth" Sharp-GAN's normalised distance map.
-    `segmenting` is the width of the part that segments (weighed by `losses.segmenting`); 0 for none. `features` is
-    that of the heads on VGG19's features; 0 for none.
-    """
-
-    width: int = Field(default=64, ge=1)
-    scales: int = Field(default=2, ge=1, le=4)
-    layers: int = Field(default=4, ge=2, le=6)
-    condition: Condition = "layout"
-    segmenting: int = Field(default=0, ge=0)
-    features: int = Field(default=0, ge=0)
-
-    def scaled(self, factor: float) -> Self:
-        """With other widths."""
-        parts = {
-            key: scale(getattr(self, key), factor) for key in ("width", "segmenting", "features") if getattr(self, key)
-        }
-        return self.model_copy(update=parts)
-
-
-class DataSection(Section):
-    """Which windows are seen: `grid` is the paper's fixed 100 a tile, `random` any position.
-
-    `sibling` is the probability that the style comes from another window of the same tile. `stain` is how far the
-    stains of a window and its reference are changed, both alike (0.3: up to 30 % more or less of each); `hue` is how
-    far the stains' own colours are (0.1: up to a tenth is added to each part of their unit vectors).
-    `organ_aliases` renames organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the
-    nuclei's classes as the data set names them; in a run's own recipe their names stand there, in the order of the
-    layout's channels.
-    """
-
-    positions: Literal["grid", "random"] = "grid"
-    sibling: float = Field(default=0.0, ge=0.0, le=1.0)
-    stain: float = Field(default=0.0, ge=0.0, lt=1.0)
-    hue: float = Field(default=0.0, ge=0.0, le=0.3)
-    turn: bool = True
-    organ_aliases: dict[str, str] = Field(default_factory=dict)
-    classes: bool | tuple[str, ...] = False
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes' names, once `sian.training.recipe_classes.resolve` has put them there."""
-        return self.classes if isinstance(self.classes, tuple) else ()
-
-
-class LossSection(Section):
-    """Weights of Eq. 1 and how each term is reduced; terms that the paper does not have default to 0.
-
-    `kld_reduction`: "mean" over the batch, or "sum" as in SPADE's code; both sum over the D dimensions.
-    `kld_free`: nats a dimension that cost nothing. `regularisation_reduction`: "mean" or "sum" over the D dimensions.
-    With the paper's weights, sums empty the style vector in 1,000 images.
-    `perceptual_every`: apply every so many steps, times as much. `texture`: L1 of Gram matrices of VGG19's features,
-    of those that the discriminator's heads see and the perceptual layers.
-    `colour`: L1 of 16-fold averaged images. `stain`: L1 of a window's stain statistics. `regions`: L1 of the mean
-    colours of nuclei and of all else.
-    `lecam`: regularisation of the discriminator (Tseng et al. 2021). `segmenting`: of the discriminator that segments
-    (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
-    (pix2pix), times `gan_weight` on the generator's side; with that, `feature_matching` and `segmenting` at 0 there is
-    no discriminator. `l1`: between painting and image (pix2pix). `sharpness`:
-    of the nuclei's contours (Sharp-GAN). `kld` and `regularisation` are for networks that have a style.
-    """
-
-    gan: Gan = "hinge"
-    gan_weight: float = Field(default=1.0, ge=0)
-    l1: float = Field(default=0.0, ge=0)
-    sharpness: float = Field(default=0.0, ge=0)
-    feature_matching: float = Field(default=10.0, ge=0)
-    perceptual: float = Field(default=10.0, ge=0)
-    perceptual_layers: tuple[VggLayer, ...] = Field(default=get_args(VggLayer), min_length=1)
-    perceptual_every: int = Field(default=1, ge=1)
-    texture: float = Field(default=0.0, ge=0)
-    kld: float = Field(default=0.05, ge=0)
-    kld_reduction: Literal["sum", "mean"] = "mean"
-    kld_free: float = Field(default=0.0, ge=0)
-    regularisation: float = Field(default=0.5, ge=0)
-    regularisation_reduction: Literal["sum", "mean"] = "mean"
-    colour: float = Field(default=0.0, ge=0)
-    stain: float = Field(default=0.0, ge=0)
-    regions: float = Field(default=0.0, ge=0)
-    lecam: float = Field(default=0.0, ge=0)
-    segmenting: float = Field(default=1.0, ge=0)
-
-
-class AugmentSection(Section):
-    """Differentiable augmentation of what the discriminator sees, image and layout together (fractions of the side)."""
-
-    translation: float = Field(default=0.0, ge=0.0, le=0.5)
-    cutout: float = Field(default=0.0, ge=0.0, le=1.0)
-
-
-class OptimiserSection(Section):
-    """Adam for generator with encoder, and discriminator; rates fall linearly to 2 % from `decay_from` of the run."""
-
-    generator_rate: float = Field(default=1e-4, gt=0)
-    discriminator_rate: float = Field(default=4e-4, gt=0)
-    betas: tuple[Beta, Beta] = (0.0, 0.999)
-    decay_from: float = Field(default=1.0, ge=0.0, le=1.0)
-
-
-class Stage(Section):
-    """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows.
-
-    `frozen`: parts that do not learn meanwhile; with generator and encoder the discriminator learns alone. Where no
-    loss asks the discriminator, it has to stand there.
-    """
-
-    images: int | None = Field(default=None, ge=1)
-    epochs: int | None = Field(default=None, ge=1)
-    size: int = Field(default=256, ge=64, multiple_of=32)
-    batch: int = Field(default=8, ge=2)
-    frozen_batch_norm: bool = False
-    frozen: tuple[Literal["generator", "encoder", "discriminator"], ...] = ()
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Stage:
-        if (self.images is None) == (self.epochs is None):
-            raise ValueError("a stage has either images or epochs")
-        return self
-
-
-class AverageSection(Section):
-    """EMA of the weights: half-life in images, at most `ramp` of the images seen so far."""
-
-    half_life: float = Field(default=1000.0, gt=0)
-    ramp: float = Field(default=0.1, gt=0)
-
-
-class StoppingSection(Section):
-    """Whether tiles are held out, and the run ends when the paintings of these no longer get nearer to them.
-
-    `tiles`: how many are held out, of at least `least` in all; 0 holds none out. Patients are
-    held out whole. `windows`: painted in each. `every`:
-    how many images lie between two looks. `patience`: how many looks without a new best end the run; the best is kept.
-    """
-
-    tiles: int = Field(default=0, ge=0)
-    least: int = Field(default=4, ge=2)
-    windows: int = Field(default=8, ge=1)
-    every: int = Field(default=200, ge=1)
-    patience: int = Field(default=3, ge=1)
-
-    @model_validator(mode="after")
-    def _some_are_left(self) -> StoppingSection:
-        if self.tiles >= self.least:
-            raise ValueError("fewer tiles are held out than there are at least")
-        return self
-
-
-class EverySection(Section):
-    """How often, in images, something is written."""
-
-    journal: int = Field(default=400, ge=1)
-    samples: int = Field(default=3000, ge=1)
-    checkpoint: int = Field(default=3000, ge=1)
-    keep: int = Field(default=2, ge=1)
+from sian.errors import BadInput, nearest
+from sian.training.baseline_sections import (
+    CoarseToFineLosses,
+    CoarseToFineSection,
+    NoEncoderSection,
+    PatchGanSection,
+    Pix2PixLosses,
+    Pix2PixOptimiserSection,
+    PlainDiscriminatorSection,
+    SharpLosses,
+    SharpPatchGanSection,
+    SharpSection,
+    SingleStage,
+    SpadeDiscriminatorSection,
+    SpadeLosses,
+    SpadeSection,
+    UnetSection,
+)
+from sian.training.baserecipe import BaseRecipe, parse_as
+from sian.training.recipe_sections import (
+    AugmentSection,
+    AverageSection,
+    DataSection,
+    DiscriminatorSection,
+    EncoderSection,
+    EverySection,
+    GeneratorSection,
+    LossSection,
+    OptimiserSection,
+    Stage,
+    StoppingSection,
+)
 
 
 class Recipe(BaseRecipe):
     """Everything that decides a run; `Recipe.load("monuseg")` reads a bundled one, a path any other.
 
-    What stands here is SIAN's; `sian.training.baselines` has a subclass with sections of its own for each other
-    `network`, and `parse` chooses it. `start`: from "scratch", or from a "model" file, which then gives the sections
-    of the networks.
+    This is what the recipes of all networks have in common. `Recipe.load` and `Recipe.parse` return one of `AnyRecipe`,
+    which `network` tells apart. `start`: from "scratch", or from a "model" file, which then gives the sections of the
+    networks.
     """
 
     smallest_batch: ClassVar[int] = 2  # a process; batch norm and L_reg need two
 
-    network: str = Field(default="sian", pattern="^sian$")
+    network: str
     start: Literal["scratch", "model"] = "scratch"
-    generator: GeneratorSection = GeneratorSection()
-    encoder: EncoderSection = EncoderSection()
+    generator: GeneratorSection | SpadeSection | UnetSection | CoarseToFineSection
+    encoder: EncoderSection | NoEncoderSection
     discriminator: DiscriminatorSection = DiscriminatorSection()
     data: DataSection = DataSection()
     losses: LossSection = LossSection()
@@ -306,10 +123,11 @@ class Recipe(BaseRecipe):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:
-        """A recipe from plain values, of the class that its `network` names."""
-        from sian.training.baselines import recipe_class
-
-        return super(Recipe, recipe_class(values, name)).parse(values, name)
+        """A recipe from plain values, of the class in `AnyRecipe` that its `network` names."""
+        network = str(values.get("network", "sian"))  # older files name none
+        if network not in RECIPES:
+            raise BadInput(f"{name}: network: there is none called {network!r}{nearest(network, RECIPES)}")
+        return parse_as(RECIPES[network], values, name)
 
     def scaled(self, width: int) -> Self:
         """The same networks, narrower or wider: for machines on which the faithful ones are too slow.
@@ -324,6 +142,62 @@ class Recipe(BaseRecipe):
         return self.model_copy(update=parts)
 
 
-def scale(channels: int, factor: float) -> int:
-    """Channels times a factor, at least 1."""
-    return max(1, round(channels * factor))
+class SianRecipe(Recipe):
+    """A run of SIAN."""
+
+    network: Literal["sian"] = "sian"
+    generator: GeneratorSection = GeneratorSection()
+    encoder: EncoderSection = EncoderSection()
+
+
+class SpadeRecipe(Recipe):
+    """A run of SPADE."""
+
+    network: Literal["spade"] = "spade"
+    generator: SpadeSection = SpadeSection()
+    encoder: EncoderSection = EncoderSection()
+    discriminator: SpadeDiscriminatorSection = SpadeDiscriminatorSection()
+    losses: SpadeLosses = SpadeLosses()
+
+
+class NoStyleRecipe(Recipe):
+    """A run of a network without styles, which normalises each image for itself."""
+
+    smallest_batch: ClassVar[int] = 1
+
+    encoder: NoEncoderSection = NoEncoderSection()
+    optimiser: Pix2PixOptimiserSection = Pix2PixOptimiserSection()
+    stages: tuple[SingleStage, ...] = Field(default=(SingleStage(epochs=200),), min_length=1)
+
+
+class Pix2PixRecipe(NoStyleRecipe):
+    """A run of pix2pix."""
+
+    network: Literal["pix2pix"] = "pix2pix"
+    generator: UnetSection = UnetSection()
+    discriminator: PatchGanSection = PatchGanSection()
+    losses: Pix2PixLosses = Pix2PixLosses()
+
+
+class CoarseToFineRecipe(NoStyleRecipe):
+    """A run of pix2pixHD."""
+
+    network: Literal["pix2pixhd"] = "pix2pixhd"
+    generator: CoarseToFineSection = CoarseToFineSection()
+    discriminator: PlainDiscriminatorSection = PlainDiscriminatorSection()
+    losses: CoarseToFineLosses = CoarseToFineLosses()
+
+
+class SharpRecipe(NoStyleRecipe):
+    """A run of Sharp-GAN."""
+
+    network: Literal["sharpgan"] = "sharpgan"
+    generator: SharpSection = SharpSection()
+    discriminator: SharpPatchGanSection = SharpPatchGanSection()
+    losses: SharpLosses = SharpLosses()
+
+
+AnyRecipe: TypeAlias = SianRecipe | SpadeRecipe | Pix2PixRecipe | CoarseToFineRecipe | SharpRecipe
+
+# network -> the recipe that has it as its only value
+RECIPES: dict[str, type[AnyRecipe]] = {kind.model_fields["network"].default: kind for kind in get_args(AnyRecipe)}

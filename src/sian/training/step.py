@@ -14,7 +14,7 @@ from sian.networks.feature_heads import Features, feature_pyramid
 from sian.networks.segmenting import PAINTED, pixel_classes
 from sian.training import losses
 from sian.training.augmentation import Augmentation
-from sian.training.recipe import LossSection
+from sian.training.recipe_sections import LossSection
 
 LECAM_DECAY = 0.99  # of the running mean scores (Tseng et al. 2021)
 

@@ -23,7 +23,7 @@ from sian.data.windows import test_offsets
 from sian.files import write_bytes, write_json
 from sian.files.jsonfiles import read_json
 from sian.networks import REFERENCE_SIZE, Painter, VggFeatures, stack
-from sian.training.recipe import StoppingSection
+from sian.training.recipe_sections import StoppingSection
 from sian.training.samples import paint_windows
 
 STOPPING, BEST = "stopping.json", "best.safetensors"  # in the run's folder

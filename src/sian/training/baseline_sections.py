@@ -1,22 +1,19 @@
-"""Recipes of the other networks: typed sections with each method's own defaults, and which `network` is whose."""
+"""The sections of the other networks' recipes, with each method's own defaults."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 
-from sian.errors import BadInput, nearest
 from sian.networks.generator import STRIDE
 from sian.networks.layouts import Condition
 from sian.training.baserecipe import Section
-from sian.training.recipe import (
+from sian.training.recipe_sections import (
     Beta,
     DiscriminatorSection,
     LossSection,
     OptimiserSection,
-    Recipe,
     Stage,
     scale,
 )
@@ -176,66 +173,3 @@ class SingleStage(Stage):
     """`Stage` that may have one image a batch: instance norm needs no second."""
 
     batch: int = Field(default=1, ge=1)
-
-
-class SpadeRecipe(Recipe):
-    """A run of SPADE."""
-
-    network: str = Field(default="spade", pattern="^spade$")
-    generator: SpadeSection = SpadeSection()  # type: ignore[assignment]
-    discriminator: SpadeDiscriminatorSection = SpadeDiscriminatorSection()
-    losses: SpadeLosses = SpadeLosses()
-
-
-class NoStyleRecipe(Recipe):
-    """A run of a network without styles, which normalises each image for itself."""
-
-    smallest_batch: ClassVar[int] = 1
-
-    encoder: NoEncoderSection = NoEncoderSection()  # type: ignore[assignment]
-    optimiser: Pix2PixOptimiserSection = Pix2PixOptimiserSection()
-    stages: tuple[SingleStage, ...] = Field(default=(SingleStage(epochs=200),), min_length=1)
-
-
-class Pix2PixRecipe(NoStyleRecipe):
-    """A run of pix2pix."""
-
-    network: str = Field(default="pix2pix", pattern="^pix2pix$")
-    generator: UnetSection = UnetSection()  # type: ignore[assignment]
-    discriminator: PatchGanSection = PatchGanSection()
-    losses: Pix2PixLosses = Pix2PixLosses()
-
-
-class CoarseToFineRecipe(NoStyleRecipe):
-    """A run of pix2pixHD."""
-
-    network: str = Field(default="pix2pixhd", pattern="^pix2pixhd$")
-    generator: CoarseToFineSection = CoarseToFineSection()  # type: ignore[assignment]
-    discriminator: PlainDiscriminatorSection = PlainDiscriminatorSection()
-    losses: CoarseToFineLosses = CoarseToFineLosses()
-
-
-class SharpRecipe(NoStyleRecipe):
-    """A run of Sharp-GAN."""
-
-    network: str = Field(default="sharpgan", pattern="^sharpgan$")
-    generator: SharpSection = SharpSection()  # type: ignore[assignment]
-    discriminator: SharpPatchGanSection = SharpPatchGanSection()
-    losses: SharpLosses = SharpLosses()
-
-
-RECIPES: dict[str, type[Recipe]] = {
-    "sian": Recipe,
-    "spade": SpadeRecipe,
-    "pix2pix": Pix2PixRecipe,
-    "pix2pixhd": CoarseToFineRecipe,
-    "sharpgan": SharpRecipe,
-}
-
-
-def recipe_class(values: Mapping[str, Any], name: str) -> type[Recipe]:
-    """The class of recipe for these values' `network`; SIAN's where there is none, as in older files."""
-    network = str(values.get("network", "sian"))
-    if network not in RECIPES:
-        raise BadInput(f"{name}: network: there is none called {network!r}{nearest(network, RECIPES)}")
-    return RECIPES[network]
