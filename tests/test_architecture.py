@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,6 +145,15 @@ def test_networks_know_no_files():
 def test_no_file_name_has_two_meanings():
     names = Counter(path.name for path in MODULES if path.name != "__init__.py")
     assert not [name for name, count in names.items() if count > 1]
+
+
+def test_no_file_needs_itself_in_a_circle():
+    names = {".".join(("sian", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in MODULES}
+    needs: dict[str, set[str]] = {name: set() for name in names}
+    for found in IMPORTS:
+        name = ".".join(("sian", *found.path.relative_to(PACKAGE).with_suffix("").parts))
+        needs[name] |= {found.module} & names.keys()
+    TopologicalSorter(needs).prepare()  # graphlib.CycleError names the files
 
 
 def test_pickle_is_nowhere():

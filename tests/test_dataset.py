@@ -107,7 +107,7 @@ def test_writer_refuses(folder, tmp_path):
     with pytest.raises(BadInput, match="found a file"):
         DatasetWriter(tmp_path / "full" / "thesis.doc", DatasetInfo(name="x"))
     writer = DatasetWriter(tmp_path / "new", DatasetInfo(name="x"))
-    with pytest.raises(BadInput, match="48 x 40 and a mask of 9 x 9"):
+    with pytest.raises(BadInput, match="40 x 48 and a mask of 9 x 9"):
         writer.add("a", picture(), np.zeros((9, 9), int))
     assert not (tmp_path / "new" / "images").exists()
 
@@ -171,7 +171,7 @@ def test_sizes_are_checked_when_reading(folder):
     dataset = open_dataset(folder)
     item = dataset["tile 0"]
     for read in (dataset.image, dataset.mask):
-        with pytest.raises(BadInput, match="found 48 x 40 pixels, expected 47 x 40"):
+        with pytest.raises(BadInput, match="found 40 x 48 pixels, expected 40 x 47"):
             read(item)
 
 

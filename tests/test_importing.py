@@ -207,7 +207,7 @@ def test_all_problems_in_one_go_and_nothing_written(tmp_path):
     for part in (
         "images/tile 0.png: found an empty",
         "tile 1.png: expected one id",
-        "found 20 x 20 pixels, expected 48",
+        "found 20 x 20 pixels, expected 40 x 48",
     ):
         assert part in str(error.value)
     assert not (tmp_path / "set").exists()

@@ -92,13 +92,13 @@ def test_all_problems_are_named(writer):
     expected = [
         "/images/t0.png: no such file",
         "/images/t1.png: cannot be read as a picture",
-        "/images/t2.png: found 30 x 30 pixels, expected 48 x 40",
+        "/images/t2.png: found 30 x 30 pixels, expected 40 x 48",
         "/images/t3.png: is not what was imported",
         "/masks/t4.png: expected one id a nucleus in a single channel",
         "/masks/t5.png: is not what was imported",
         "/masks/t5.png: found 2 nuclei, expected 3",
         "/masks/t6.png: found an empty file (0 bytes)",
-        "/masks/t7.png: found 30 x 30 pixels, expected 48 x 40",
+        "/masks/t7.png: found 30 x 30 pixels, expected 40 x 48",
     ]
     assert [problem[: len(start)] for problem, start in zip(problems, expected, strict=True)] == expected
 
@@ -132,7 +132,7 @@ def test_command_line_prints_a_table(writer, capsys):
         "kidney",
         "ffpe",
         "0.25",
-        "48x40",
+        "40x48",
         "uint16",
         *["3", "70", "0", "0", "0", "0"],
     ]

@@ -123,7 +123,7 @@ def test_image_cut_short(capsys, tmp_path, size):
         ("tile 0.npy", mask().astype(np.float64), "found float64, expected integer ids"),
         ("tile 0.tif", mask().astype(np.int16) - 3, "found negative ids (down to -3)"),
         ("tile 0.npy", mask() > 0, "found a boolean mask"),
-        ("tile 0.png", mask(41), "found 48 x 41 pixels, expected 48 x 40 as in tile 0.png"),
+        ("tile 0.png", mask(41), "found 41 x 48 pixels, expected 40 x 48 as in tile 0.png"),
         ("tile 0.png", np.kron(np.eye(8), np.diag([255, 0, 0])).astype(np.uint8)[:, :], "which looks like classes"),
     ],
 )

@@ -69,7 +69,7 @@ def exported(tmp_path, name):
         ({"inst_map": np.full((40, 48), np.nan)}, "not whole"),
         ({"inst_map": np.full((40, 48), 1e300)}, "not whole"),
         ({"inst_map": mask().astype(np.int32) - 3}, "negative ids"),
-        ({"inst_map": mask()[:20]}, "expected 48 x 40"),
+        ({"inst_map": mask()[:20]}, "expected 40 x 48"),
         ({"inst_map": mask()[None]}, "expected an instance mask"),
         ({"other": mask()}, "found no inst_map"),
         ({"inst_map": mask(), "inst_type": [[1]]}, "found 1 types for 3 nuclei"),
@@ -337,7 +337,7 @@ def test_ome_tiff_that_names_other_files_or_bombs(capsys, tmp_path):
         ("a", picture().astype(np.uint16), "found uint16 pixels"),
         ("a", np.stack([mask(), mask()]), "found 2 pages"),
         ("a_labels", mask().astype(np.float32) + 0.5, "not whole"),
-        ("a_labels", mask(41), "expected 48 x 40"),
+        ("a_labels", mask(41), "expected 40 x 48"),
     ],
 )
 def test_ome_tiff_of_another_kind(capsys, tmp_path, name, array, found):

@@ -142,7 +142,7 @@ def _grey(folder: Path) -> None:
     ("spoil", "words"),
     [
         (_broken, "w3.png"),
-        (_other_size, "w2 is 32 x 40 and its real image 32 x 32"),
+        (_other_size, "w2 is 40 x 32 and its real image 32 x 32"),
         (_only_one, "found 1 image, expected at least 2"),
         (_grey, "found a grey picture"),
     ],

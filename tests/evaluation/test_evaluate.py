@@ -143,7 +143,7 @@ def test_pairs_of_different_sizes_are_all_named() -> None:
     fake = from_images("fake", {n: np.zeros((20, 20, 3), np.uint8) for n in "abc"})
     real = from_images("real", {"a": np.zeros((20, 21, 3), np.uint8), "b": np.zeros((20, 20, 3), np.uint8),
                                 "c": np.zeros((12, 20, 3), np.uint8)})  # fmt: skip
-    with pytest.raises(BadInput, match=r"a is 20 x 20 and its real image 21 x 20; c is 20 x 20 .* 20 x 12"):
+    with pytest.raises(BadInput, match=r"a is 20 x 20 and its real image 20 x 21; c is 20 x 20 .* 12 x 20"):
         evaluate(fake, real, tools=Tools())
 
 

@@ -251,7 +251,7 @@ def test_nothing_accumulated_is_nan() -> None:
 @pytest.mark.parametrize(
     ("pred", "words"),
     [
-        (np.zeros((3, 4), np.int32), "4 x 3 pixels, expected 4 x 4"),
+        (np.zeros((3, 4), np.int32), "3 x 4 pixels, expected 4 x 4"),
         (np.zeros((4, 4), np.float32), "integer ids, found float32"),
         (np.zeros((4, 4), bool), "integer ids, found bool"),
         (np.zeros((4, 4, 3), np.uint8), r"found shape \(4, 4, 3\)"),

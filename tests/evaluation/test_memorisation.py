@@ -89,7 +89,7 @@ def test_large_images_are_looked_at_in_windows() -> None:
     windows = in_windows(from_images("i", {"a": large, "b": large[:256]}))
     assert windows.names == ["a_y0000_x0000", "a_y0044_x0000", "b"]
     assert windows.read("a_y0044_x0000").shape == (256, 256, 3)
-    with pytest.raises(BadInput, match="found 256 x 100 px"):
+    with pytest.raises(BadInput, match="found 100 x 256 px"):
         in_windows(from_images("i", {"a": large[:100]}))
 
 

@@ -73,7 +73,7 @@ def test_metric_is_the_mean_over_pairs() -> None:
     [
         (np.zeros((16, 17, 3), np.uint8), "expected .16, 16, 3."),
         (np.zeros((16, 16, 3)), "float64"),
-        (np.zeros((10, 16, 3), np.uint8), "16 x 10 pixels, expected at least 11 x 11"),
+        (np.zeros((10, 16, 3), np.uint8), "10 x 16 pixels, expected at least 11 x 11"),
     ],
 )
 def test_bad_images(b: np.ndarray, words: str) -> None:

@@ -168,7 +168,7 @@ def test_pannuke_refuses_what_it_cannot_hold(tmp_path):
     writer.add("a", picture(1), difficult_mask(), classes={"lymphocyte": [1]})
     writer.add("b", picture(1, 41), np.zeros((41, 48), int))
     sentence = refused(open_dataset(tmp_path / "set"), tmp_path / "out", "pannuke")
-    assert "found images of 48 x 40, 48 x 41 pixels" in sentence
+    assert "found images of 40 x 48, 41 x 48 pixels" in sentence
     assert "found the classes lymphocyte" in sentence
     assert "nuclei without a class in a" in sentence
 

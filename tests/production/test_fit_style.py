@@ -52,7 +52,7 @@ def test_another_magnification_is_rescaled(model, slide):
     larger = rescale_image(image, (280, 300)), rescale_mask(mask, (280, 300))
     expected = sian.fit_style(larger[0], model=model, mask=larger[1])
     assert np.array_equal(found.style.vector, expected.style.vector)
-    with pytest.raises(sian.BadInput, match="found a mask of 140 x 150"):
+    with pytest.raises(sian.BadInput, match="found a mask of 150 x 140"):
         sian.fit_style(image, model=model, mask=mask.T.copy())
 
 
@@ -166,7 +166,7 @@ def test_json_that_is_none(toy_file, tmp_path, capfd):
     [
         (["-o", "style.txt"], 3, "expected the name of a .json file"),
         (["--mask", "small.png"], 3, "small.png: found a mask of 32 x 32"),
-        (["--mpp", "0.1"], 3, "slide.png: found a reference image of 60 x 56 px"),
+        (["--mpp", "0.1"], 3, "slide.png: found a reference image of 56 x 60 px"),
         (["--mask", "small.png", "--segmenter", "x"], 3, "leave one of them out"),
         (["--mask", "none.png"], 3, "none.png"),
     ],

@@ -120,7 +120,7 @@ def bad_files(folder: Path) -> None:
         (["none.png"], "none.png: no such file"),
         (["rgb.png", "--style", "kidny"], "did you mean 'kidney'"),
         (["--style", "brain"], "knows no style 'brain'"),
-        (["--style", "small.png"], "small.png: found 31 x 20 px, expected a style image of at least 32 x 32"),
+        (["--style", "small.png"], "small.png: found 20 x 31 px, expected a style image of at least 32 x 32"),
         (["--style", "none.png"], "none.png: no such file"),
         (["--style", "zero.png"], "zero.png: found an empty file"),
         (["--style", "kidney=x"], "each organ once"),

@@ -138,7 +138,7 @@ BAD_STYLES = [
     (lambda: np.full(6, np.nan, np.float32), "6 finite numbers"),
     (lambda: Style(np.zeros(7, np.float32), "of another model"), "belong to the model that made them"),
     (part_of_another_model, "belong to the model that made them"),
-    (lambda: picture(31, 400), "found 400 x 31 px, expected a style image of at least 32 x 32"),
+    (lambda: picture(31, 400), "found 31 x 400 px, expected a style image of at least 32 x 32"),
     (lambda: picture()[..., 0], r"found \(256, 256\) uint8"),
     (lambda: picture() / 255, "float64"),
     (lambda: np.dstack([picture(), picture()[..., :1]]), r"\(256, 256, 4\)"),

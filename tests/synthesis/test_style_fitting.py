@@ -76,7 +76,7 @@ def test_a_small_reference_is_refused(model: Model, height, width):
 
 
 def test_a_mask_of_another_size_is_refused(model: Model, painted):
-    with pytest.raises(BadInput, match="a mask of 128 x 128 and an image of 288 x 160"):
+    with pytest.raises(BadInput, match="a mask of 128 x 128 and an image of 160 x 288"):
         fit_style(model, painted, np.zeros((128, 128), np.int32))
 
 

@@ -180,7 +180,7 @@ def _row(fact: ItemFacts) -> tuple[str, ...]:
         item.organ,
         item.preparation,
         "?" if item.mpp is None else f"{item.mpp:.4g}",
-        f"{item.width}x{item.height}",
+        f"{item.height}x{item.width}",
         fact.mask_dtype,
         str(fact.nuclei),
         f"{fact.median_area:.0f}",

@@ -309,7 +309,7 @@ def check_size(path: Path, shape: tuple[int, ...], item: Item) -> None:
     """Refuse an image or a mask of another size than the item's line says."""
     if shape[:2] != (item.height, item.width):
         raise BadInput(
-            f"{path}: found {shape[1]} x {shape[0]} pixels, expected {item.width} x {item.height} "
+            f"{path}: found {shape[0]} x {shape[1]} pixels, expected {item.height} x {item.width} "
             f"as {ITEMS} says; import the item again"
         )
 

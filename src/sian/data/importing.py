@@ -231,8 +231,8 @@ def _read_annotation(pair: Pair, height: int, width: int) -> Annotated:
     mask = read_mask(pair.annotation)
     if mask.shape != (height, width):
         raise BadInput(
-            f"{pair.annotation}: found {mask.shape[1]} x {mask.shape[0]} pixels, "
-            f"expected {width} x {height} as in {pair.image.name}; check that they belong together"
+            f"{pair.annotation}: found {mask.shape[0]} x {mask.shape[1]} pixels, "
+            f"expected {height} x {width} as in {pair.image.name}; check that they belong together"
         )
     return Annotated(mask)
 
@@ -264,7 +264,7 @@ def _check_drawn(
     if outlines and len(nucleus_ids(mask)) == 0:
         raise BadInput(
             f"{pair.annotation}: none of its {len(outlines)} outlines covers a pixel of {pair.image.name} "
-            f"({width} x {height}); expected coordinates in pixels of that image"
+            f"({height} x {width}); expected coordinates in pixels of that image"
         )
 
 

@@ -81,8 +81,8 @@ class DatasetWriter:
         ids = check_mask(mask, f"mask of {item_id}")
         if image.shape[:2] != ids.shape:
             raise BadInput(
-                f"{item_id}: found an image of {image.shape[1]} x {image.shape[0]} and a mask of "
-                f"{ids.shape[1]} x {ids.shape[0]} pixels, expected equal sizes; check them"
+                f"{item_id}: found an image of {image.shape[0]} x {image.shape[1]} and a mask of "
+                f"{ids.shape[0]} x {ids.shape[1]} pixels, expected equal sizes; check them"
             )
         item = describe_item(item_id, image, ids, **facts)
         write_png(self.folder / item.image, image, text)

@@ -333,7 +333,7 @@ def _plain(value: Any) -> Any:
 
 
 def _size(picture: Image | Mask) -> str:
-    return f"{picture.shape[1]} x {picture.shape[0]}"
+    return f"{picture.shape[0]} x {picture.shape[1]}"
 
 
 def _listed(problems: list[str]) -> str:

@@ -135,7 +135,7 @@ def in_windows(images: Collection, size: int = WINDOW) -> Collection:
         height, width = images.read(name).shape[:2]
         if min(height, width) < size:
             raise BadInput(
-                f"{name}: found {width} x {height} px, expected at least {size} x {size} to look for copies; "
+                f"{name}: found {height} x {width} px, expected at least {size} x {size} to look for copies; "
                 "leave --memorisation out"
             )
         if (height, width) == (size, size):

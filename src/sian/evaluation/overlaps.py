@@ -166,4 +166,4 @@ def _as_signed(mask: Mask, name: str) -> Mask:
 
 
 def _size(mask: Mask) -> str:
-    return f"{mask.shape[1]} x {mask.shape[0]} pixels"
+    return f"{mask.shape[0]} x {mask.shape[1]} pixels"

@@ -53,7 +53,7 @@ def _check(image: Image, name: str) -> Image:
         raise BadInput(f"{name}: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it first.")
     if min(image.shape[:2]) <= 2 * RADIUS:
         raise BadInput(
-            f"{name}: found {image.shape[1]} x {image.shape[0]} pixels, expected at least 11 x 11; use larger images."
+            f"{name}: found {image.shape[0]} x {image.shape[1]} pixels, expected at least 11 x 11; use larger images."
         )
     return image
 

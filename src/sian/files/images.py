@@ -152,7 +152,7 @@ def _check_file(path: Path) -> None:
 def _check_header(path: Path, picture: Image.Image, max_pixels: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
-        raise _too_large(path, f"{width} x {height}", max_pixels)
+        raise _too_large(path, f"{height} x {width}", max_pixels)
     pages = getattr(picture, "n_frames", 1)
     if pages != 1:
         raise BadInput(f"{path}: found {pages} pages, expected a single picture; export one page alone")

@@ -110,7 +110,7 @@ def check_mask_of(mask: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArra
     checked = check_mask(mask)
     if checked.shape != image.shape[:2]:
         raise BadInput(
-            f"found a mask of {checked.shape[1]} x {checked.shape[0]} and an image of {image.shape[1]} x "
-            f"{image.shape[0]}; expected equal sizes; give the mask that was drawn on the image"
+            f"found a mask of {checked.shape[0]} x {checked.shape[1]} and an image of {image.shape[0]} x "
+            f"{image.shape[1]}; expected equal sizes; give the mask that was drawn on the image"
         )
     return checked

@@ -84,7 +84,7 @@ class StoredMask:
         (height, width), (rows, columns) = whole.shape, self.size
         if height < rows or width < columns:
             raise BadInput(
-                f"{self.path}: found {width} x {height} px, expected at least {columns} x {rows}, the plan's "
+                f"{self.path}: found {height} x {width} px, expected at least {rows} x {columns}, the plan's "
                 "masks.size; leave that mask out, or make size smaller"
             )
         random = seeds.generator(self.seed, "window")

@@ -44,6 +44,28 @@ class Row:
         return recipe if scale.width is None else recipe.scaled(scale.width)
 
 
+SEEN = {(True, True): "layout", (True, False): "direction", (False, True): "distance", (False, False): "semantic"}
+
+
+def _ablation(
+    name: str,
+    title: str,
+    description: str,
+    *,
+    direction: bool = False,
+    distance: bool = False,
+    style: bool = False,
+    loss: bool = False,
+) -> Row:
+    """SIAN's recipe with the parts named only (section 4.4); the discriminator sees what the generator sees."""
+    parts = {"direction": direction, "distance": distance, "style": style}
+    changes = {f"generator.{part}": str(present).lower() for part, present in parts.items()}
+    changes["discriminator.condition"] = SEEN[direction, distance]
+    if not loss:
+        changes["losses.regularisation"] = "0"
+    return Row(name, title, "monuseg", "sian", {"description": description, **changes})
+
+
 _ALL = (
     Row("pix2pix", "pix2pix", "pix2pix", "pix2pix"),
     Row("sharpgan", "Sharp-GAN", "sharpgan", "sharpgan"),
@@ -52,13 +74,17 @@ _ALL = (
     Row("spade-boundary", "SPADE + boundary", "spade-boundary", "spade"),
     Row("spade-layout", "SPADE + M, P, Q", "spade-layout", "spade"),
     Row("sian", "SIAN", "monuseg", "sian"),
-    Row("baseline", "Baseline", "ablation-baseline", "sian"),
-    Row("inst", "INST", "ablation-inst", "sian"),
-    Row("style", "STYLE", "ablation-style", "sian"),
-    Row("style-loss", "Style Loss", "ablation-styleloss", "sian"),
-    Row("inst-style", "INST + STYLE", "ablation-inst-style", "sian"),
-    Row("direction", "direction alone", "ablation-direction", "sian"),
-    Row("distance", "distance alone", "ablation-distance", "sian"),
+    _ablation("baseline", "Baseline", "SIAN's generator with SPADE's blocks"),
+    _ablation("inst", "INST", "baseline + direction and distance", direction=True, distance=True),
+    _ablation("style", "STYLE", "baseline + style in the blocks", style=True),
+    _ablation("style-loss", "Style Loss", "baseline + L_reg", loss=True),
+    _ablation("inst-style", "INST + STYLE", "SIAN without L_reg", direction=True, distance=True, style=True),
+    _ablation(
+        "direction", "direction alone", "SIAN with the direction branch alone", direction=True, style=True, loss=True
+    ),
+    _ablation(
+        "distance", "distance alone", "SIAN with the distance branch alone", distance=True, style=True, loss=True
+    ),
 )
 
 ROWS: dict[str, Row] = {row.name: row for row in _ALL}

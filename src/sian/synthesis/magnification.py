@@ -45,7 +45,7 @@ class Scaling:
         height, width = (max(1, round(side * self.factor)) for side in shape[:2])
         if height * width > MAX_PIXELS:
             raise BadInput(
-                f"{shape[1]} x {shape[0]} px at {self.mpp:g} um a pixel: would be {width} x {height} px at the model's "
+                f"{shape[0]} x {shape[1]} px at {self.mpp:g} um a pixel: would be {height} x {width} px at the model's "
                 f"{self.model_mpp:g}, expected at most {MAX_PIXELS:,}; cut it into tiles first"
             )
         return height, width

@@ -222,7 +222,7 @@ class Model:
         if min(image.shape[:2]) < SMALLEST_REFERENCE:
             height, width = image.shape[:2]
             raise BadInput(
-                f"{name}: found {width} x {height} px, expected a style image of at least {SMALLEST_REFERENCE} x "
+                f"{name}: found {height} x {width} px, expected a style image of at least {SMALLEST_REFERENCE} x "
                 f"{SMALLEST_REFERENCE} px; give a larger piece of the slide"
             )
         windows = encode_windows(image, REFERENCE_SIZE, MOST_WINDOWS).to(self.device)

@@ -102,7 +102,7 @@ def check_reference(model: Model, shape: tuple[int, int]) -> None:
         raise BadInput(f"{model.info.name}: this model has no style to fit; choose a model that has")
     if min(shape) < CROP:
         raise BadInput(
-            f"found a reference image of {shape[1]} x {shape[0]} px, expected at least {CROP} x {CROP} px at the "
+            f"found a reference image of {shape[0]} x {shape[1]} px, expected at least {CROP} x {CROP} px at the "
             "model's magnification; give a larger piece of the slide"
         )
 

@@ -23,9 +23,10 @@ from sian.errors import BadInput
 from sian.layout import Layout, describe, turn_image
 from sian.networks import stack
 from sian.synthesis import Model
+from sian.torchdata.example import Example, Source
 from sian.torchdata.on_the_fly import Brush
 from sian.torchdata.places import Places, Windows
-from sian.torchdata.tile_sources import Example, MaskMaker, Source, open_source
+from sian.torchdata.tile_sources import MaskMaker, open_source
 
 if TYPE_CHECKING:
     from sian.synthesis.model import StyleLike

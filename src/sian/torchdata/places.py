@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sian.torchdata.tile_sources import Source
+    from sian.torchdata.example import Source
 
 Windows = Literal["cover", "grid", "random"]
 
@@ -86,7 +86,7 @@ class Places:
         for number, (height, width) in enumerate(self._shapes):
             if min(height, width) < size:
                 raise BadInput(
-                    f"{self.source.name}: item {number} has {width} x {height} px, expected at least {size} x {size} "
+                    f"{self.source.name}: item {number} has {height} x {width} px, expected at least {size} x {size} "
                     "for a window; choose a smaller size, or leave it out for whole items"
                 )
             places += [(number, (y, x, size, size)) for y in offsets(height, size) for x in offsets(width, size)]

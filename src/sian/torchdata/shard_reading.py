@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from sian.errors import BadInput, first_line
 from sian.files.images import decode_image, open_picture
 from sian.masks import check_mask, read_mask
 from sian.masks.checking import MAX_ID
-
-if TYPE_CHECKING:
-    from sian.torchdata.tile_sources import Example
+from sian.torchdata.example import Example
 
 IMAGE_ENDS = (".image.png", ".png")
 MASK_ENDS = (".mask.png", ".mask.tif")
@@ -68,8 +66,6 @@ class Shards:
 
     def read(self, number: int) -> Example:
         """Image and mask of one name."""
-        from sian.torchdata.tile_sources import Example  # it names this module's class
-
         member = self._members[number]
         with member.shard.open("rb") as stream:
             content = {
@@ -83,8 +79,8 @@ class Shards:
             image = decode_image(content["image"], f"{member.shard}: {member.image[0]}")
             if image.shape[:2] != mask.shape:
                 raise BadInput(
-                    f"{member.shard}: {member.key} has an image of {image.shape[1]} x {image.shape[0]} and a mask of "
-                    f"{mask.shape[1]} x {mask.shape[0]} pixels, expected equal sizes; make the shard again"
+                    f"{member.shard}: {member.key} has an image of {image.shape[0]} x {image.shape[1]} and a mask of "
+                    f"{mask.shape[0]} x {mask.shape[1]} pixels, expected equal sizes; make the shard again"
                 )
         facts = _facts(content.get("facts"), f"{member.shard}: {member.key}.json")
         return Example(mask, image, str(facts.get("organ") or "unknown"), _classes(facts.get("classes")))

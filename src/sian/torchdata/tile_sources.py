@@ -6,55 +6,22 @@ names and no open files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sian import seeds
 from sian.data.dataset import MANIFEST, Dataset, open_dataset
 from sian.errors import BadInput
 from sian.masks import check_mask, read_mask
 from sian.masks.files import MASK_SUFFIXES
+from sian.torchdata.example import Example, Source
 from sian.torchdata.shard_reading import Shards, find_shards
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 MaskMaker = Callable[[int], "npt.NDArray[Any]"]  # a seed to an instance mask
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One whole item of a source.
-
-    Attributes:
-        mask: (H, W) int32.
-        image: (H, W, 3) uint8, or None where the source holds masks alone.
-        organ: as the source names it.
-        classes: class name by id, of the nuclei that have one.
-    """
-
-    mask: npt.NDArray[np.int32]
-    image: npt.NDArray[np.uint8] | None = None
-    organ: str = "unknown"
-    classes: Mapping[int, str] = field(default_factory=dict)
-
-
-class Source(Protocol):
-    """What can be read by number."""
-
-    name: str
-
-    def __len__(self) -> int:
-        """How many items there are."""
-
-    def shape(self, number: int) -> tuple[int, int]:
-        """Height and width of an item, without reading all of it if possible."""
-
-    def read(self, number: int) -> Example:
-        """An item, checked."""
 
 
 class DatasetItems:

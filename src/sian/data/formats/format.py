@@ -117,7 +117,7 @@ def as_mask(array: npt.NDArray[Any], name: str, height: int, width: int) -> npt.
     mask = check_mask(whole_numbers(array, name), name)
     if mask.shape != (height, width):
         raise BadInput(
-            f"{name}: found {mask.shape[1]} x {mask.shape[0]} pixels, expected {width} x {height} as the image has; "
+            f"{name}: found {mask.shape[0]} x {mask.shape[1]} pixels, expected {height} x {width} as the image has; "
             "check that they belong together"
         )
     return mask

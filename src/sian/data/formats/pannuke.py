@@ -37,9 +37,9 @@ MAX_NAME = 64  # characters of an organ's name
 def problems(dataset: Dataset) -> list[str]:
     """Why a data set does not fit: pictures of several sizes, other classes, nuclei without one beside some with."""
     found = []
-    sizes = sorted({(item.width, item.height) for item in dataset})
+    sizes = sorted({(item.height, item.width) for item in dataset})
     if len(sizes) > 1:
-        shown = ", ".join(f"{width} x {height}" for width, height in sizes[:5])
+        shown = ", ".join(f"{height} x {width}" for height, width in sizes[:5])
         found.append(f"found images of {shown} pixels, expected one size in PanNuke's arrays; cut them into windows")
     others = sorted({name for item in dataset for name in item.classes or {} if name.lower() not in CLASSES})
     if others:

@@ -61,7 +61,7 @@ def draw(
             classes[nucleus] = name
     if drawn and drawn == vanished:
         raise BadInput(
-            f"{path}: none of its {drawn} outlines covers a pixel of the image ({width} x {height}); "
+            f"{path}: none of its {drawn} outlines covers a pixel of the image ({height} x {width}); "
             "expected coordinates in pixels of that image"
         )
     return check_mask(mask, path), classes, facts, vanished

@@ -194,7 +194,7 @@ def _picture(span: _Span) -> npt.NDArray[np.uint8]:
 def _annotation(span: _Span, path: Path, height: int, width: int) -> Annotated:  # noqa: ARG001 - an `AnnotationReader`
     mask = _mask(span)
     if mask.shape != (height, width):
-        raise BadInput(f"{span}: found {mask.shape[1]} x {mask.shape[0]} pixels, expected {width} x {height}")
+        raise BadInput(f"{span}: found {mask.shape[0]} x {mask.shape[1]} pixels, expected {height} x {width}")
     return Annotated(mask)
 
 
