@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from sian.files.images import IMAGE_SUFFIXES
 from sian.files.jsonfiles import SUFFIX
 from sian.production.mask_supply import InventedMasks, MaskOrder, MaskSource, StoredMasks
 from sian.production.plan import BUNDLED, NUCLEI, Plan, StyleSection
+from sian.production.styleorder import StyleOrder
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -161,28 +163,27 @@ class Schedule:
 
     def _place(self, number: int) -> tuple[int, int, int]:
         """Which style an image has, which of that style's images it is, and of how many."""
-        entries, ranks, counts = self._entries
-        return int(entries[number]), int(ranks[number]), int(counts[entries[number]])
+        entry, rank = self._order.place(number)
+        return entry, rank, self._counts[entry]
 
     @cached_property
-    def _entries(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Styles are spread over the whole plan, so that every shard is a fair sample of it."""
-        counts = share_out(self.plan)
-        blocks = np.repeat(np.arange(len(counts)), counts)
-        entries = seeds.generator(self.plan.seed, "order of styles").permutation(blocks)
-        ranks = np.empty(len(entries), np.int64)
-        for entry in range(len(counts)):
-            ranks[entries == entry] = np.arange(counts[entry])
-        return entries, ranks, counts
+    def _counts(self) -> list[int]:
+        return [int(count) for count in share_out(self.plan)]
+
+    @cached_property
+    def _order(self) -> StyleOrder:
+        """Made when the first image is asked for: only that costs time and memory."""
+        return StyleOrder(self._counts, self.plan.seed)
 
     @cached_property
     def _turns(self) -> list[int]:
         """How many images of earlier styles take from the same masks; each style goes on where the last one ended."""
-        organs, counts = [self._mask_organ(style) for style in self.plan.styles], share_out(self.plan)
-        return [
-            sum(int(counts[before]) for before in range(entry) if organs[before] == organ)
-            for entry, organ in enumerate(organs)
-        ]
+        turns, used = list[int](), Counter[str]()
+        for style, count in zip(self.plan.styles, self._counts, strict=True):
+            organ = self._mask_organ(style)
+            turns.append(used[organ])
+            used[organ] += count
+        return turns
 
     def _mask_organ(self, style: StyleSection) -> str:
         if style.masks is not None:
