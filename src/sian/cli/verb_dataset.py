@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,12 +146,12 @@ def _say(outcome: Outcome, as_json: bool) -> None:
             f"{outcome.folder}: {outcome.kept} images in {outcome.shards} shards{left_out} "
             f"({outcome.shards_made} shards made now; synthetic, not for diagnosis)"
         )
-        for record in outcome.rejected[:LISTED]:
+        for record in islice(outcome.rejected, LISTED):
             console.say(f"refused {record['id']}: {record['reason']}")
         if len(outcome.rejected) > LISTED:
             console.say(f"and {len(outcome.rejected) - LISTED} more; manifest.jsonl lists all")
     if outcome.failed:
-        listed = "; ".join(f"image {one['number']}: {one['reason']}" for one in outcome.failed[:LISTED])
+        listed = "; ".join(f"image {one['number']}: {one['reason']}" for one in islice(outcome.failed, LISTED))
         more = f"; and {len(outcome.failed) - LISTED} more" if len(outcome.failed) > LISTED else ""
         raise BadInput(f"{len(outcome.failed)} images could not be made, each tried twice: {listed}{more}")
 
@@ -162,7 +163,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "images": outcome.images,
         "kept": outcome.kept,
         "rejected": [{"id": one["id"], "number": one["plan"], "reason": one["reason"]} for one in outcome.rejected],
-        "failed": outcome.failed,
+        "failed": list(outcome.failed),
         "shards": outcome.shards,
         "shards_made": outcome.shards_made,
         "made": outcome.made,

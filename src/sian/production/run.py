@@ -21,7 +21,7 @@ from sian.data.provenance import PROVENANCE, Provenance
 from sian.errors import BadInput, Interrupted, MissingResource, warn
 from sian.files import remove_leftovers, write_json, write_text
 from sian.files.atomic import NO_SPACE
-from sian.production.manifest import Manifest, ShardLine
+from sian.production.manifest import Manifest, Records, ShardLine
 from sian.production.plan import Plan
 from sian.production.schedule import Schedule, deciding
 from sian.production.shard_writing import FOLDER, FORMS
@@ -46,8 +46,8 @@ class Outcome:
         folder: the data set.
         images: of the plan.
         kept: in shards.
-        rejected: records of images that the gate refused, with the reason.
-        failed: numbers of images that could not be made, and why.
+        rejected: records of images that the gate refused, with the reason; read when asked for.
+        failed: numbers of images that could not be made, and why; likewise.
         made: images painted by this run (each counted once however many attempts it took).
         shards: in all.
         shards_made: by this run.
@@ -57,8 +57,8 @@ class Outcome:
     folder: Path
     images: int
     kept: int
-    rejected: list[dict[str, Any]] = field(repr=False)
-    failed: list[dict[str, Any]] = field(repr=False)
+    rejected: Records = field(repr=False)
+    failed: Records = field(repr=False)
     made: int
     shards: int
     shards_made: int
@@ -93,25 +93,23 @@ def run(
     schedule = Schedule(plan if isinstance(plan, Plan) else Plan.load(plan))
     folder = Path(folder)
     manifest = open_folder(schedule, folder)
-    missing = [number for number in range(schedule.shards) if number not in manifest.lines]
+    missing = manifest.gaps(schedule.shards)
     if missing:
         _warn_of_versions(folder, manifest)
     started = time.monotonic()
-    done = schedule.plan.images - sum(len(schedule.numbers(shard)) for shard in missing)
     if report:
-        report(done, schedule.plan.images)
+        report(_finished(schedule, missing), schedule.plan.images)
     made = _make(schedule, folder, manifest, missing, workers, ray, report) if missing else 0
     manifest.finish()
-    lines = manifest.lines.values()
     return Outcome(
         folder=folder,
         images=schedule.plan.images,
-        kept=sum(len(line.items) for line in lines),
-        rejected=[record for line in lines for record in line.rejected],
-        failed=[record for line in lines for record in line.failed],
+        kept=len(Records(manifest, "items")),
+        rejected=Records(manifest, "rejected"),
+        failed=Records(manifest, "failed"),
         made=made,
         shards=schedule.shards,
-        shards_made=len(missing),
+        shards_made=sum(map(len, missing)),
         seconds=time.monotonic() - started,
     )
 
@@ -133,9 +131,13 @@ def open_folder(schedule: Schedule, folder: Path) -> Manifest:
     for part in (folder, folder / FOLDER, folder / "images", folder / "masks"):
         remove_leftovers(part)
     manifest = Manifest(folder, with_items=schedule.plan.form == "folders")
-    whole = {n for n, line in manifest.lines.items() if not line.failed and line.is_there(folder)}
-    manifest.repair(whole)
+    manifest.repair()
     return manifest
+
+
+def _finished(schedule: Schedule, missing: list[range]) -> int:
+    """How many images need not be made."""
+    return schedule.plan.images - sum(len(schedule.span(shards)) for shards in missing)
 
 
 def _check_same(schedule: Schedule, folder: Path) -> None:
@@ -148,10 +150,10 @@ def _check_same(schedule: Schedule, folder: Path) -> None:
 
 
 def _warn_of_versions(folder: Path, manifest: Manifest) -> None:
-    others = sorted({line.version for line in manifest.lines.values()} - {sian.__version__})
+    others = sorted({entry.version for entry in manifest.entries.values()} - {sian.__version__})
     if others:
         warn(
-            f"{folder}: {len(manifest.lines)} finished shards are kept, some made by SIAN "
+            f"{folder}: {len(manifest)} finished shards are kept, some made by SIAN "
             f"{', '.join(name or 'of a version that did not say' for name in others)}, and the others are made by "
             f"{sian.__version__} now: no single version makes all these bytes again (manifest.jsonl says which made "
             "which); for one version's bytes, give a new folder"
@@ -178,7 +180,7 @@ def _make(
     schedule: Schedule,
     folder: Path,
     manifest: Manifest,
-    missing: list[int],
+    missing: list[range],
     workers: int | None,
     ray: str | bool,
     report: Report | None,
@@ -191,14 +193,13 @@ def _make(
     _write_description(folder, schedule, foreman)
     executor = _executor(foreman.setup(), workers, ray)
     form = FORMS[schedule.plan.form](folder)
-    jobs = foreman.jobs(chain.from_iterable(schedule.numbers(shard) for shard in missing))
-    total = schedule.plan.images
-    done = total - sum(len(schedule.numbers(shard)) for shard in missing)
+    jobs = foreman.jobs(chain.from_iterable(map(schedule.span, missing)))
+    total, done = schedule.plan.images, _finished(schedule, missing)
     made = failures = 0
     try:
         with _stop_signals() as stopped:
             results = in_order(executor, jobs)
-            for shard in missing:
+            for shard in chain.from_iterable(missing):
                 finished = []
                 for _ in schedule.numbers(shard):
                     finished.append(next(results))
@@ -269,7 +270,7 @@ def _executor(setup: Setup, workers: int | None, ray: str | bool) -> Executor:
 
 def _go_on(folder: Path, manifest: Manifest, schedule: Schedule) -> str:
     return (
-        f"{len(manifest.lines)} of {schedule.shards} shards in {folder} are finished and kept; "
+        f"{len(manifest)} of {schedule.shards} shards in {folder} are finished and kept; "
         "run the same command again to go on"
     )
 

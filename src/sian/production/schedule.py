@@ -123,7 +123,11 @@ class Schedule:
 
     def numbers(self, shard: int) -> range:
         """The images of a shard."""
-        return range(shard * self.plan.shard, min((shard + 1) * self.plan.shard, self.plan.images))
+        return self.span(range(shard, shard + 1))
+
+    def span(self, shards: range) -> range:
+        """The images of shards in a row."""
+        return range(shards.start * self.plan.shard, min(shards.stop * self.plan.shard, self.plan.images))
 
     def image(self, number: int, attempt: int = 0) -> ImageOrder:
         """How an image is made.

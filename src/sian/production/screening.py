@@ -15,7 +15,7 @@ from sian.evaluation.memorisation import screen
 from sian.evaluation.scenes import window_collection
 from sian.files import read_image, write_json
 from sian.files.images import decode_image
-from sian.production.manifest import Manifest, ShardLine
+from sian.production.manifest import Manifest, Records, ShardLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +56,19 @@ def screen_copies(
         BadInput: no images there, or no such split.
     """
     folder = Path(folder)
-    lines = sorted(Manifest(folder).lines.values(), key=lambda line: line.shard)
-    entries = {record["id"]: _entry(folder, line, record) for line in lines for record in line.items}
-    if not entries:
+    manifest = Manifest(folder)
+    names = sorted(record["id"] for record in Records(manifest, "items"))
+    if not names:
         raise BadInput(f"{folder}: found no images in its manifest, expected a folder of `sian dataset`")
-    names = sorted(entries)
     if images is not None and images < len(names):
         names = [names[i] for i in np.linspace(0, len(names) - 1, images).round().astype(int)]
+    looked_at = set(names)
+    entries = {
+        record["id"]: _entry(folder, line, record)
+        for line in manifest.lines()
+        for record in line.items
+        if record["id"] in looked_at
+    }
     painted = Collection(str(folder), {name: entries[name] for name in names})
     training = window_collection(data.split("train"), dense=True)
     found = screen(painted, training, window_collection(data.split(held_out)), extractor, report=report)

@@ -46,19 +46,19 @@ def verify(folder: str | Path, report: Report | None = None) -> Verification:
         BadInput: no manifest there, or a damaged one.
     """
     folder = Path(folder)
-    lines = Manifest(folder).lines
-    if not lines:
+    manifest = Manifest(folder)
+    if not len(manifest):
         raise BadInput(f"{folder}: found no manifest with shards, expected a folder of `sian dataset`; check the path")
     problems, images = [], 0
-    for done, line in enumerate(lines.values(), start=1):
+    for done, line in enumerate(manifest.lines(), start=1):
         problem = _problem(folder, line)
         if problem:
             problems.append(f"shard {line.shard}: {problem}")
         else:
             images += len(line.items)
         if report:
-            report(done, len(lines))
-    return Verification(len(lines), images, problems)
+            report(done, len(manifest))
+    return Verification(len(manifest), images, problems)
 
 
 def _problem(folder: Path, line: ShardLine) -> str:
