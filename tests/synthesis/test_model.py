@@ -245,3 +245,14 @@ def test_the_examples_of_the_design(toy_file: Path, tmp_path: Path, mask) -> Non
     assert style.vector.shape == (6,)
     assert model.styles["kidney"].sample(seed=3).name == "kidney#3"
     assert list(model.styles) == model.info.organs
+
+
+def test_a_model_whose_weights_are_changed_is_folded_again(toy_file: Path, mask) -> None:
+    model = load(toy_file)
+    before = model.synthesize(mask, "kidney")
+    with torch.no_grad():
+        model.painter.generator.to_rgb.bias += 0.3
+    after = model.synthesize(mask, "kidney")
+    plain = paint(model.painter.generator, describe(mask), torch.from_numpy(model.style("kidney").vector), Noise(0))
+    assert not np.array_equal(before, after)
+    assert np.abs(after.astype(int) - plain).max() <= 1

@@ -1,10 +1,12 @@
 """Networks: pure torch modules and functions of tensors; they know no files, no recipes and no metrics."""
 
 from sian.memory import keep_freed_memory
+from sian.networks.brush import FINE, Brush, PlainBrush
 from sian.networks.build import NETWORKS, build_discriminator, build_painter
 from sian.networks.devices import find_device, move_to
 from sian.networks.discriminator import Discriminator
 from sian.networks.encoder import REFERENCE_SIZE, StyleEncoder, stain_statistics
+from sian.networks.folded import FoldedGenerator
 from sian.networks.generator import LEVELS, STRIDE, Generator, LevelGenerator, training_noise
 from sian.networks.interface import GeneratorInterface
 from sian.networks.layouts import ALL_CHANNELS, DIRECTION_CLASSES, LAYOUT_CHANNELS, channels_of, pyramid, select, stack
@@ -17,17 +19,21 @@ from sian.networks.vgg import VggFeatures
 __all__ = [
     "ALL_CHANNELS",
     "DIRECTION_CLASSES",
+    "FINE",
     "LAYOUT_CHANNELS",
     "LEVELS",
     "NETWORKS",
     "REFERENCE_SIZE",
     "STRIDE",
+    "Brush",
     "Discriminator",
+    "FoldedGenerator",
     "Generator",
     "GeneratorInterface",
     "LevelGenerator",
     "NoEncoder",
     "Painter",
+    "PlainBrush",
     "SianBlock",
     "StyleEncoder",
     "VggFeatures",

@@ -12,13 +12,14 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sian.errors import BadInput, MissingResource, warn
 from sian.files import read_image
 from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
-from sian.networks import REFERENCE_SIZE, STRIDE, Painter, build_painter, move_to
+from sian.networks import REFERENCE_SIZE, STRIDE, Brush, FoldedGenerator, Painter, build_painter, move_to
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.model_classes import Classes, classes_of_each, left_over, with_classes
@@ -55,6 +56,8 @@ class Model:
         self.looks = looks
         self.info, self.painter, self.styles, self.sha256 = info, painter.eval(), styles, sha256
         self.painter.requires_grad_(False)
+        # The folded generator, and the weights that it was folded of: places in memory and how often they changed.
+        self._folded: tuple[tuple[tuple[int, int], ...], FoldedGenerator] | None = None
 
     def __repr__(self) -> str:
         return f"Model({self.info.name!r}, styles: {', '.join(self.styles)})"
@@ -151,8 +154,9 @@ class Model:
         classified = [with_classes(mask, self.info.classes, own) for mask, own in zip(several, named, strict=True)]
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)], mpp)
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
+        brush = self._brush(vector[None])
         images = [
-            paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin))
+            paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin), brush=brush)
             for number, layout in enumerate(_layouts(classified))
         ]
         images = [rescale_image(image, (shape[0], shape[1])) for image, shape in zip(images, shapes, strict=True)]
@@ -201,6 +205,17 @@ class Model:
         pixels = image if isinstance(image, np.ndarray) else read_image(image)
         name = "the style image" if isinstance(image, np.ndarray) else str(image)
         return self._encode(pixels, name)
+
+    @torch.inference_mode()
+    def _brush(self, style: Tensor) -> Brush | None:
+        """What paints in a style: the folded generator where it can be folded, else None for the generator itself."""
+        generator = self.painter.generator
+        if not FoldedGenerator.fits(generator):
+            return None
+        weights = tuple((part.data_ptr(), part._version) for part in generator.state_dict().values())
+        if self._folded is None or self._folded[0] != weights:
+            self._folded = weights, FoldedGenerator(generator)
+        return self._folded[1].brush(style)
 
     def _named(self, text: str) -> Style:
         if "=" in text:

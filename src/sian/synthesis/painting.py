@@ -18,11 +18,20 @@ from torch import Tensor
 from sian.data.windows import test_offsets
 from sian.errors import BadInput, warn
 from sian.layout import Layout
-from sian.networks import ALL_CHANNELS, LAYOUT_CHANNELS, LEVELS, GeneratorInterface, LevelGenerator, noise_at
+from sian.networks import (
+    ALL_CHANNELS,
+    FINE,
+    LAYOUT_CHANNELS,
+    LEVELS,
+    Brush,
+    GeneratorInterface,
+    LevelGenerator,
+    PlainBrush,
+    noise_at,
+)
 
-WINDOW = 384  # px of a window's core; larger ones fall out of the processor's caches (512 px: a third slower)
+WINDOW = 512  # px of a window's core; smaller ones paint more margin (384 px: an eighth slower)
 MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)
-FINE = 4  # the first block that runs in windows; it works at 1/4
 MOST_WHOLE = 2048 * 2048  # px that a generator which cannot paint in windows is given without a warning
 
 
@@ -43,7 +52,13 @@ class Noise:
 
 @torch.inference_mode()
 def paint(
-    generator: GeneratorInterface, layout: Layout, style: Tensor, noise: Noise, window: int = WINDOW
+    generator: GeneratorInterface,
+    layout: Layout,
+    style: Tensor,
+    noise: Noise,
+    window: int = WINDOW,
+    *,
+    brush: Brush | None = None,
 ) -> NDArray[np.uint8]:
     """Paint one image: in windows beyond a size where the generator is local, else in one pass.
 
@@ -53,6 +68,7 @@ def paint(
         style: (D,) on the generator's device.
         noise: see `Noise`.
         window: px of the windows of the fine blocks, a multiple of 32; images up to this size go in one pass.
+        brush: what computes in the place of a local generator, in this style; without one, the generator itself.
 
     Returns:
         (H, W, 3) uint8.
@@ -68,17 +84,13 @@ def paint(
     vector = style[None]
     if not isinstance(generator, LevelGenerator):
         return np.ascontiguousarray(_whole(generator, padded, vector, noise)[:height, :width])
+    brush = brush or PlainBrush(generator, vector)
+    canvas = _Canvas(generator, brush, padded, vector, noise)
     image = np.empty((*padded.shape, 3), np.uint8)
-    if max(padded.shape) <= window + 2 * MARGIN:
-        levels = generator.levels(layout_tensor(padded, vector, generator))
-        x = generator.begin(levels[0], vector)
-        for index, maps in enumerate(levels):
-            x = generator.block(index, x, maps, vector, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
-        image[:] = _bytes(generator.finish(x))
-        return np.ascontiguousarray(image[:height, :width])
-    coarse = _coarse_features(generator, padded, vector, noise)  # (1, c, H/8, W/8)
-    for part in _parts(padded.shape, window):
-        image[part.core] = _bytes(_fine(generator, coarse, padded, vector, noise, part))
+    coarse = canvas.coarse()  # (1, c, H / 8, W / 8)
+    size = window if max(padded.shape) > window + 2 * MARGIN else max(padded.shape)
+    for part in _parts(padded.shape, size):
+        image[part.core] = _bytes(canvas.fine(coarse, part))
     return np.ascontiguousarray(image[:height, :width])
 
 
@@ -131,45 +143,47 @@ def _parts(shape: tuple[int, int], window: int) -> Iterator[_Part]:
             )
 
 
-def _coarse_features(generator: LevelGenerator, layout: Layout, style: Tensor, noise: Noise) -> Tensor:
-    """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
-    height, width = layout.shape
-    strips = [
-        generator.pyramid(layout_tensor(layout.window(y, 0, min(WINDOW, height - y), width), style, generator), 6)[3:]
-        for y in range(0, height, WINDOW)
-    ]
-    sizes = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
-    x = generator.begin(sizes[LEVELS[0]], style)
-    for index in range(FINE):
-        maps = sizes[LEVELS[index]]
-        x = generator.block(index, x, maps, style, _noise(generator, noise, index, 0, 0, *maps.shape[-2:]))
-    return x
+@dataclass(frozen=True)
+class _Canvas:
+    """What all windows of an image share."""
 
+    generator: LevelGenerator
+    brush: Brush
+    layout: Layout  # padded
+    style: Tensor  # (1, D)
+    noise: Noise
 
-def _fine(
-    generator: LevelGenerator, coarse: Tensor, layout: Layout, style: Tensor, noise: Noise, part: _Part
-) -> Tensor:
-    """The core of one window, (1, 3, h, w)."""
-    cut = layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
-    levels = generator.pyramid(layout_tensor(cut, style, generator), 3)
-    x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
-    for index in range(FINE, len(LEVELS)):
-        level = LEVELS[index]
-        maps = levels[level]
-        drawn = _noise(generator, noise, index, part.top >> level, part.left >> level, *maps.shape[-2:])
-        x = generator.block(index, x, maps, style, drawn)
-    return generator.finish(x)[(..., *part.inner)]
+    def coarse(self) -> Tensor:
+        """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
+        height, width = self.layout.shape
+        strips = [
+            self._pyramid(self.layout.window(y, 0, min(WINDOW, height - y), width), 6)[3:]
+            for y in range(0, height, WINDOW)
+        ]
+        maps = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
+        return self.brush.coarse(maps, [self._noise(index, 0, 0, maps[LEVELS[index]]) for index in range(FINE)])
 
+    def fine(self, coarse: Tensor, part: _Part) -> Tensor:
+        """The core of one window, (1, 3, h, w)."""
+        cut = self.layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
+        maps = dict(enumerate(self._pyramid(cut, 3)))
+        x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
+        drawn = [
+            self._noise(index, part.top >> LEVELS[index], part.left >> LEVELS[index], maps[LEVELS[index]])
+            for index in range(FINE, len(LEVELS))
+        ]
+        return self.brush.fine(x, maps, drawn)[(..., *part.inner)]
 
-def _noise(
-    generator: LevelGenerator, noise: Noise, index: int, y: int, x: int, height: int, width: int
-) -> Tensor | None:
-    """Noise of one block; `y` and `x` are relative to the image, in the block's pixels."""
-    if index not in generator.noise_blocks or not noise.strength:
-        return None
-    level = LEVELS[index]
-    top, left = y + (noise.origin[0] >> level), x + (noise.origin[1] >> level)
-    return noise.strength * noise_at(noise.seed, level, top, left, height, width).to(generator.to_rgb.weight.device)
+    def _pyramid(self, layout: Layout, levels: int) -> list[Tensor]:
+        return self.generator.pyramid(layout_tensor(layout, self.style, self.generator), levels)
+
+    def _noise(self, index: int, y: int, x: int, maps: Tensor) -> Tensor | None:
+        """Noise of one block of the size of `maps`; `y` and `x` are relative to the image, in the block's pixels."""
+        if index not in self.generator.noise_blocks or not self.noise.strength:
+            return None
+        level, (height, width) = LEVELS[index], maps.shape[-2:]
+        top, left = y + (self.noise.origin[0] >> level), x + (self.noise.origin[1] >> level)
+        return self.noise.strength * noise_at(self.noise.seed, level, top, left, height, width).to(self.style.device)
 
 
 def _padded(layout: Layout, stride: int, smallest: int) -> Layout:

@@ -1,0 +1,64 @@
+"""A local generator bound to one style, in the two parts of a painting: coarse on the whole image, fine in windows.
+
+`sian.synthesis.painting` walks over an image with a brush and does not know what computes it: the generator as it was
+trained (`PlainBrush`, here), its folded form (`sian.networks.folded`), or another library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from sian.networks.generator import LEVELS, LevelGenerator
+
+FINE = 4  # the first block of the fine part; it works at 1/4 of the image
+
+
+class Brush(Protocol):
+    """What painting needs of a generator in one style."""
+
+    def coarse(self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+        """Features after the coarse blocks, (1, c, h / 8, w / 8).
+
+        Args:
+            maps: what the generator sees of the layout, by level: 3, 4 and 5 for 1/8, 1/16 and 1/32 of the image.
+            noise: for each of the coarse blocks a (1, 1, h_b, w_b) map or None.
+        """
+        ...
+
+    def fine(self, x: Tensor, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+        """The image, (1, 3, h, w) in [-1, 1].
+
+        Args:
+            x: (1, c, h / 8, w / 8), what `coarse` returned or a part of it.
+            maps: levels 0, 1 and 2.
+            noise: for each of the fine blocks a map or None.
+        """
+        ...
+
+
+class PlainBrush:
+    """A generator as it is.
+
+    Args:
+        generator: in eval mode.
+        style: (1, D) on its device.
+    """
+
+    def __init__(self, generator: LevelGenerator, style: Tensor) -> None:
+        self.generator, self.style = generator, style
+
+    def coarse(self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+        """See `Brush`."""
+        x = self.generator.begin(maps[LEVELS[0]], self.style)
+        for index in range(FINE):
+            x = self.generator.block(index, x, maps[LEVELS[index]], self.style, noise[index])
+        return x
+
+    def fine(self, x: Tensor, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+        """See `Brush`."""
+        for index, drawn in enumerate(noise, FINE):
+            x = self.generator.block(index, x, maps[LEVELS[index]], self.style, drawn)
+        return self.generator.finish(x)

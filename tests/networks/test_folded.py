@@ -1,0 +1,106 @@
+"""The folded generator paints what the plain one paints: every option, in both forms of its convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sian.networks import LEVELS, FoldedGenerator, Generator, PlainBrush, folded
+from sian.networks.brush import FINE
+
+
+@pytest.fixture
+def seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        yield
+
+
+def trained_like(**options: object) -> Generator:
+    """A small generator whose weights and statistics are far from their initial values, in eval mode."""
+    random = torch.Generator().manual_seed(5)
+    generator = Generator(
+        (12, 12, 8, 8, 6, 6, 4),
+        (4,) * 7,
+        5,
+        padding="reflect",
+        spectral=False,
+        **options,  # type: ignore[arg-type]
+    )
+    for part in generator.parameters():
+        part.data += 0.1 * torch.randn(part.shape, generator=random)
+    for norm in generator.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean = torch.randn(norm.num_features, generator=random)
+            norm.running_var = 0.5 + torch.rand(norm.num_features, generator=random)
+    generator.to_rgb.weight.data *= 0.1  # so that tanh does not hide what differs
+    return generator.eval()
+
+
+def painted(brush: folded.FoldedBrush | PlainBrush, generator: Generator, size: int = 96) -> Tensor:
+    random = torch.Generator().manual_seed(6)
+    layout = torch.rand(1, 19 + generator.classes, size, size, generator=random)
+    noise = generator.noise_of(3, size, size)
+    maps = dict(enumerate(generator.pyramid(layout, 6)))
+    return brush.fine(brush.coarse(maps, noise[:FINE]), maps, noise[FINE:])
+
+
+OPTIONS = [
+    {},
+    {"plain_skips": 2, "noise_blocks": (2, 3, 4, 5, 6)},
+    {"classes": 3},
+    *({"direction": a, "distance": b, "style": c} for a, b, c in product((True, False), repeat=3)),
+]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.usefixtures("seeded")
+@torch.inference_mode()
+def test_folding_changes_rounding_only(
+    options: dict[str, object], fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = trained_like(**options)
+    if fused and not folded._fuses():
+        pytest.skip("this torch has no fused convolutions")
+    monkeypatch.setattr(folded, "_fuses", lambda: fused)
+    style = torch.linspace(-2, 2, 5)[None]
+    plain = painted(PlainBrush(generator, style), generator)
+    quick = painted(FoldedGenerator(generator).brush(style), generator)
+    assert plain.std() > 0.005
+    assert torch.allclose(plain, quick, atol=5e-6)
+    assert torch.allclose(plain, generator(torch_layout(generator), style, generator.noise_of(3, 96, 96)), atol=2e-5)
+
+
+def torch_layout(generator: Generator) -> Tensor:
+    return torch.rand(1, 19 + generator.classes, 96, 96, generator=torch.Generator().manual_seed(6))
+
+
+@pytest.mark.usefixtures("seeded")
+@torch.inference_mode()
+def test_zero_padding_is_folded_too() -> None:
+    generator = Generator((8,) * 7, (4,) * 7, 5, padding="zeros", spectral=False).eval()
+    style = torch.ones(1, 5)
+    assert torch.allclose(
+        painted(PlainBrush(generator, style), generator),
+        painted(FoldedGenerator(generator).brush(style), generator),
+        atol=2e-5,
+    )
+
+
+def test_what_cannot_be_folded_is_said() -> None:
+    small = ((8,) * 7, (4,) * 7, 5)
+    assert FoldedGenerator.fits(Generator(*small, spectral=False).eval())
+    assert not FoldedGenerator.fits(Generator(*small, spectral=True).eval())
+    assert not FoldedGenerator.fits(Generator(*small, spectral=False))  # in training mode
+    assert not FoldedGenerator.fits(Generator(*small, spectral=False).eval().half())
+    assert not FoldedGenerator.fits(nn.Conv2d(1, 1, 1))
+
+
+def test_the_two_parts_are_all_blocks() -> None:
+    assert LEVELS[FINE - 1] == 3
+    assert LEVELS[FINE] == 2
