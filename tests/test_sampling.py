@@ -177,6 +177,7 @@ def test_a_batch_holds_its_samples() -> None:
             "distance": (torch.float32, (5, SIZE, SIZE)),
             "reference": (torch.uint8, (5, 3, 24, 24)),
             "tile": (torch.int64, (5,)),
+            "place": (torch.int64, (5, 2)),
         }
         for i, sample in enumerate(samples):
             np.testing.assert_array_equal(batch["image"][i].permute(1, 2, 0), sample.image)
@@ -184,6 +185,7 @@ def test_a_batch_holds_its_samples() -> None:
             np.testing.assert_array_equal(batch["direction"][i], sample.layout.direction)
             np.testing.assert_array_equal(batch["distance"][i], sample.layout.distance)
             assert batch["tile"][i] == sample.tile
+            assert tuple(batch["place"][i].tolist()) == sample.place
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -237,3 +239,39 @@ def test_no_tiles_are_refused() -> None:
 def test_an_image_of_another_size_than_its_mask_is_refused() -> None:
     with pytest.raises(BadInput, match="tile-9: expected an RGB image"):
         Tile("tile-9", "lung", "ffpe", np.zeros((4, 5, 3), np.uint8), describe(np.zeros((4, 4), np.int32)))
+
+
+# Where a sample lies in its reference
+
+
+def _grey_tile(side: int) -> Tile:
+    """A tile whose red and green are its rows and columns, halved: no two pixels 2 px apart are alike."""
+    y, x = np.mgrid[:side, :side]
+    image = np.stack([y // 2, x // 2, np.zeros_like(y)], axis=-1).astype(np.uint8)
+    return Tile("a", "kidney", "ffpe", image, describe(np.zeros((side, side), np.int32)))
+
+
+@pytest.mark.parametrize("placing", ["centre", "anywhere"])
+def test_a_sample_lies_at_its_place_in_its_reference(placing) -> None:
+    sampler = WindowSampler([_grey_tile(420)], 128, 256, "random", placing=placing)
+    places = Counter()
+    for index in range(200):
+        sample = sampler.sample(index)
+        y, x = sample.place
+        np.testing.assert_array_equal(sample.reference[y : y + 128, x : x + 128], sample.image)
+        places[sample.place] += 1
+    assert max(places, key=places.get) == (64, 64) if placing == "centre" else len(places) >= 25
+
+
+def test_anywhere_reaches_every_step_alike_and_stays_inside() -> None:
+    sampler = WindowSampler([_grey_tile(500)], 128, 256, "random", turn=False, placing="anywhere")
+    at = Counter(sampler.sample(index).place for index in range(600))
+    assert {v for place in at for v in place} == {0, 32, 64, 96, 128}
+    assert min(at.values()) > 5  # of 24 on average; those at the tile's border lean outwards
+    whole = WindowSampler([_grey_tile(300)], 256, 256, placing="anywhere")
+    assert {whole.sample(index).place for index in range(8)} == {(0, 0)}
+
+
+def test_placing_has_two_names() -> None:
+    with pytest.raises(BadInput, match="did you mean 'anywhere'"):
+        make_sampler(placing="anywere")

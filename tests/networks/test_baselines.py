@@ -252,13 +252,69 @@ def test_dropout_is_half_of_the_features_and_a_function_of_the_seed():
 
 
 def test_spades_start_from_a_style_is_continued_by_mirrors():
-    assert _mirrored(19, torch.device("cpu")).tolist() == [*range(8), *reversed(range(8)), 0, 1, 2]
+    assert _mirrored(torch.arange(19)).tolist() == [*range(8), *reversed(range(8)), 0, 1, 2]
     network, style = SpadeGenerator(1, 2, 3, condition="classes"), random(1, 3)
     start = network.begin(torch.zeros(1, 2, 8, 8), style)
     assert torch.equal(start, network.start_style(style).reshape(1, 16, 8, 8))
     wide = network.begin(torch.zeros(1, 2, 4, 16), style)
     assert torch.equal(wide[..., :8], start[:, :, :4])
     assert torch.equal(wide[..., 8:], start[:, :, :4].flip(3))
+
+
+def test_a_crop_starts_from_its_place_in_the_style():
+    network, styles = SpadeGenerator(1, 2, 3, condition="classes"), random(2, 3)
+    whole = network.begin(torch.zeros(2, 2, 8, 8), styles)
+    part = network.begin(torch.zeros(2, 2, 3, 4), styles, torch.tensor([[0, 64], [160, 32]]))
+    assert torch.equal(part[0], whole[0, :, 0:3, 2:6])
+    assert torch.equal(part[1], whole[1, :, 5:8, 1:5])
+
+
+def test_every_quarter_of_spades_style_map_learns_from_crops():
+    """Shown crops of flat colours at their places, whole maps follow the style in all quarters alike."""
+    torch.manual_seed(0)
+    network, draw = SpadeGenerator(1, 2, 3, condition="classes"), torch.Generator().manual_seed(0)
+    adam = torch.optim.Adam(network.start_style.parameters(), lr=0.05)
+
+    def colours() -> torch.Tensor:
+        return torch.rand(16, 3, generator=draw) * 1.6 - 0.8
+
+    touched = torch.zeros(8, 8)
+    for _ in range(80):
+        styles, places = colours(), 32 * torch.randint(0, 5, (16, 2), generator=draw)
+        adam.zero_grad()
+        started = network.begin(torch.zeros(16, 2, 4, 4), styles, places)[:, :3]
+        (started - styles[:, :, None, None]).square().mean().backward()
+        touched += network.start_style.weight.grad.abs().sum(1).reshape(-1, 8, 8).sum(0) > 0
+        adam.step()
+    assert bool((touched > 0).all())
+    with torch.no_grad():
+        whole = network.begin(torch.zeros(16, 2, 8, 8), colours())[:, :3]
+    spread = torch.stack([q.mean((2, 3)).std(0).mean() for half in whole.chunk(2, 2) for q in half.chunk(2, 3)])
+    assert float(spread.min()) > 0.3  # it learned
+    assert float(spread.min() / spread.max()) > 0.75
+
+
+def test_xavier_weights_are_those_of_spades_code():
+    """Against torch's own function on layers of the same sizes, in deviation; factors stay near 1, biases are 0."""
+    arguments = Recipe.load("monuseg").scaled(8)
+    painter = build_painter(
+        arguments.generator.model_dump(), arguments.encoder.model_dump(), initialisation="xavier", seed=1
+    )
+    judge = build_discriminator(arguments.discriminator.model_dump(), initialisation="xavier")
+    spectral = painter.encoder.convs[2].parametrizations.weight.original
+    for weight in (painter.encoder.mean.weight, spectral, painter.generator.blocks[0].sian_0.modulation.weight):
+        expected = torch.nn.init.xavier_normal_(torch.empty_like(weight), 0.02)
+        assert float(weight.detach().std()) == pytest.approx(float(expected.std()), rel=0.05)
+    largest = torch.linalg.matrix_norm(painter.encoder.convs[2].weight.detach().flatten(1), 2)
+    assert float(largest) == pytest.approx(1, abs=0.05)
+    assert not painter.generator.to_rgb.bias.any()
+    assert not judge.scales[0].score.bias.any()
+    assert float(judge.scales[0].score.weight.detach().std()) < 0.01
+    style = painter.generator.blocks[0].sian_0.style
+    assert torch.equal(style.bias, torch.ones_like(style.bias))
+    mean, log_variance = painter.encoder(random(2, 3, 256, 256))
+    nats = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+    assert float(nats.mean().detach()) < 0.5
 
 
 def test_a_table_of_networks():

@@ -264,3 +264,23 @@ def test_the_protocol_paints_with_a_model_without_styles(sharp, folder, setting)
     painted = [made.fake.read(name) for name in made.fake.names]
     assert len(painted) == 8  # two tiles of 272 px, four windows each
     assert {image.shape for image in painted} == {(256, 256, 3)}
+
+
+def test_spade_on_crops_is_refused_where_its_map_would_not_learn():
+    assert recipe("spade").data.placing == "anywhere"
+    with pytest.raises(BadInput, match=r"data.placing: SPADE's style has places.*expected anywhere"):
+        recipe("spade", data={"placing": "centre"})
+    whole = [{"images": 4, "size": 256, "batch": 2}]
+    assert recipe("spade", data={"placing": "centre"}, stages=whole).data.placing == "centre"
+
+
+def test_every_cell_of_spades_style_map_moves_in_training(tiles, tmp_path):
+    """By the loop itself, with its sampler: after a few steps no cell of the map is where it began."""
+    stages = [{"images": 60, "size": 128, "batch": 10}]
+    chosen = recipe("spade", stages=stages, optimiser={"generator_rate": 1e-3})
+    last = train(chosen, tiles, tmp_path / "run", hardware=CPU)
+    name = "generator.start_style.weight"
+    moved = toys.tensors(last)[f"networks/painter.{name}"]
+    before = build_painter(*_sections("spade"), network="spade", seed=0, initialisation=chosen.initialisation)
+    change = (moved - before.state_dict()[name]).abs().sum(1).reshape(-1, 8, 8).sum(0)
+    assert bool((change > 0).all())

@@ -43,7 +43,8 @@ def batches(
 
     Returns:
         An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
-        "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n). M is direction > 0. With
+        "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n), "place" int64 (n, 2), the
+        window's first row and column in the window around it. M is direction > 0. With
         `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w), with `classes` "classes" uint8 (n, h, w).
 
     Raises:
@@ -117,6 +118,7 @@ class _Windows(Dataset[dict[str, torch.Tensor]]):
             **_classes(sample.layout, self.sampler.tiles[sample.tile].id, self.classes),
             "reference": _channels_first(sample.reference),
             "tile": torch.tensor(sample.tile),
+            "place": torch.tensor(sample.place),
         }
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Positions = Literal["grid", "random"]
+Placing = Literal["centre", "anywhere"]
+PLACE_STEP = 32  # px; the coarsest level of generators that know places (SPADE's) has a pixel for so many
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +65,14 @@ class Sample:
         layout: (size, size).
         reference: (reference_size, reference_size, 3) uint8; what the style encoder sees.
         tile: which of the sampler's tiles it was cut from.
+        place: first row and column of the sample in the window around it, in px, both as they were turned.
     """
 
     image: NDArray[np.uint8]
     layout: Layout
     reference: NDArray[np.uint8]
     tile: int
+    place: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class WindowSampler:
         sibling: probability in [0, 1] that the reference is another window of the same tile, anywhere, with a
             turn of its own. Otherwise it is the window around the sample, turned alike, which contains the
             sample if it is at least as large.
+        placing: where a sample that is smaller than its reference lies in it: at its "centre", as far as the tile
+            allows, or "anywhere", in steps of 32 px.
 
     Raises:
         BadInput: no tiles, a tile smaller than a window, or an argument out of its range.
@@ -118,6 +124,7 @@ class WindowSampler:
         seed: int = 0,
         turn: bool = True,
         sibling: float = 0.0,
+        placing: Placing = "centre",
     ) -> None:
         self.tiles = list(tiles)
         self.size = size
@@ -126,6 +133,7 @@ class WindowSampler:
         self.seed = seed
         self.turn = turn
         self.sibling = sibling
+        self.placing = placing
         self._check()
         self._grid = np.array(  # (windows, 3): tile, y, x
             [
@@ -151,7 +159,9 @@ class WindowSampler:
         tile, y, x, turn = self.tiles[place.tile], place.y, place.x, (place.turns, place.flip)
         window = tile.layout.window(y, x, self.size, self.size).turned(*turn)
         image = turn_image(tile.image[y : y + self.size, x : x + self.size], *turn)
-        return Sample(image, window, self._reference(index, tile, y, x, turn), place.tile)
+        top, left = self._around(index, tile, y, x)
+        inside = _turned_place(y - top, x - left, self.reference_size - self.size, *turn)
+        return Sample(image, window, self._reference(index, tile, top, left, turn), place.tile, inside)
 
     def place(self, index: int) -> Place:
         """Where the window of sample number `index` lies, for who cuts something else there."""
@@ -175,15 +185,26 @@ class WindowSampler:
         random = seeds.generator(self.seed, purpose, index)
         return int(random.integers(4)), bool(random.integers(2))
 
-    def _reference(self, index: int, tile: Tile, y: int, x: int, turn: tuple[int, bool]) -> NDArray[np.uint8]:
-        """The reference of the window at (y, x) that was turned by `turn`."""
+    def _around(self, index: int, tile: Tile, y: int, x: int) -> tuple[int, int]:
+        """First row and column of the reference window around the window at (y, x)."""
+        size, outer, sides = self.size, self.reference_size, tile.layout.shape
+        if self.placing == "centre" or size >= outer:
+            top, left = (_around(start, size, outer, side) for start, side in zip((y, x), sides, strict=True))
+            return top, left
+        random = seeds.generator(self.seed, "place", index)
+        top, left = (
+            start - int(random.choice(_places(start, size, outer, side)))
+            for start, side in zip((y, x), sides, strict=True)
+        )
+        return top, left
+
+    def _reference(self, index: int, tile: Tile, top: int, left: int, turn: tuple[int, bool]) -> NDArray[np.uint8]:
+        """The reference of a sample that was turned by `turn`; the window around it begins at (top, left)."""
         size, (height, width) = self.reference_size, tile.layout.shape
         random = seeds.generator(self.seed, "sibling", index)
         if random.random() < self.sibling:
             top, left = _anywhere(random, (height, width), size)
             turn = self._turn(index, "sibling turn")
-        else:
-            top, left = _around(y, self.size, size, height), _around(x, self.size, size, width)
         return turn_image(tile.image[top : top + size, left : left + size], *turn)
 
     def _check(self) -> None:
@@ -193,6 +214,8 @@ class WindowSampler:
         if self.positions not in get_args(Positions):
             known = nearest(self.positions, get_args(Positions))
             raise BadInput(f"positions: found {self.positions!r}{known}")
+        if self.placing not in get_args(Placing):
+            raise BadInput(f"placing: found {self.placing!r}{nearest(self.placing, get_args(Placing))}")
         if not 0 <= self.sibling <= 1:
             raise BadInput(f"sibling: expected a probability from 0 to 1, found {self.sibling}; 0.5 is half the time")
         needed = max(self.size, self.reference_size)
@@ -219,3 +242,21 @@ def _anywhere(random: np.random.Generator, shape: tuple[int, int], size: int) ->
 def _around(start: int, size: int, outer: int, side: int) -> int:
     """Where a window of `outer` px around one of `size` px starts, moved into the tile if it must."""
     return min(max(start + size // 2 - outer // 2, 0), side - outer)
+
+
+def _places(start: int, size: int, outer: int, side: int) -> list[int]:
+    """Where in a window of `outer` px around it, inside the tile, a window of `size` px at `start` can begin.
+
+    In steps of `PLACE_STEP`; where the tile's border allows none of them, as near to the middle as it can.
+    """
+    steps = range(0, outer - size + 1, PLACE_STEP)
+    inside = [place for place in steps if 0 <= start - place <= side - outer]
+    return inside or [start - _around(start, size, outer, side)]
+
+
+def _turned_place(y: int, x: int, last: int, turns: int, flip: bool) -> tuple[int, int]:
+    """Where a window at (y, x) begins once the square around it is turned; `last` is the last place in there."""
+    x = last - x if flip else x
+    for _ in range(turns):
+        y, x = last - x, y
+    return y, x

@@ -23,6 +23,7 @@ from sian.networks.pix2pix import PatchGan, UnetGenerator
 from sian.networks.pix2pixhd import CoarseToFineGenerator, PlainDiscriminator
 from sian.networks.sharpgan import SharpGenerator
 from sian.networks.spade import SpadeGenerator
+from sian.networks.xavier import Initialisation, xavier_weights
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def build_painter(
     seed: int = 0,
     spectral: bool = True,
     classes: int = 0,
+    initialisation: Initialisation = "torch",
 ) -> Painter:
     """A painter with seeded weights.
 
@@ -68,6 +70,7 @@ def build_painter(
         seed: of the initial weights; torch's global state is left as it was.
         spectral: on for training, off for weights that have sigma folded in.
         classes: nuclear classes that the layouts come with; SIAN's alone takes any.
+        initialisation: what the weights are drawn from: each layer's own default, or "xavier" as in SPADE's code.
     """
     parts = _network(network)
     with torch.random.fork_rng(devices=[]):
@@ -77,17 +80,24 @@ def build_painter(
         reader: nn.Module = NoEncoder()
         if painted.style_dim:
             reader = StyleEncoder(**encoder, style_dim=painted.style_dim, spectral=spectral)
-        return Painter(painted, reader)
+        painter = Painter(painted, reader)
+        return xavier_weights(painter) if initialisation == "xavier" else painter
 
 
 def build_discriminator(
-    arguments: Mapping[str, Any], *, network: str = "sian", seed: int = 0, classes: int = 0
+    arguments: Mapping[str, Any],
+    *,
+    network: str = "sian",
+    seed: int = 0,
+    classes: int = 0,
+    initialisation: Initialisation = "torch",
 ) -> Discriminator:
     """A network's discriminator with seeded weights; `condition` is a key of `sian.networks.layouts.CONDITIONS`."""
     parts = _network(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(seed, "discriminator weights"))
-        return parts.discriminator(**arguments, **_classes(classes))
+        judge = parts.discriminator(**arguments, **_classes(classes))
+        return xavier_weights(judge) if initialisation == "xavier" else judge
 
 
 def _classes(count: int) -> dict[str, int]:

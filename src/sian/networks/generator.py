@@ -112,7 +112,7 @@ class LevelGenerator(GeneratorInterface):
     seen: Condition = "layout"
     stride, smallest = STRIDE, 2 * STRIDE  # reflect padding needs two pixels at 1/32
 
-    def begin(self, coarsest: Tensor, style: Tensor) -> Tensor:
+    def begin(self, coarsest: Tensor, style: Tensor, place: Tensor | None = None) -> Tensor:
         """The features that enter block 0, (n, C, h / 32, w / 32)."""
         raise NotImplementedError
 
@@ -151,19 +151,26 @@ class LevelGenerator(GeneratorInterface):
             for index, level in enumerate(LEVELS)
         ]
 
-    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
+    def forward(
+        self,
+        layout: Tensor,
+        style: Tensor,
+        noise: Sequence[Tensor | None] | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """The painted image.
 
         Args:
             layout: (n, 19 or 21, h, w): M, one-hot P, Q, ...; sides divisible by 32 and at least 64.
             style: (n, D).
             noise: for each of the seven blocks a (n or 1, 1, h_b, w_b) standard-normal map, or None.
+            place: (n, 2) px, see `GeneratorInterface.forward`.
 
         Returns:
             (n, 3, h, w) in [-1, 1].
         """
         levels = self.levels(layout)
-        x = self.begin(levels[0], style)
+        x = self.begin(levels[0], style, place)
         for index, maps in enumerate(levels):
             x = self.block(index, x, maps, style, noise[index] if noise is not None else None)
         return self.finish(x)
@@ -245,8 +252,9 @@ class Generator(LevelGenerator):
         )
         self.to_rgb = conv(channels[-1], 3, padding=padding)
 
-    def begin(self, coarsest: Tensor, style: Tensor) -> Tensor:
+    def begin(self, coarsest: Tensor, style: Tensor, place: Tensor | None = None) -> Tensor:
         """The features that enter block 0: a convolution of the coarsest layout plus a linear map of the style."""
+        del place  # a style is the same everywhere
         maps = select(coarsest, self.condition, self.classes)
         features: Tensor = self.start(maps) + self.start_style(style)[:, :, None, None]
         return features

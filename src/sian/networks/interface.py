@@ -40,13 +40,21 @@ class GeneratorInterface(nn.Module):
         """The noise of one image, a function of the seed alone, on the CPU."""
         raise NotImplementedError
 
-    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
+    def forward(
+        self,
+        layout: Tensor,
+        style: Tensor,
+        noise: Sequence[Tensor | None] | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """The painted image.
 
         Args:
             layout: (n, 19 or 21, h, w), see `sian.networks.stack`.
             style: (n, D).
             noise: as `draw_noise` gives it, or None for none.
+            place: (n, 2) integers, the first row and column in px of each image in the window of 256 px that its style
+                is of; None for the upper left. Networks whose style has no places do without.
 
         Returns:
             (n, 3, h, w) in [-1, 1].

@@ -27,7 +27,12 @@ class Painter(nn.Module):
         self.generator, self.encoder = generator, encoder
 
     def forward(
-        self, layout: Tensor, reference: Tensor, epsilon: Tensor, noise: Sequence[Tensor | None]
+        self,
+        layout: Tensor,
+        reference: Tensor,
+        epsilon: Tensor,
+        noise: Sequence[Tensor | None],
+        place: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """A painting in the style drawn for each reference.
 
@@ -36,10 +41,11 @@ class Painter(nn.Module):
             reference: (n, 3, 256, 256) in [-1, 1].
             epsilon: (n, D) standard normal; the style is mean + epsilon * deviation.
             noise: as the generator's `draw_noise` gives it.
+            place: (n, 2) px; where each image lies in its reference.
 
         Returns:
             Image (n, 3, h, w) in [-1, 1], mean (n, D), log-variance (n, D); D is 0 for a network without styles.
         """
         mean, log_variance = self.encoder(reference)
         style = mean + epsilon * torch.exp(0.5 * log_variance)
-        return self.generator(layout, style, noise), mean, log_variance
+        return self.generator(layout, style, noise, place), mean, log_variance

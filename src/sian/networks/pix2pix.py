@@ -90,9 +90,15 @@ class UnetGenerator(GeneratorInterface):
         """The dropout of one image."""
         return self.draw_noise(1, height, width, seeds.torch_generator(seed, "dropout"))
 
-    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
+    def forward(
+        self,
+        layout: Tensor,
+        style: Tensor,
+        noise: Sequence[Tensor | None] | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """The painted image (n, 3, h, w) in [-1, 1]; `style` is empty, `noise` the dropout or None."""
-        del style
+        del style, place
         dropped = dict(zip(self.dropout_levels, noise or (), strict=False))
         x = 2 * select(layout, self.condition) - 1
         skips: list[Tensor] = []

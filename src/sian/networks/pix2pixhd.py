@@ -110,9 +110,15 @@ class CoarseToFineGenerator(GeneratorInterface):
         del seed, height, width
         return []
 
-    def forward(self, layout: Tensor, style: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
+    def forward(
+        self,
+        layout: Tensor,
+        style: Tensor,
+        noise: Sequence[Tensor | None] | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """The painted image (n, 3, h, w) in [-1, 1]; `style` and `noise` are empty."""
-        del style, noise
+        del style, noise, place
         maps = select(layout, self.condition)
         if self.fine_in is None or self.fine_out is None:
             return torch.tanh(self.to_rgb(self.coarse(maps)))

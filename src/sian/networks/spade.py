@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sian.networks.convolution import Padding, conv
-from sian.networks.generator import SLOPE, LevelGenerator
+from sian.networks.generator import SLOPE, STRIDE, LevelGenerator
 from sian.networks.initial import draw
 from sian.networks.layouts import CONDITIONS, Condition, Downsampling
 
@@ -70,8 +70,9 @@ class SpadeResidualBlock(nn.Module):
 class SpadeGenerator(LevelGenerator):
     """SPADE's generator for 256 px, fully convolutional.
 
-    The start from a style is a map of 8 x 8 pixels, which is 256 px of image. For larger images it is continued by its
-    mirror images, for smaller ones cut; SPADE itself paints one size.
+    The start from a style is a map of 8 x 8 pixels, which is 256 px of image: SPADE paints one size. For larger images
+    it is continued by its mirror images. A crop is given the part that lies at its place in the window of its style,
+    so that all of the map learns from crops too.
 
     Args:
         width: f; the blocks have 16f, 16f, 16f, 8f, 4f, 2f and f channels out.
@@ -109,18 +110,23 @@ class SpadeGenerator(LevelGenerator):
         )
         self.to_rgb = conv(channels[-1], 3, padding=padding, gain=GAIN)
 
-    def begin(self, coarsest: Tensor, style: Tensor) -> Tensor:
+    def begin(self, coarsest: Tensor, style: Tensor, place: Tensor | None = None) -> Tensor:
         """The features that enter block 0: a map of the style, or a convolution of the mask."""
         if self.start_style is None:
             started: Tensor = self.start(coarsest)  # type: ignore[misc]  # one of the two is there
             return started
-        x = self.start_style(style).unflatten(1, (-1, START, START))
-        rows, columns = (_mirrored(side, x.device) for side in coarsest.shape[-2:])
-        continued: Tensor = x[:, :, rows][..., columns]
-        return continued
+        x = self.start_style(style).unflatten(1, (-1, START, START))  # (n, C, 8, 8)
+        first = x.new_zeros(len(x), 2, dtype=torch.int64) if place is None else place.to(x.device) // STRIDE
+        rows, columns = (
+            _mirrored(first[:, axis, None] + torch.arange(side, device=x.device))  # each (n, side)
+            for axis, side in enumerate(coarsest.shape[-2:])
+        )
+        number = torch.arange(len(x), device=x.device)[:, None, None]
+        continued: Tensor = x.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None]]  # (n, h, w, C)
+        return continued.permute(0, 3, 1, 2)
 
 
-def _mirrored(length: int, device: torch.device) -> Tensor:
-    """0 1 ... 7 7 ... 1 0 0 1 ...: which of `START` places each of `length` places shows."""
-    place = torch.arange(length, device=device) % (2 * START)
+def _mirrored(places: Tensor) -> Tensor:
+    """Which of `START` places each of these shows: 0 1 ... 7 7 ... 1 0 0 1 ..."""
+    place = places % (2 * START)
     return torch.minimum(place, 2 * START - 1 - place)

@@ -49,6 +49,10 @@ class Scale:
 
 
 PUBLISHED_WIDTH = 64  # of all faithful recipes
+_CROPS = {  # zeros show a crop's border; SPADE's style has places, and all rows see the same references
+    "generator.padding": "reflect",
+    "data.placing": "anywhere",
+}
 _UNET_TINY = "[{images: 40, size: 256, batch: 2}]"  # as many pixels and steps; eight halvings need 256 px
 
 SCALES: dict[str, Scale] = {
@@ -65,8 +69,8 @@ SCALES: dict[str, Scale] = {
             "losses.perceptual_every": "2",
         },
         {
-            "sian": {"generator.padding": "reflect"},
-            "spade": {"generator.padding": "reflect"},
+            "sian": _CROPS,
+            "spade": _CROPS,
             "pix2pix": {"stages": _UNET_TINY},
             "sharpgan": {"stages": _UNET_TINY},
         },
@@ -83,7 +87,7 @@ SCALES: dict[str, Scale] = {
         },
         {
             **{name: {"stages": "[{images: 5350, size: 256, batch: 2}]"} for name in ("pix2pix", "sharpgan")},
-            **{name: {"generator.padding": "reflect"} for name in ("sian", "spade")},
+            **dict.fromkeys(("sian", "spade"), _CROPS),
         },
         "Networks of a quarter of the published widths, which saw 3.6 % of SIAN's published pixels, most of them as "
         "crops (so padding is reflected: zeros show their border): compare rows with each other, not with the paper.",

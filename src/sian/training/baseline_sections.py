@@ -11,6 +11,7 @@ from sian.networks.layouts import Condition
 from sian.training.baserecipe import Section
 from sian.training.recipe_sections import (
     Beta,
+    DataSection,
     DiscriminatorSection,
     LossSection,
     OptimiserSection,
@@ -123,6 +124,12 @@ class PlainDiscriminatorSection(DiscriminatorSection):
     """`DiscriminatorSection`, given classes and instance boundary."""
 
     condition: Condition = "boundary"
+
+
+class SpadeDataSection(DataSection):
+    """`DataSection` with crops anywhere in their references: SPADE's style has places, and all have to learn."""
+
+    placing: Literal["centre", "anywhere"] = "anywhere"
 
 
 class SpadeLosses(LossSection):

@@ -108,8 +108,9 @@ def train(
     encoder_arguments = recipe.encoder.model_dump()
     kind = recipe.network
     some: dict[str, Any] = {"network": kind, "seed": recipe.seed, "classes": len(recipe.data.class_names)}
-    painter = build_painter(generator_arguments, encoder_arguments, **some)
-    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), **some)
+    begun: dict[str, Any] = {**some, "initialisation": recipe.initialisation}
+    painter = build_painter(generator_arguments, encoder_arguments, **begun)
+    bare_discriminator = build_discriminator(recipe.discriminator.model_dump(), **begun)
     begin(recipe, start, painter, bare_discriminator)
     averaged = build_painter(generator_arguments, encoder_arguments, **some, spectral=False)
     averaged.load_state_dict(average.folded(painter))
@@ -186,7 +187,9 @@ def train(
                 _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
                 # Generator and encoder, unless both are frozen; where no loss asks the discriminator, without it.
-                fake, mean, log_variance = wrapped_painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
+                fake, mean, log_variance = wrapped_painter(
+                    batch.layout, batch.reference, batch.epsilon, batch.noise, batch.place
+                )
                 with fabric.autocast():
                     features = features_of(batch, fake, bare_discriminator, vgg) if recipe.judged else None
                 of_generator = Terms(fake.new_zeros(()))
@@ -302,6 +305,7 @@ def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_St
             seeds.derive(recipe.seed, "stage", index),
             recipe.data.turn,
             recipe.data.sibling,
+            recipe.data.placing,
         )
         images = stage.images if stage.images is not None else (stage.epochs or 0) * sampler.epoch_length
         end = begin + max(1, images // stage.batch) * stage.batch
@@ -349,7 +353,7 @@ def _batch(
     device: torch.device,
 ) -> Batch:
     on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
-    image, reference = on_device.pop("image"), on_device.pop("reference")
+    image, reference, place = (on_device.pop(name) for name in ("image", "reference", "place"))
     n, generator = len(image), painter.generator
     image, reference = (pixels.float() / 127.5 - 1 for pixels in (image, reference))
     if recipe.data.stain or recipe.data.hue:
@@ -365,6 +369,7 @@ def _batch(
         epsilon=torch.randn((n, generator.style_dim), generator=random, device=device),
         noise=generator.draw_noise(n, size, size, random),
         augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
+        place=place,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from sian.errors import BadInput, nearest
+from sian.networks.encoder import REFERENCE_SIZE
 from sian.training.baseline_sections import (
     CoarseToFineLosses,
     CoarseToFineSection,
@@ -24,6 +25,7 @@ from sian.training.baseline_sections import (
     SharpPatchGanSection,
     SharpSection,
     SingleStage,
+    SpadeDataSection,
     SpadeDiscriminatorSection,
     SpadeLosses,
     SpadeSection,
@@ -50,13 +52,15 @@ class Recipe(BaseRecipe):
 
     This is what the recipes of all networks have in common. `Recipe.load` and `Recipe.parse` return one of `AnyRecipe`,
     which `network` tells apart. `start`: from "scratch", or from a "model" file, which then gives the sections of the
-    networks.
+    networks. `initialisation`: of the weights from scratch, torch's own or "xavier", which is that of SPADE's code for
+    generator, encoder and discriminator.
     """
 
     smallest_batch: ClassVar[int] = 2  # a process; batch norm and L_reg need two
 
     network: str
     start: Literal["scratch", "model"] = "scratch"
+    initialisation: Literal["torch", "xavier"] = "torch"
     generator: GeneratorSection | SpadeSection | UnetSection | CoarseToFineSection
     encoder: EncoderSection | NoEncoderSection
     discriminator: DiscriminatorSection = DiscriminatorSection()
@@ -157,7 +161,18 @@ class SpadeRecipe(Recipe):
     generator: SpadeSection = SpadeSection()
     encoder: EncoderSection = EncoderSection()
     discriminator: SpadeDiscriminatorSection = SpadeDiscriminatorSection()
+    data: SpadeDataSection = SpadeDataSection()
     losses: SpadeLosses = SpadeLosses()
+
+    @model_validator(mode="after")
+    def _all_places_learn(self) -> Self:
+        smallest = min(stage.size for stage in self.stages)
+        if self.generator.style_dim and self.data.placing == "centre" and smallest < REFERENCE_SIZE:
+            raise ValueError(
+                f"data.placing: SPADE's style has places, and those at the rim would not learn from windows of "
+                f"{smallest} px at the centre of their references; expected anywhere"
+            )
+        return self
 
 
 class NoStyleRecipe(Recipe):

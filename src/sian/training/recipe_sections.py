@@ -90,6 +90,7 @@ class DiscriminatorSection(Section):
 class DataSection(Section):
     """Which windows are seen: `grid` is the paper's fixed 100 a tile, `random` any position.
 
+    `placing` is where a window smaller than its reference lies in it: at its "centre", or "anywhere" in steps of 32 px.
     `sibling` is the probability that the style comes from another window of the same tile. `stain` is how far the
     stains of a window and its reference are changed, both alike (0.3: up to 30 % more or less of each); `hue` is how
     far the stains' own colours are (0.1: up to a tenth is added to each part of their unit vectors).
@@ -99,6 +100,7 @@ class DataSection(Section):
     """
 
     positions: Literal["grid", "random"] = "grid"
+    placing: Literal["centre", "anywhere"] = "centre"
     sibling: float = Field(default=0.0, ge=0.0, le=1.0)
     stain: float = Field(default=0.0, ge=0.0, lt=1.0)
     hue: float = Field(default=0.0, ge=0.0, le=0.3)

@@ -29,6 +29,7 @@ class Batch:
     epsilon: Tensor  # (n, D)
     noise: list[Tensor | None]
     augmentation: Augmentation
+    place: Tensor | None = None  # (n, 2) px, where each image lies in its reference
 
 
 @dataclass
