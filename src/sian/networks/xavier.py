@@ -41,7 +41,7 @@ def xavier_weights(network: Network, gain: float = GAIN) -> Network:
         drawn = torch.empty_like(part.weight)
         nn.init.xavier_normal_(drawn, gain)
         if parametrize.is_parametrized(part, "weight"):
-            part.weight = drawn  # type: ignore[assignment]  # goes to what spectral norm is computed of
+            part.weight = drawn  # goes to what spectral norm is computed of
             for _ in range(POWER_ITERATIONS):
                 part.weight  # noqa: B018 - each look is one iteration
         else:
