@@ -21,7 +21,7 @@ def test_every_row_has_a_recipe_at_every_scale(row, scale):
     assert recipe.network == row.network
     assert recipe.generator.base_width == (scale.width or 64)
     if scale.name == "paper":
-        published = type(recipe).load(row.recipe).model_dump(exclude={"name", "seed"})
+        published = type(recipe).load(row.recipe, row.changes).model_dump(exclude={"name", "seed"})
         assert recipe.model_dump(exclude={"name", "seed"}) == published
     if scale.name == "tiny":
         pixels = sum(stage.images * stage.size**2 for stage in recipe.stages)
