@@ -97,6 +97,25 @@ def test_kid_by_hand() -> None:
     assert kid(x, y, subset_size=2, subsets=1).mean == pytest.approx(1 + 8 - 2 * (1 + 1 + 8 + 8) / 4)
 
 
+def test_kid_draws_no_image_twice() -> None:
+    """Each value is that of one of the nine pairs of subsets; an image drawn twice would give another."""
+    x, y = sample(0, 3, 2), sample(1, 3, 2)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return float((a @ b / 2 + 1) ** 3)
+
+    def by_hand(a: np.ndarray, b: np.ndarray) -> float:
+        between = np.mean([kernel(one, other) for one in a for other in b])
+        return kernel(a[0], a[1]) + kernel(b[0], b[1]) - 2 * between
+
+    pairs = [[0, 1], [0, 2], [1, 2]]
+    possible = np.array([by_hand(x[list(a)], y[list(b)]) for a in pairs for b in pairs])
+    found = [kid(x, y, subset_size=2, subsets=1, seed=seed).mean for seed in range(40)]
+    nearest = [int(np.abs(possible - value).argmin()) for value in found]
+    assert found == pytest.approx(possible[nearest])
+    assert len(set(nearest)) > 5
+
+
 def test_kid_is_unbiased_where_fid_is_not() -> None:
     x, y = sample(0, 400, 6)[:200], sample(0, 400, 6)[200:]
     score = kid(x, y, subset_size=20, subsets=400)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sian import seeds
 from sian.errors import BadInput
 from sian.evaluation import fid, kid, ssim
 from sian.evaluation.agreement import agreement, summarize
@@ -183,6 +184,19 @@ def test_confidence_draws_groups() -> None:
     assert narrow[1] - narrow[0] < high - low  # windows of a tile are alike, so tiles say less than windows seem to
     assert found == confidence(row, real, groups, 200)
     assert confidence(Measured(names, ["a"] * 12, [None] * 12, None, scores), None, [], 200) == {}
+
+
+def test_an_interval_holds_95_percent_of_the_draws() -> None:
+    """Against the bootstrap written out: groups drawn with replacement, quantiles by sorting."""
+    names, groups = [f"n{i}" for i in range(8)], [f"g{i // 2}" for i in range(8)]
+    scores = {name: index**2 / 50 for index, name in enumerate(names)}
+    row = Measured(names, groups, [None] * 8, None, scores)
+    means = []
+    for number in range(41):  # 2.5 % of the way through 41 sorted draws is draw 1 exactly
+        drawn = seeds.generator(0, "bootstrap", number).choice(sorted(set(groups)), 4)
+        means.append(np.mean([scores[name] for group in drawn for name in names if int(name[1]) // 2 == int(group[1])]))
+    around = np.sort(means) - np.mean(means) + np.mean(list(scores.values()))
+    assert confidence(row, None, [], 41)["ssim"] == pytest.approx([around[1], around[39]])
 
 
 def test_large_sets_get_no_interval_for_distances(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,20 @@ def test_fresh_images_are_not_flagged_more_than_real_ones(result: dict) -> None:
     assert result["threshold"] > 0
 
 
+def test_the_threshold_lets_the_quantile_of_the_held_out_windows_through() -> None:
+    """Held-out windows that are screened themselves: of 8, the quantile of a quarter lies between the 2nd and 3rd."""
+    training = from_images("t", {f"t{i}": tissue(i) for i in range(4)})
+    held_out = from_images("h", {f"h{i}": tissue(500 + i) for i in range(8)})
+    found = screen(held_out, training, held_out, InceptionFeatures(Grid(), "grid"), quantile=0.25)
+    distances = sorted(image["distance"] for image in found["images"])
+    assert found["threshold"] == pytest.approx(distances[1] + 0.75 * (distances[2] - distances[1]))
+    assert [image["distance"] for image in found["flagged"]] == distances[:2]
+
+
+def test_by_default_one_held_out_window_in_a_hundred_is_let_through(result: dict) -> None:
+    assert result["quantile"] == 0.01
+
+
 def test_normalised_images_have_one_stain() -> None:
     a, b = tissue(0), restained(tissue(0))
     assert abs(a.astype(int) - b).mean() > 8

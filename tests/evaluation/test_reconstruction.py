@@ -133,6 +133,38 @@ def test_every_setting_is_measured_with_its_floors(data: Dataset, style: str, tm
     assert np.mean([tile["ssim"] for tile in tiles.values()]) == pytest.approx(result["metrics"]["ssim"])
 
 
+def test_a_painter_that_returns_its_reference_paints_the_real_windows(data: Dataset) -> None:
+    """Under "paired" every painting is then its own real image, and the layout is that image's."""
+    layouts: list[Layout] = []
+
+    def return_reference(layout: Layout, reference: Reference, seed: int) -> np.ndarray:
+        layouts.append(layout)
+        assert reference.image is not None
+        np.testing.assert_array_equal(layout.semantic > 0, reference.nuclei)
+        return reference.image
+
+    made = reconstruct(return_reference, data, size=16)
+    assert made.fake.names == made.real.names == sorted(made.references)
+    for name in made.fake.names:
+        np.testing.assert_array_equal(made.fake.read(name), made.real.read(name))
+        assert made.references[name] == name
+    assert evaluate_reconstruction(made, Tools(None, None)).result["metrics"]["ssim"] == pytest.approx(1)
+    assert len(layouts) == 27
+    others = reconstruct(return_reference_of_any, data, style="sibling", size=16)
+    assert not any(np.array_equal(others.fake.read(name), others.real.read(name)) for name in others.fake.names)
+
+
+def return_reference_of_any(layout: Layout, reference: Reference, seed: int) -> np.ndarray:
+    assert reference.image is not None
+    return reference.image
+
+
+def test_every_painting_gets_a_seed_of_its_own(data: Dataset) -> None:
+    drawn: list[int] = []
+    reconstruct(lambda layout, reference, seed: drawn.append(seed) or paint(layout, reference, seed), data, size=16)
+    assert len(set(drawn)) == 27
+
+
 def test_without_segmenter_there_are_no_mask_metrics(data: Dataset, tmp_path: Path) -> None:
     made = reconstruct(paint, data, size=16)
     result = evaluate_reconstruction(made, Tools(toys.extractor(), None, tmp_path)).result

@@ -125,6 +125,25 @@ def test_ome_zarr_by_its_own_reader(exports, toy):
         assert labels is not image
 
 
+def test_ome_zarr_levels_cover_the_same_micrometres(tmp_path):
+    """Pixels times the scale that stands beside them, at every level: 0.5 um a pixel, then 1."""
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    writer = DatasetWriter(tmp_path / "set", DatasetInfo(name="large", licence="CC0"))
+    writer.add("a", picture(0, 600, 520), np.zeros((600, 520), int), mpp=0.5)
+    export_dataset(open_dataset(tmp_path / "set"), tmp_path / "out", "ome-zarr")
+    nodes = list(Reader(parse_url(str(tmp_path / "out" / "train" / "a.ome.zarr")))())
+    for node in (nodes[0], nodes[-1]):
+        assert len(node.data) == 3
+        for level, (pixels, changes) in enumerate(
+            zip(node.data, node.metadata["coordinateTransformations"], strict=True)
+        ):
+            (scale,) = (change["scale"] for change in changes if change["type"] == "scale")
+            assert scale[-2:] == [0.5 * 2**level] * 2
+            assert (np.array(pixels.shape[-2:]) * scale[-2:]).tolist() == [300, 260]
+
+
 def test_ome_zarr_of_version_0_4(tmp_path, toy):
     """Zarr 2, axes t, c, z, y, x, labels of another name."""
     import zarr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own idiom
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from tests.networks.contract import random
 from tests.networks.vgg_state import small_vgg_state
