@@ -50,10 +50,10 @@ def lines_of(text):
         (
             errors.Interrupted("stopped at step 7; resume with --resume"),
             130,
-            "sian: error: stopped at step 7",
+            "sian: stopped at step 7",
         ),
-        (KeyboardInterrupt(), 130, "sian: error: interrupted"),
-        (typer.Abort(), 130, "sian: error: interrupted"),
+        (KeyboardInterrupt(), 130, "sian: interrupted"),
+        (typer.Abort(), 130, "sian: interrupted"),
         (MemoryError(), 4, "sian: error: memory ran out"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x.png"),
@@ -198,7 +198,7 @@ def test_ctrl_c_leaves_with_130_and_one_line():
         "cli.app = app; sys.argv = ['sian', 'act']; cli.run()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (130, "sian: error: interrupted\n")
+    assert (result.returncode, result.stderr) == (130, "sian: interrupted\n")
     assert signal.SIGINT == 2
 
 

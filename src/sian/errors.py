@@ -14,7 +14,9 @@ a `SianError` is a bug in SIAN and leaves with exit code 1; wrong options of the
 from __future__ import annotations
 
 import difflib
+import errno
 import re
+import reprlib
 import warnings
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,18 @@ class Interrupted(SianError):
     exit_code = 130
 
 
+# What the system says when a disk, or the user's share of it, is full.
+NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# What it says when something else than the file is at fault.
+_LACKS = {
+    errno.EFBIG: "this file system, or a limit of this session (ulimit -f), takes no file that large; write elsewhere",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n) or use fewer workers",
+    errno.ENFILE: "too many files are open on this machine; close other programs",
+    errno.ENOMEM: "memory ran out; try a smaller batch or smaller windows, or close other programs",
+    errno.EIO: "the disk reports an error; write elsewhere, or copy the file from there while it can be read",
+}
+
+
 class SianWarning(UserWarning):
     """Something the user should know about a result that was made all the same."""
 
@@ -58,6 +72,48 @@ def warn(sentence: str) -> None:
     warnings.warn(sentence, SianWarning, stacklevel=3)
 
 
+def printable(text: str) -> str:
+    r"""A text that does nothing to a terminal: control characters, and those that turn the writing direction, escaped.
+
+    The escapes are JSON's, so that a JSON document stays one. Line ends and tabs stay.
+
+    >>> printable("a\x1b[31mb\udcffc"), printable("naïve µm 核\n")
+    ('a\\u001b[31mb\\udcffc', 'naïve µm 核\n')
+    """
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+# C0 and C1 without tab and line feed; marks of direction and other separators of lines; halves of surrogate pairs.
+_COMMANDS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def shown(value: object) -> str:
+    """A value that someone gave, short enough for a sentence however large it is.
+
+    >>> shown("kidney"), shown([1] * 9), shown(10**5000)
+    ("'kidney'", '[1, 1, 1, 1, 1, 1, ...]', 'a number of about 5000 digits')
+    """
+    return _SHORT.repr(value)
+
+
+class _Short(reprlib.Repr):
+    """Python's own, which stumbles over numbers that are too long to be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, value: int, level: int) -> str:  # noqa: ARG002 - the shape is Python's
+        """A whole number."""
+        digits = round(value.bit_length() * 0.30103)
+        return f"a number of about {digits} digits" if digits > 100 else repr(value)
+
+
+_SHORT = _Short()
+
+
 def first_line(error: Exception) -> str:
     r"""What an error says, as a part of a sentence.
 
@@ -65,6 +121,39 @@ def first_line(error: Exception) -> str:
     ('broken', 'KeyError')
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".;:")
+
+
+def of_system(error: OSError, path: object = None) -> SianError:
+    """What to say of the operating system's refusal to read or write.
+
+    Args:
+        error: what it raised.
+        path: the file, where it is known better than `error` knows it.
+
+    >>> of_system(OSError(errno.ENOSPC, "No space left on device"), "a.png").exit_code
+    4
+    >>> str(of_system(OSError(errno.ELOOP, "Too many levels of symbolic links"), "a.png"))
+    'a.png: too many levels of symbolic links; check the path'
+    """
+    name = error.filename if path is None else path
+    where = "" if name is None else f"{name}: "
+    if error.errno in NO_SPACE:
+        return MissingResource(f"{where}the disk is full; free some space or write somewhere else, then run again")
+    if error.errno in _LACKS:
+        return MissingResource(f"{where}{_LACKS[error.errno]}")
+    return BadInput(f"{where}{(error.strerror or str(error) or type(error).__name__).lower()}; check the path")
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether memory ran out, by Python's, NumPy's or torch's words.
+
+    >>> lacks_memory(RuntimeError("[enforce fail at alloc_cpu.cpp:116] . DefaultCPUAllocator: can't allocate memory"))
+    True
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = ("DefaultCPUAllocator", "bad_alloc", "out of memory", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def dead_worker(error: Exception) -> MissingResource | None:
@@ -94,6 +183,6 @@ def nearest(name: str, known: Iterable[str], listed: Iterable[str] | None = None
     "; did you mean 'kidney'? Known: breast, kidney"
     """
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.5)
     guess = f"; did you mean {close[0]!r}?" if close else "."
     return f"{guess} Known: {', '.join(known if listed is None else listed)}"

@@ -1,5 +1,6 @@
 """What the command line prints, and where: results on stdout, everything else on stderr.
 
+Every text passes `errors.printable` here: names from files that others wrote cannot give orders to the terminal.
 Nothing below `sian.cli` prints; long library functions take ``report(done, total)`` instead, and `progress`
 turns those calls into a bar on a terminal or into a plain line now and then in a log.
 """
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sian.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -24,12 +27,12 @@ SECONDS_BETWEEN_LINES = 10.0  # of progress in a log
 
 def out(text: str) -> None:
     """Print a result on stdout."""
-    print(text, file=sys.stdout, flush=True)  # noqa: T201 - the one place that prints results
+    print(printable(text), file=sys.stdout, flush=True)  # noqa: T201 - the one place that prints results
 
 
 def say(text: str) -> None:
     """Print a line for the reader on stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints the log
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints the log
 
 
 def print_json(value: object) -> None:

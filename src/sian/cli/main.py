@@ -7,14 +7,16 @@ functions: ``sian --help`` must not load torch.
 
 from __future__ import annotations
 
-import errno
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from sian.cli import (
     console,
@@ -42,15 +44,47 @@ from sian.errors import (
     SianError,
     SianWarning,
     dead_worker,
+    first_line,
+    lacks_memory,
+    of_system,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # the disk, or the user's share of it
+LONGEST = 6000  # characters of an error's line; a sentence with 20 problems has some 3,000
+
+
+class _Group(TyperGroup):
+    """Typer's, but for two habits of the library below it."""
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """A verb; files that may not be read are the verb's affair (3) and no wrong option (2)."""
+        return _relaxed(super().get_command(context, name))
+
+    def invoke(self, context: Any) -> Any:
+        """Run a verb; the end of a file is not taken for the end of the user's patience."""
+        try:
+            return super().invoke(context)
+        except EOFError as error:
+            raise BadInput(
+                f"a file ended before its content did ({first_line(error)}); copy or download it again"
+            ) from error
+
+
+def _relaxed(command: Any) -> Any:
+    for parameter in getattr(command, "params", ()):
+        described = getattr(getattr(parameter, "type_descriptor", None), "parameter_info", None)
+        if described is not None:
+            described.readable = False
+    for verb in getattr(command, "commands", {}).values():
+        _relaxed(verb)
+    return command
+
 
 app = typer.Typer(
     name="sian",
+    cls=_Group,
     help="Paint nucleus masks as H&E images in any organ's style, and measure whether they are real enough.",
     rich_markup_mode=None,  # plain help starts three times as fast
     pretty_exceptions_enable=False,
@@ -113,7 +147,18 @@ def run() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to stop
+    _stop_as_by_ctrl_c()
     sys.exit(main(sys.argv[1:]))
+
+
+def _stop_as_by_ctrl_c() -> None:
+    """SIGTERM, and the end of the terminal, unwind what is under way: no temporary file stays, no worker is left."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup's wish is respected
+            signal.signal(number, signal.default_int_handler)
 
 
 def main(arguments: list[str]) -> int:
@@ -124,14 +169,14 @@ def main(arguments: list[str]) -> int:
             code = app(args=arguments, prog_name="sian", standalone_mode=False)
         except Exception as error:  # noqa: BLE001 - the one place where every error ends
             if debug:
-                traceback.print_exception(error, file=sys.stderr)
+                console.say("".join(traceback.format_exception(error)).rstrip())
             code, sentence = explain(error)
-            _say_error(sentence)
+            _say_error(sentence, stopped=code == Interrupted.exit_code)
             return code
         except KeyboardInterrupt:
             code = Interrupted.exit_code
     if code == Interrupted.exit_code:
-        _say_error("interrupted")
+        _say_error("interrupted", stopped=True)
     return code if isinstance(code, int) else 0
 
 
@@ -152,16 +197,14 @@ def explain(error: Exception) -> tuple[int, str]:
         return EXIT_USAGE, _usage(error)
     if isinstance(error, typer.Abort):
         return Interrupted.exit_code, "interrupted"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if lacks_memory(error):
         sentence = "memory ran out; try a smaller batch or smaller windows, or close other programs"
         return MissingResource.exit_code, sentence
-    if isinstance(error, OSError) and error.errno in NO_SPACE:
-        return (
-            MissingResource.exit_code,
-            f"{_file_of(error)}the disk is full; free some space or write elsewhere",
-        )
-    if isinstance(error, OSError) and error.filename is not None:
-        return BadInput.exit_code, f"{_file_of(error)}{(error.strerror or str(error)).lower()}"
+    if isinstance(error, OSError):
+        said = of_system(error)
+        return said.exit_code, str(said)
+    if (reason := _no_name(error)) is not None:
+        return BadInput.exit_code, reason
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return EXIT_BUG, f"a bug in SIAN: {what}; please report it with what this command prints with --debug"
 
@@ -174,12 +217,24 @@ def _usage(error: typer.TyperException) -> str:
     return f"{message}; see `{command} --help`"
 
 
-def _file_of(error: OSError) -> str:
-    return f"{error.filename}: " if error.filename is not None else ""
+def _no_name(error: Exception) -> str | None:
+    """What to say of a name that no file can have, None for any other error."""
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "a name holds a NUL character, expected the name of a file; take it out"
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return f"{str(error).removeprefix('Symlink loop from ')}: found links that lead in a circle; check the path"
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        text = str(error.object)[max(0, error.start - 40) : error.end + 20]
+        return f"{text!r}: holds bytes that are not UTF-8, expected a name that every program can read; rename it"
+    return None
 
 
-def _say_error(sentence: str) -> None:
-    console.say(f"sian: error: {' '.join(sentence.split())}")
+def _say_error(sentence: str, stopped: bool = False) -> None:
+    """One line; to have stopped on the user's wish is no error."""
+    line = " ".join(sentence.split())
+    if len(line) > LONGEST:
+        line = f"{line[:LONGEST]}... ({len(line) - LONGEST:,} characters more)"
+    console.say(f"sian: {line}" if stopped else f"sian: error: {line}")
 
 
 @contextmanager

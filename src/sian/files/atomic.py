@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sian.errors import BadInput, MissingResource
+from sian.errors import NO_SPACE, BadInput, MissingResource, SianError, of_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEFTOVER_SUFFIX = ".sian-part"
-NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+OF_WRITING = {*NO_SPACE, errno.EFBIG, errno.EIO, errno.EROFS}  # of a write itself, which knows no name
 
 
 @contextmanager
@@ -53,8 +53,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except OSError as error:
-        if error.errno in NO_SPACE or error.filename in (str(temporary), temporary):
-            raise _sentence(path, error) from error
+        if error.errno in OF_WRITING or error.filename in (str(temporary), temporary):
+            raise cannot_write(path, error) from error
         raise
     finally:
         with suppress(OSError):
@@ -90,7 +90,7 @@ def _make_parents(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _sentence(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def _flush(path: Path) -> None:
@@ -108,8 +108,10 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _sentence(path: Path, error: OSError) -> BadInput | MissingResource:
-    if error.errno in NO_SPACE:
-        return MissingResource(f"{path}: the disk is full; free some space or write somewhere else, then run again")
+def cannot_write(path: Path, error: OSError) -> SianError:
+    """What to say of a place that takes no file."""
+    said = of_system(error, path)
+    if isinstance(said, MissingResource):
+        return said
     reason = error.strerror or str(error)
     return BadInput(f"{path}: cannot be written ({reason}); expected a place you may write to; try another folder")

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sian.errors import BadInput, MissingResource
-from sian.files.atomic import LEFTOVER_SUFFIX, NO_SPACE
+from sian.errors import BadInput
+from sian.files.atomic import LEFTOVER_SUFFIX, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,14 +50,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             path.rmdir()  # an empty one; Windows renames nothing onto it
         temporary.rename(path)
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise MissingResource(
-                f"{path}: the disk is full; free some space or write somewhere else, then run again"
-            ) from error
-        reason = error.strerror or str(error)
-        raise BadInput(
-            f"{path}: cannot be written ({reason}); expected a place you may write to; try another folder"
-        ) from error
+        if error.filename is not None and not str(error.filename).startswith(str(path.parent)):
+            raise  # of a file that was read meanwhile
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
+from sian.files.regular import check_regular
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,6 +20,7 @@ CHUNK_BYTES = 1 << 20
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in lower-case hexadecimal."""
     digest = hashlib.sha256()
+    check_regular(path, "a file")
     try:
         with Path(path).open("rb") as stream:
             while chunk := stream.read(CHUNK_BYTES):

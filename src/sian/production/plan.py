@@ -11,11 +11,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from sian.errors import shown
 from sian.training.baserecipe import BaseRecipe, Section
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=32, le=16_384)]  # px
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$")]  # no dot: shards split names at the first
+
+MOST_IMAGES = 10_000_000  # a larger data set is several plans with seeds of their own
+MOST_STYLES = 10_000
 
 NUCLEI = "nuclei"
 BUNDLED = "bundled"
@@ -59,7 +64,7 @@ class StyleSection(Section):
     to: str | None = None
     draw: bool = False
     images: int | None = Field(default=None, ge=1)
-    share: float = Field(default=1.0, gt=0)
+    share: float = Field(default=1.0, ge=1e-9, le=1e9)
     masks: str | None = None
     organ: str | None = None
     sha256: tuple[Sha256, ...] | None = None
@@ -72,7 +77,9 @@ class StyleSection(Section):
     @model_validator(mode="after")
     def _drawable(self) -> Self:
         if self.draw and (self.to or "#" in self.style or "=" in self.style or "." in self.style):
-            raise ValueError(f"draw needs an organ's name alone, found {self.style!r}{' with to' if self.to else ''}")
+            raise ValueError(
+                f"draw needs an organ's name alone, found {shown(self.style)}{' with to' if self.to else ''}"
+            )
         return self
 
 
@@ -100,17 +107,17 @@ class Plan(BaseRecipe):
     kind: ClassVar[str] = "plan"
 
     name: Name
-    images: int = Field(ge=1, le=100_000_000)
-    styles: tuple[StyleSection, ...] = Field(min_length=1)
+    images: int = Field(ge=1, le=MOST_IMAGES)
+    styles: tuple[StyleSection, ...] = Field(min_length=1, max_length=MOST_STYLES)
     model: ModelSection = ModelSection()
     masks: MaskSection = MaskSection()
     noise: float = Field(default=1.0, ge=0.0, le=2.0)
     gate: GateSection | None = None
     form: Literal["tar", "folders"] = "tar"
     shard: int = Field(default=100, ge=1, le=100_000)
-    split: str = Field(default="train", pattern=r"^[a-z0-9_-]+$")
-    mpp: float | None = Field(default=None, gt=0, le=100)
-    device: str = "cpu"
+    split: str = Field(default="train", pattern=r"^[a-z0-9_-]{1,80}$")
+    mpp: float | None = Field(default=None, ge=0.001, le=100)
+    device: Device = "cpu"
 
     _base: Path = PrivateAttr(default_factory=Path)
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import sian
 from sian.data.provenance import PROVENANCE, Provenance
-from sian.errors import BadInput, Interrupted, MissingResource, warn
+from sian.errors import NO_SPACE, BadInput, Interrupted, MissingResource, warn
 from sian.files import remove_leftovers, write_json, write_text
-from sian.files.atomic import NO_SPACE
+from sian.files.locks import only_writer
 from sian.production.manifest import Manifest, Records, ShardLine
 from sian.production.plan import Plan
 from sian.production.schedule import Schedule, deciding
@@ -92,14 +92,25 @@ def run(
     """
     schedule = Schedule(plan if isinstance(plan, Plan) else Plan.load(plan))
     folder = Path(folder)
-    manifest = open_folder(schedule, folder)
+    check_folder(schedule, folder)
+    with only_writer(folder):
+        return _run(schedule, folder, workers, ray, report)
+
+
+def _run(schedule: Schedule, folder: Path, workers: int | None, ray: str | bool, report: Report | None) -> Outcome:
+    manifest = Manifest(folder, with_items=schedule.plan.form == "folders")
     missing = manifest.gaps(schedule.shards)
+    started, made = time.monotonic(), 0
     if missing:
-        _warn_of_versions(folder, manifest)
-    started = time.monotonic()
-    if report:
-        report(_finished(schedule, missing), schedule.plan.images)
-    made = _make(schedule, folder, manifest, missing, workers, ray, report) if missing else 0
+        with _workers(schedule, workers, ray) as (foreman, executor):  # styles and clusters fail before a file is there
+            _open_folder(schedule, folder, manifest)
+            _warn_of_versions(folder, manifest)
+            if report:
+                report(_finished(schedule, missing), schedule.plan.images)
+            _write_description(folder, schedule, foreman)
+            made = _make(schedule, folder, manifest, missing, foreman, executor, report)
+    else:
+        _open_folder(schedule, folder, manifest)
     manifest.finish()
     return Outcome(
         folder=folder,
@@ -114,11 +125,11 @@ def run(
     )
 
 
-def open_folder(schedule: Schedule, folder: Path) -> Manifest:
-    """The manifest of a plan's folder, mended; shards that are damaged or hold failures are forgotten.
+def check_folder(schedule: Schedule, folder: Path) -> None:
+    """Refuse a folder that is none of this plan's; writes nothing.
 
     Raises:
-        BadInput: the folder holds something else, or another plan's images.
+        BadInput: it holds something else, or another plan's images.
     """
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder}: found a file, expected a folder for the data set; choose another name")
@@ -126,13 +137,16 @@ def open_folder(schedule: Schedule, folder: Path) -> Manifest:
         _check_same(schedule, folder)
     elif folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
         raise BadInput(f"{folder}: found other files, expected a new folder or one of this plan; choose another folder")
-    else:
+
+
+def _open_folder(schedule: Schedule, folder: Path, manifest: Manifest) -> None:
+    """Begin or mend a plan's folder; shards that are damaged or hold failures are forgotten."""
+    check_folder(schedule, folder)  # again, now that nobody else writes
+    if not (folder / PLAN).is_file():
         write_text(folder / PLAN, schedule.plan.dump())
     for part in (folder, folder / FOLDER, folder / "images", folder / "masks"):
         remove_leftovers(part)
-    manifest = Manifest(folder, with_items=schedule.plan.form == "folders")
     manifest.repair()
-    return manifest
 
 
 def _finished(schedule: Schedule, missing: list[range]) -> int:
@@ -176,22 +190,30 @@ def _short(value: Any) -> str:
     return text if len(text) <= 20 else f"{text[:12]}..."
 
 
+@contextmanager
+def _workers(schedule: Schedule, workers: int | None, ray: str | bool) -> Iterator[tuple[Foreman, Executor]]:
+    from sian.production.worker import Foreman
+
+    foreman = Foreman(schedule)
+    executor = _executor(foreman.setup(), workers, ray)
+    try:
+        yield foreman, executor
+    finally:
+        executor.close()
+
+
 def _make(
     schedule: Schedule,
     folder: Path,
     manifest: Manifest,
     missing: list[range],
-    workers: int | None,
-    ray: str | bool,
+    foreman: Foreman,
+    executor: Executor,
     report: Report | None,
 ) -> int:
     """Make the missing shards; returns how many images were made."""
     from sian.production.executors import in_order
-    from sian.production.worker import Foreman
 
-    foreman = Foreman(schedule)
-    _write_description(folder, schedule, foreman)
-    executor = _executor(foreman.setup(), workers, ray)
     form = FORMS[schedule.plan.form](folder)
     jobs = foreman.jobs(chain.from_iterable(map(schedule.span, missing)))
     total, done = schedule.plan.images, _finished(schedule, missing)
@@ -217,8 +239,6 @@ def _make(
                 f"{folder}: the disk is full; free some space; {_go_on(folder, manifest, schedule)}"
             ) from error
         raise
-    finally:
-        executor.close()
     return made
 
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from sian.errors import BadInput
+from sian.errors import BadInput, first_line
 from sian.files import sha256_file, write_bytes
 from sian.networks import move_to
 from sian.segmentation.instances import INSTANCES
@@ -169,11 +169,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
 
 
 def _plain_recipe(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
-    import yaml
+    from sian.files.yamlfiles import parse_yaml
 
     try:
-        values = yaml.safe_load(metadata.get("recipe", ""))
-    except yaml.YAMLError as error:
+        values = parse_yaml(metadata.get("recipe", ""))
+    except ValueError as error:
         raise _damaged(path, error) from None
     if not isinstance(values, dict):
         raise _damaged(path, ValueError("no recipe in its metadata"))
@@ -181,8 +181,7 @@ def _plain_recipe(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
 
 
 def _damaged(path: Path, error: Exception) -> BadInput:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BadInput(f"{path}: expected a whole segmenter, found {reason}; make or copy the file again")
+    return BadInput(f"{path}: expected a whole segmenter, found {first_line(error)}; make or copy the file again")
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:

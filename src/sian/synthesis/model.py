@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sian.errors import BadInput, MissingResource, warn
+from sian.errors import BadInput, MissingResource, shown, warn
 from sian.files import read_image
 from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
@@ -30,6 +30,7 @@ from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
 
 BUNDLED = "model.safetensors"
 SMALLEST_REFERENCE = 32  # px
+MOST_DIGITS = 18  # of a drawn style's number
 MOST_WINDOWS = 64  # of a reference image that its style is averaged over
 FIT_ONE = "the painting may not look like it; if it is H&E, fit a style to it (`sian style`)"
 AREA_RATIO = 2.5  # median nucleus areas that differ by more are usually of another magnification
@@ -223,8 +224,11 @@ class Model:
         name, hash_sign, number = text.partition("#")
         if not hash_sign:
             return Style(self.styles[name].vector, name)
-        if not number.isdecimal():
-            raise BadInput(f"style {text!r}: expected ORGAN#NUMBER, e.g. 'kidney#3'")
+        if not number.isdecimal() or len(number) > MOST_DIGITS:
+            raise BadInput(
+                f"style {shown(text)}: expected ORGAN#NUMBER with a number of at most {MOST_DIGITS} digits, "
+                "e.g. 'kidney#3'"
+            )
         return self.styles[name].sample(int(number))
 
     @torch.inference_mode()
@@ -393,7 +397,7 @@ def _parse_mixture(text: str) -> dict[str, float]:
             parts[name] = float(weight)
         except ValueError:
             raise BadInput(
-                f"style {text!r}: expected each organ once, as ORGAN=WEIGHT, found {part!r}; "
+                f"style {shown(text)}: expected each organ once, as ORGAN=WEIGHT, found {shown(part)}; "
                 "write e.g. kidney=0.7+breast=0.3"
             ) from None
     return parts

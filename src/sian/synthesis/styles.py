@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sian import seeds
-from sian.errors import BadInput, nearest
+from sian.errors import BadInput, nearest, shown
 
 RANK = 8  # of the variation that a drawn style has around its tile's mean
 
@@ -97,8 +97,8 @@ class Styles(Mapping[str, OrganStyles]):
             return self.parts[full]
         if full in self._organs:
             return _joined(full, self._organs[full])
-        shown = [*self._organs, *self.aliases]  # with each preparation there are twice as many
-        raise BadInput(f"this model knows no style {name!r}{nearest(name, self.names, shown)}")
+        listed = [*self._organs, *self.aliases]  # with each preparation there are twice as many
+        raise BadInput(f"this model knows no style {shown(name)}{nearest(name, self.names, listed)}")
 
     def __contains__(self, name: object) -> bool:
         organ, slash, preparation = str(name).strip().lower().partition("/")
@@ -210,7 +210,7 @@ def mixture(parts: Mapping[str, float], styles: Styles) -> Style:
     """
     total = sum(parts.values())
     if not parts or total <= 0 or min(parts.values()) < 0 or not np.isfinite(total):
-        raise BadInput(f"a mixture of styles needs weights of at least 0 and one above, found {dict(parts)}")
+        raise BadInput(f"a mixture of styles needs weights of at least 0 and one above, found {shown(dict(parts))}")
     vector = sum((weight / total * styles[name].vector for name, weight in parts.items()), start=np.float32(0))
     return Style(np.asarray(vector, np.float32), "+".join(f"{name}={weight:g}" for name, weight in parts.items()))
 

@@ -13,7 +13,11 @@ from typing import Any, ClassVar, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sian.errors import BadInput, first_line, nearest
+from sian.errors import BadInput, first_line, nearest, shown
+from sian.files.regular import read_regular
+from sian.files.yamlfiles import MOST_BYTES, bad_yaml, parse_yaml, shown_text
+
+MOST_PROBLEMS = 20  # that are spelt out
 
 
 class Section(BaseModel):
@@ -33,7 +37,7 @@ class BaseRecipe(Section):
 
     name: str
     description: str = ""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
 
     @classmethod
     def load(cls, source: str | Path, changes: Mapping[str, str] | None = None) -> Self:
@@ -48,9 +52,9 @@ class BaseRecipe(Section):
         """
         path, text = _recipe_text(source, cls.folder, cls.kind)
         try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{path}: expected a {cls.kind} in YAML, found {first_line(error)}") from None
+            values = parse_yaml(text)
+        except ValueError as error:
+            raise bad_yaml(path, f"a {cls.kind}", error) from None
         if not isinstance(values, dict):
             raise BadInput(f"{path}: expected a mapping of {cls.kind} keys, found {type(values).__name__}")
         for key, value in (changes or {}).items():
@@ -77,7 +81,8 @@ def parse_as(kind: type[Kind], values: Mapping[str, Any], name: str) -> Kind:
         return kind.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_explain(problem, kind) for problem in _causes(error))
-        raise BadInput(f"{name}: {problems}") from None
+        more = f"; and {error.error_count() - MOST_PROBLEMS} more" if error.error_count() > MOST_PROBLEMS else ""
+        raise BadInput(f"{name}: {problems}{more}") from None
 
 
 def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:
@@ -90,11 +95,11 @@ def _recipe_text(source: str | Path, folder: str, kind: str) -> tuple[str, str]:
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         try:
-            return str(path), path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path}: expected a {kind} file, found {error}") from None
+            return str(path), read_regular(path, MOST_BYTES, f"a {kind} file").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path}: expected a {kind} file in UTF-8, found {first_line(error)}") from None
     if str(source) not in (known := bundled_recipes(folder)):
-        raise BadInput(f"no {kind} is called {str(source)!r}{nearest(str(source), known)}")
+        raise BadInput(f"no {kind} is called {shown(str(source))}{nearest(str(source), known)}")
     return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
 
 
@@ -103,15 +108,17 @@ def _change(values: dict[str, Any], dotted: str, text: str, kind: str) -> None:
     *parents, last = dotted.split(".")
     place: Any = values
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise BadInput(f"{shown_text(f'{dotted}={text}')}: expected a value in YAML, found {error}; quote it") from None
+    try:
         for key in parents:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
         place[int(last) if isinstance(place, list) else last] = value
-    except yaml.YAMLError as error:
-        raise BadInput(f"{dotted}={text}: expected a value in YAML, found {first_line(error)}; quote it") from None
     except (AttributeError, IndexError, TypeError, ValueError):
         raise BadInput(
-            f"{dotted}={text}: the {kind} has no place of that name; expected e.g. seed=1 or stages.0.images=2000"
+            f"{shown_text(f'{dotted}={text}')}: the {kind} has no place of that name; expected e.g. seed=1 or "
+            "stages.0.images=2000"
         ) from None
 
 
@@ -126,7 +133,7 @@ def _section_of(section: type[BaseModel], key: str) -> type[BaseModel]:
 
 def _causes(error: ValidationError) -> list[Any]:
     """Its problems without those that only follow: a list is called too short once its one bad item is left out."""
-    problems: list[Any] = list(error.errors())
+    problems: list[Any] = error.errors(include_url=False)[:MOST_PROBLEMS]
     places = [problem["loc"] for problem in problems]
 
     def follows(problem: Mapping[str, Any]) -> bool:
@@ -140,15 +147,15 @@ def _causes(error: ValidationError) -> list[Any]:
 def _explain(problem: Mapping[str, Any], recipe: type[BaseModel]) -> str:
     """One problem of pydantic's as half a sentence, an unknown key with the nearest known one."""
     *parents, last = problem["loc"] or ("",)
-    dotted = ".".join(map(str, problem["loc"]))
+    dotted = shown_text(".".join(map(str, problem["loc"])))
     if problem["type"] == "missing":
         return f"{dotted}: found no value, and it has no default; add it"
     if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # of a section: it names what it found
         return ": ".join(part for part in (dotted, str(problem["ctx"]["error"])) if part)
     if problem["type"] != "extra_forbidden":
-        return f"{dotted}: {problem['msg'].lower()}, found {problem['input']!r}"
+        return f"{dotted}: {problem['msg'].lower()}, found {shown(problem['input'])}"
     section = recipe
     for key in parents:
         if isinstance(key, str):
             section = _section_of(section, key)
-    return f"unknown key {dotted!r}{nearest(str(last), section.model_fields)}"
+    return f"unknown key {dotted!r}{nearest(shown_text(str(last)), section.model_fields)}"
