@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
 import warnings
@@ -23,7 +22,7 @@ def verb(monkeypatch):
     """Make a command line whose only verb runs a given function."""
 
     def install(function):
-        app = typer.Typer(rich_markup_mode=None)
+        app = typer.Typer(rich_markup_mode=None, cls=cli._Group)
         app.callback()(lambda: None)
         app.command("act")(function)
         monkeypatch.setattr(cli, "app", app)
@@ -65,6 +64,25 @@ def lines_of(text):
             3,
             "sian: error: x.png: permission denied",
         ),
+        (OSError(errno.EFBIG, "File too large"), 4, "sian: error: this file system, or a limit of this session"),
+        (OSError(errno.EMFILE, "Too many open files", "x"), 4, "sian: error: x: too many files are open"),
+        (OSError(errno.ELOOP, "Too many levels", "x"), 3, "sian: error: x: too many levels"),
+        (OSError("of a library"), 3, "sian: error: of a library"),
+        (EOFError("Compressed file ended"), 3, "sian: error: a file ended before its content did (Compressed file"),
+        (ValueError("embedded null byte"), 3, "sian: error: a name holds a NUL character"),
+        (
+            UnicodeEncodeError("utf-8", "a\udcff.png", 1, 2, "surrogates not allowed"),
+            3,
+            "sian: error: 'a\\udcff.png': holds bytes that are not UTF-8",
+        ),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:116] . DefaultCPUAllocator: can't allocate memory"),
+            4,
+            "sian: error: memory ran out",
+        ),
+        (RuntimeError("Symlink loop from 'a.png'"), 3, "sian: error: 'a.png': found links that lead in a circle"),
+        (errors.BadInput("x" * 10**6), 3, "sian: error: xxx"),
+        (errors.BadInput("a\x1b[31m\x9b\u202e.png: red"), 3, "sian: error: a\\u001b[31m\\u009b\\u202e.png: red"),
         (
             ZeroDivisionError("division\nby zero"),
             1,
@@ -79,6 +97,35 @@ def test_each_error_is_one_line_and_a_code(verb, capfd, error, code, start):
     assert out == ""
     assert len(lines_of(err)) == 1
     assert err.startswith(start)
+    assert len(err) < 7000
+
+
+def test_names_of_others_give_the_terminal_no_orders(verb, capfd):
+    organ = "\x1b]0;X\x07 kidney\r\x7f\u202e\ud800 µ核"
+
+    def act() -> None:
+        console.out(organ)
+        console.print_json({organ: organ})
+        errors.warn(organ)
+        raise ZeroDivisionError(organ)
+
+    verb(act)
+    assert cli.main(["act", "--debug"]) == 1
+    out, err = capfd.readouterr()
+    assert not [letter for letter in out + err if not letter.isprintable() and letter != "\n"]
+    assert json.loads(out.partition("\n")[2]) == {organ: organ}
+    assert out.startswith(r"\u001b]0;X\u0007 kidney\u000d\u007f\u202e\ud800 µ核")
+
+
+def test_what_may_not_be_read_is_the_verbs_affair(verb, capfd, tmp_path, monkeypatch):
+    def act(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    verb(act)
+    (tmp_path / "a.png").write_text("")
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # whoever runs the tests may read everything
+    assert cli.main(["act", str(tmp_path / "a.png")]) == 3
+    assert capfd.readouterr().err == f"sian: error: {tmp_path / 'a.png'}: permission denied; check the path\n"
 
 
 def test_a_bug_asks_for_a_report_and_debug_shows_the_traceback(verb, capfd):
@@ -188,18 +235,23 @@ def test_module_and_script_are_the_same_program():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_leaves_with_130_and_one_line():
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_and_its_kin_leave_with_130_and_one_line(name, tmp_path):
     code = (
-        "import os, signal, sys, typer\n"
+        "import os, signal, sys, time, typer\n"
         "from sian.cli import main as cli\n"
+        "from sian.files.atomic import atomic_file\n"
+        "def act():\n"
+        f"    with atomic_file({str(tmp_path / 'a')!r}) as part:\n"
+        f"        part.write_text('half'); os.kill(os.getpid(), signal.{name}); time.sleep(9)\n"
         "app = typer.Typer(); app.callback()(lambda: None)\n"
-        "app.command('act')(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "app.command('act')(act)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores Ctrl-C
         "cli.app = app; sys.argv = ['sian', 'act']; cli.run()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (130, "sian: interrupted\n")
-    assert signal.SIGINT == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_says_null_for_nan_and_takes_arrays_and_paths(capfd):
