@@ -37,7 +37,7 @@ BASE = "import sian.data, sian.production; print()"
 OPEN = "import sys, sian.data, sian.production; print(len(sian.data.open_dataset(sys.argv[1])))"
 FIRST = (
     "import sys; from sian.production import Plan, Schedule; "
-    "print(Schedule(Plan.load(sys.argv[1], {'images': '100000000'})).image(99_999_999).id)"
+    "print(Schedule(Plan.load(sys.argv[1], {'images': '10000000'})).image(9_999_999).id)"
 )
 
 
@@ -48,7 +48,7 @@ def main() -> None:
         plan_file = Path(name) / "millions.yaml"
         plan_file.write_text(json.dumps({**PLAN, "images": arguments.images, "shard": arguments.shard}))
         row("the imports alone", "-c", BASE)
-        row("the last image of a plan of 100,000,000", "-c", FIRST, str(plan_file))
+        row("the last image of a plan of 10,000,000", "-c", FIRST, str(plan_file))
         for form in arguments.forms:
             folder, plan = Path(name) / form, Plan.load(plan_file, {"form": form})
             simulate(Schedule(plan), folder)

@@ -66,11 +66,11 @@ def test_a_million_images_take_a_byte_each() -> None:
 
 def test_a_plan_of_one_style_takes_nothing() -> None:
     schedule = Schedule(
-        Plan.parse({"name": "p", "images": 100_000_000, "styles": ["kidney"], "masks": {"size": 64}}, "p")
+        Plan.parse({"name": "p", "images": 10_000_000, "styles": ["kidney"], "masks": {"size": 64}}, "p")
     )
     tracemalloc.start()
     try:
-        assert schedule.image(99_999_999).id == "p-99999999"
+        assert schedule.image(9_999_999).id == "p-9999999"
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

@@ -1,6 +1,6 @@
 """Which style each image of a plan has: a shuffled deck of a byte a card, and a count of the cards at every bookmark.
 
-A plan of a hundred million images has to begin in little memory. The shuffle cannot be computed for one card alone, so
+A plan of ten million images has to begin in little memory. The shuffle cannot be computed for one card alone, so
 the deck is kept; which of its style's images a card is follows from the bookmark before it.
 """
 
