@@ -192,7 +192,9 @@ def test_legal_rarities(tmp_path):
     (tmp_path / "mine" / "dot.xml").write_text(xml([[(3, 3), (4, 3), (4, 4), (3, 4)], [(-9, -9), (-5, -9), (-5, -5)]]))
     write_picture(tmp_path / "mine" / "none.png", picture())
     (tmp_path / "mine" / "none.xml").write_text(xml([]))
-    result = import_dataset(tmp_path / "mine", tmp_path / "set")
+    with pytest.raises(BadInput, match=r"none\.xml: found no outline at all, .* give --empty"):
+        import_dataset(tmp_path / "mine", tmp_path / "set")
+    result = import_dataset(tmp_path / "mine", tmp_path / "set", empty=True)
     assert {item.id: item.nuclei for item in result.items} == {"dot": 1, "empty": 0, "none": 0}
     assert result.vanished == {"dot": 1}
 
@@ -340,7 +342,8 @@ def test_command_line(tmp_path, capsys):
     assert cli.main(["data", "import", str(source), "-o", str(tmp_path / "set")]) == 0
     printed = capsys.readouterr().out
     assert "1 item, 2 nuclei (1 imported)" in printed
-    assert "1 outline overlapped earlier ones and lost 4 pixels to them; 1 region with fewer" in printed
+    assert "1 outline overlapped earlier ones and lost 4 pixels to them" in printed
+    assert f"2 outlines drawn; 1 line left out (in {TRAIN_TILE})" in printed
     assert cli.main(["data", "import", str(source), "-o", str(tmp_path / "set")]) == 0
     assert "(0 imported, 1 there already)" in capsys.readouterr().out
 

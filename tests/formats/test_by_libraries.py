@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from sian.data import DatasetInfo, DatasetWriter, export_dataset, import_dataset, open_dataset
+from sian.data.formats.regions import Effort
 from sian.data.formats.matfile import read_numeric
 from sian.files import read_image
 from sian.masks import nucleus_ids
@@ -106,7 +107,7 @@ def test_uncompressed_rle_by_pycocotools():
         whole = random.random((9, 11)) < 0.5
         rle = encode_rle((0, 0, whole), 9, 11)
         np.testing.assert_array_equal(coco_mask.decode(coco_mask.frPyObjects(rle, 9, 11)).astype(bool), whole)
-        top, left, inside = rle_region("here", rle, 9, 11)
+        top, left, inside = rle_region("here", rle, 9, 11, Effort("here", 9, 11))
         again = np.zeros_like(whole)
         again[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
         np.testing.assert_array_equal(again, whole)
@@ -308,7 +309,7 @@ def test_geojson_from_qupath(tmp_path):
     result = import_dataset(tmp_path / "q", tmp_path / "back")
     back = open_dataset(tmp_path / "back")
     mask = back.mask(back["a"])
-    assert ((mask == 1).sum(), (mask == 3).sum(), back["a"].dropped_regions) == (16, 9, 1)
+    assert ((mask == 1).sum(), (mask == 2).sum(), back["a"].left_out) == (16, 9, {"point": 1})
     assert back["a"].classes == {"Tumor: Positive": [1]}
     assert back.info.classes == ["Tumor: Positive"]
     assert result.items[0].nuclei == 2

@@ -38,6 +38,7 @@ def import_(
     preparation: Annotated[str | None, typer.Option(help="Of all tiles: ffpe, frozen or unknown.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the data set.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
+    empty: Annotated[bool, typer.Option("--empty", help="Tiles of whose annotation nothing is drawn are empty.")] = False,
 ) -> None:
     """Import annotated tiles into a data set on disk; safe to rerun.
 
@@ -57,6 +58,7 @@ def import_(
             preparation=preparation,
             name=name,
             licence=licence,
+            empty=empty,
             report=report,
         )
     _say_import(result)
@@ -131,18 +133,20 @@ def inspect(
 
 
 def _say_import(result: ImportReport) -> None:
+    from sian.data.leftovers import account
+
     items = result.items
     overlaps, lost = sum(i.overlaps for i in items), sum(i.lost_pixels for i in items)
-    dropped = sum(i.dropped_regions for i in items)
+    held = [item for item in items if item.left_out]
     kept = f", {result.kept} there already" if result.kept else ""
     console.out(
         f"{result.folder}: {_count(len(items), 'item')}, {result.nuclei:,} nuclei ({result.added} imported{kept})"
     )
-    if overlaps or dropped:
-        console.out(
-            f"{_count(overlaps, 'outline')} overlapped earlier ones and lost {lost:,} pixels to them; "
-            f"{_count(dropped, 'region')} with fewer than 3 vertices dropped"
-        )
+    if overlaps:
+        console.out(f"{_count(overlaps, 'outline')} overlapped earlier ones and lost {lost:,} pixels to them")
+    if held or set(result.drawn) - {"outline"}:
+        where = f" (in {held[0].id if len(held) == 1 else f'{len(held)} items, the first {held[0].id}'})" if held else ""
+        console.out(f"{account(result.drawn, result.left_out)}{where}")
     for item_id, count in result.vanished.items():
         console.out(
             f"{item_id}: {_count(count, 'outline')} without a pixel: outside the tile, or covered by earlier ones"

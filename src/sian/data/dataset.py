@@ -14,12 +14,13 @@ import difflib
 import json
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sian.errors import BadInput, nearest
 from sian.files import read_image
+from sian.files.real_places import is_inside
 from sian.masks import read_mask
 from sian.masks.checking import MAX_ID
 
@@ -60,7 +61,8 @@ class Item(BaseModel):
         nuclei: how many ids the mask holds.
         overlaps: outlines that lost pixels to outlines drawn before; 0 where the source was a mask.
         lost_pixels: how many pixels these lost.
-        dropped_regions: outlines with fewer than 3 vertices.
+        dropped_regions: what its annotation held and was not drawn, all kinds together.
+        left_out: the same by kind, e.g. {"tile": 3, "line": 2}; None if there was nothing.
         source: where the item came from, in words.
         sha256_image: of the image's raw R G B bytes (`sian.files.sha256_pixels`).
         sha256_mask: of the mask's ids as little-endian int32, row by row.
@@ -88,6 +90,7 @@ class Item(BaseModel):
     overlaps: int = Field(default=0, ge=0)
     lost_pixels: int = Field(default=0, ge=0)
     dropped_regions: int = Field(default=0, ge=0)
+    left_out: dict[str, Annotated[int, Field(gt=0)]] | None = None
     source: str = ""
     sha256_image: str = Field(pattern=r"^[0-9a-f]{64}$")
     sha256_mask: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -229,7 +232,7 @@ class Dataset:
     def path(self, name: str) -> Path:
         """Where a file of the data set lies; links that lead out of the data set are refused."""
         path = self.folder / name
-        if not path.resolve().is_relative_to(self.folder.resolve()):
+        if not is_inside(path, self.folder):
             raise BadInput(f"{path}: leads out of the data set, expected a file inside it; copy the file there")
         return path
 

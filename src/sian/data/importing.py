@@ -7,22 +7,24 @@ after item is written; a rerun continues where a killed one stopped, and redoes 
 from __future__ import annotations
 
 import hashlib
+import json
 import statistics
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sian.data import imagescope
 from sian.data.dataset import ID_PATTERN, MANIFEST, PREPARATIONS, Dataset, DatasetInfo, Item, open_dataset, read_info
 from sian.data.formats import ANNOTATION_READERS
-from sian.data.imagescope import read_imagescope
+from sian.data.leftovers import added, check_left
 from sian.data.pairs import Annotated, Collection, Pair
-from sian.data.provenance import restored
+from sian.data.provenance import is_same, restored
 from sian.data.sources import find_pairs
 from sian.data.writing import DatasetWriter, check_target, is_intact
 from sian.errors import BadInput, nearest
 from sian.files import read_image, sha256_file, sha256_pixels
-from sian.masks import decode_mask_png, encode_mask_png, nucleus_ids, rasterize, read_mask
+from sian.masks import decode_mask_png, encode_mask_png, read_mask
 from sian.masks.files import MAX_PNG_ID
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class ImportReport:
         kept: how many were there already, made from the same files and intact.
         vanished: by item, outlines that own no pixel (outside the tile, or covered by earlier ones), where
             there are any among the items written now.
+        drawn: how many things of each kind were drawn in the items written now, e.g. {"detection": 12}.
     """
 
     folder: Path
@@ -52,6 +55,12 @@ class ImportReport:
     added: int
     kept: int
     vanished: dict[str, int]
+    drawn: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many things of each kind the annotations of all items hold that were not drawn."""
+        return added(item.left_out for item in self.items)
 
     @property
     def nuclei(self) -> int:
@@ -68,6 +77,7 @@ class _Checked:
     mask: bytes | npt.NDArray[np.int32]
     facts: dict[str, Any]
     vanished: int
+    drawn: Mapping[str, int]
 
 
 def import_dataset(
@@ -80,6 +90,7 @@ def import_dataset(
     preparation: str | None = None,
     name: str | None = None,
     licence: str | None = None,
+    empty: bool = False,
     report: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """Import a folder of annotated tiles, or one tile, into a data set on disk.
@@ -95,6 +106,7 @@ def import_dataset(
         preparation: likewise, "ffpe", "frozen" or "unknown".
         name: of the data set; by default MoNuSeg, or the folder's name.
         licence: of the data set, if its source does not tell.
+        empty: whether annotations of which nothing can be drawn mean tiles without nuclei; else they are refused.
         report: called with (done, total); each item counts twice, once checked and once written.
 
     Raises:
@@ -105,12 +117,13 @@ def import_dataset(
     collection = find_pairs(Path(source))
     given = {"organ": organ, "split": split, "mpp": mpp, "preparation": preparation}
     given = {key: value for key, value in given.items() if value is not None}
+    check = partial(_check, given=given, empty=empty)
     info = _info(collection, name, licence, mpp)
     check_target(target, info)
     if (target / MANIFEST).is_file():
         others = {item.id for item in open_dataset(target)} - {pair.id for pair in collection.pairs}
         info = _joined(read_info(target), info, target) if others else info
-    checked = _check_all(collection, target, given, report)
+    checked = _check_all(collection, target, check, report)
     return _write_all(collection, target, info, checked, report)
 
 
@@ -165,7 +178,10 @@ def _listed(before: str, now: str) -> str:
 
 
 def _check_all(
-    collection: Collection, target: Path, given: dict[str, Any], report: Callable[[int, int], None] | None
+    collection: Collection,
+    target: Path,
+    check: Callable[..., _Checked | None],
+    report: Callable[[int, int], None] | None,
 ) -> list[_Checked | None]:
     """Read every pair; None stands for one that is in the target already."""
     existing = open_dataset(target) if (target / "dataset.json").is_file() else None
@@ -174,7 +190,7 @@ def _check_all(
     hashes = lru_cache(maxsize=8)(_sha256_source_file)
     for number, pair in enumerate(collection.pairs, start=1):
         try:
-            checked.append(_check(pair, existing, given, hashes))
+            checked.append(check(pair, existing, hashes=hashes))
         except BadInput as problem:
             problems.append(str(problem))
         if report:
@@ -186,7 +202,7 @@ def _check_all(
 
 
 def _check(
-    pair: Pair, existing: Dataset | None, given: dict[str, Any], hashes: Callable[[Path], str]
+    pair: Pair, existing: Dataset | None, *, given: dict[str, Any], empty: bool, hashes: Callable[[Path], str]
 ) -> _Checked | None:
     if not ID_PATTERN.fullmatch(pair.id):
         raise BadInput(
@@ -200,6 +216,7 @@ def _check(
     if pair.sha256_pixels is not None and sha256_pixels(image) != pair.sha256_pixels:
         raise BadInput(f"{pair.image}: its pixels are not the ones that tiles.csv lists; copy it again")
     annotated = _read_annotation(pair, height, width)
+    check_left(pair.annotation, annotated, empty=empty or is_same(annotated.mask, pair.facts.get("sha256_mask")))
     known, classes = restored(annotated, pair.facts)
     facts = {
         "organ": pair.organ,
@@ -210,8 +227,20 @@ def _check(
         "source": pair.source,
         "classes": ids_by_class(classes),
     }
+    _check_text(pair, facts | known | given)
     packed = encode_mask_png(annotated.mask) if int(annotated.mask.max()) <= MAX_PNG_ID else annotated.mask
-    return _Checked(pair, sha256_source, packed, facts | known | given, annotated.vanished)
+    return _Checked(pair, sha256_source, packed, facts | known | given, annotated.vanished, annotated.drawn or {})
+
+
+def _check_text(pair: Pair, facts: Mapping[str, Any]) -> None:
+    """Refuse text that no file can hold: half of a character, as JSON can spell it."""
+    try:
+        json.dumps(facts, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        found = error.object[max(error.start - 20, 0) : error.start + 20]
+        raise BadInput(
+            f"{pair.annotation}: found text that is broken ({ascii(found)}), expected Unicode; repair the name there"
+        ) from error
 
 
 def _read_picture(pair: Pair) -> npt.NDArray[np.uint8]:
@@ -227,7 +256,7 @@ def _read_annotation(pair: Pair, height: int, width: int) -> Annotated:
         if name.endswith(ending):
             return read(pair.annotation, height, width)
     if name.endswith((".xml", ".xml.gz")):
-        return _read_outlines(pair, height, width)
+        return imagescope.read(pair.annotation, height, width)
     mask = read_mask(pair.annotation)
     if mask.shape != (height, width):
         raise BadInput(
@@ -237,35 +266,10 @@ def _read_annotation(pair: Pair, height: int, width: int) -> Annotated:
     return Annotated(mask)
 
 
-def _read_outlines(pair: Pair, height: int, width: int) -> Annotated:
-    annotation = read_imagescope(pair.annotation)
-    drawn = rasterize(annotation.outlines, height, width)
-    facts: dict[str, Any] = {
-        "overlaps": drawn.overlaps,
-        "lost_pixels": drawn.lost_pixels,
-        "dropped_regions": drawn.dropped_regions,
-    }
-    if annotation.mpp:
-        facts["mpp"] = annotation.mpp
-    _check_drawn(pair, annotation.outlines, drawn.mask, width, height)
-    return Annotated(drawn.mask, facts=facts, vanished=drawn.vanished_regions)
-
-
 def ids_by_class(classes: Mapping[int, str]) -> dict[str, list[int]] | None:
     """Class names by id as `Item.classes` holds them: ids by class name, both in order; None without classes."""
     names = sorted(set(classes.values()))
     return {name: sorted(i for i, own in classes.items() if own == name) for name in names} or None
-
-
-def _check_drawn(
-    pair: Pair, outlines: list[npt.NDArray[np.float64]], mask: npt.NDArray[np.int32], width: int, height: int
-) -> None:
-    """Outlines that all miss the image belong to another image, or to the whole slide."""
-    if outlines and len(nucleus_ids(mask)) == 0:
-        raise BadInput(
-            f"{pair.annotation}: none of its {len(outlines)} outlines covers a pixel of {pair.image.name} "
-            f"({height} x {width}); expected coordinates in pixels of that image"
-        )
 
 
 def _hash_source(pair: Pair, given: dict[str, Any], hashes: Callable[[Path], str]) -> str:
@@ -337,4 +341,5 @@ def _write_all(
         added=sum(ready is not None for ready in checked),
         kept=sum(ready is None for ready in checked),
         vanished={ready.pair.id: ready.vanished for ready in checked if ready is not None and ready.vanished},
+        drawn=added(ready.drawn for ready in checked if ready is not None),
     )

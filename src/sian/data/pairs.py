@@ -23,12 +23,17 @@ class Annotated:
         classes: class name by id, of the nuclei that have one.
         facts: fields of `Item` that the annotation tells: mpp, overlaps, lost_pixels, dropped_regions.
         vanished: outlines that own no pixel.
+        drawn: how many things of each kind were drawn, e.g. {"detection": 12}; None where the annotation is a
+            picture of ids.
+        left_out: how many things of each kind the annotation holds besides; see `sian.data.leftovers`.
     """
 
     mask: npt.NDArray[np.int32]
     classes: Mapping[int, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     vanished: int = 0
+    drawn: Mapping[str, int] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 PictureReader = Callable[[], "npt.NDArray[np.uint8]"]

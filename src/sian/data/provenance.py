@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROVENANCE = "provenance.json"
 PER_ITEM = ("organ", "split", "preparation", "patient", "mpp", "source")  # fields that `Pair` has as well
-FURTHER = ("overlaps", "lost_pixels", "dropped_regions", "model", "style", "seed", "plan")
+FURTHER = ("overlaps", "lost_pixels", "left_out", "model", "style", "seed", "plan")
 
 
 class Provenance(BaseModel):
@@ -105,16 +105,19 @@ def restored(annotated: Annotated, told: Mapping[str, Any]) -> tuple[dict[str, A
     Classes that the format can't hold are taken from the provenance only while the mask is still the same.
     """
     facts = {**{key: value for key, value in told.items() if key in FURTHER and value is not None}, **annotated.facts}
-    for key in ("overlaps", "lost_pixels", "dropped_regions"):  # an export has none of its own
+    for key in ("overlaps", "lost_pixels"):  # an export has none of its own
         facts[key] = facts.get(key) or told.get(key) or 0
+    facts["left_out"] = dict(annotated.left_out) or told.get("left_out")
+    facts["dropped_regions"] = sum((facts["left_out"] or {}).values())
     classes = dict(annotated.classes)
-    if not classes and told.get("classes") and _same(annotated.mask, told["sha256_mask"]):
+    if not classes and told.get("classes") and is_same(annotated.mask, told["sha256_mask"]):
         classes = {number: name for name, ids in told["classes"].items() for number in ids}
     return facts, classes
 
 
-def _same(mask: npt.NDArray[np.int32], sha256: str) -> bool:
-    return sha256_array(mask) == sha256
+def is_same(mask: npt.NDArray[np.int32], sha256: str | None) -> bool:
+    """Whether a mask is the one of which a provenance tells."""
+    return sha256 is not None and sha256_array(mask) == sha256
 
 
 def item_origin(item: Item, info: DatasetInfo) -> dict[str, Any]:

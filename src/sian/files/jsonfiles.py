@@ -1,51 +1,53 @@
-"""Read JSON that others wrote, plain or gzip: size limited, no NaN, one sentence when it is broken."""
+"""Read JSON that others wrote, plain or gzip: size and memory limited, one sentence when it is broken."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from typing import TYPE_CHECKING, Any
 
-from sian.errors import BadInput
+from sian.errors import BadInput, first_line
+from sian.files.unpacking import read_unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".json"
 MAX_JSON_BYTES = 512 << 20  # unpacked; the outlines of 5,000 images are about 60 MB
-GZIP_MAGIC = b"\x1f\x8b"
+# What Python makes of it: bytes of memory for each of these characters, at most.
+MEMORY_OF = {b"[": 72, b"{": 184, b",": 40, b'"': 28}
+MAX_MEMORY = 640 << 20  # of a small file's values
+MEMORY_RATIO = 12  # of a large file's values to its bytes on disk
 
 
-def read_json(path: Path, most: int | None = None) -> Any:
-    """Read one JSON value of at most `most` bytes (`MAX_JSON_BYTES` if None); its content decides whether it is gzip.
+def read_json(path: Path, most: int | None = None, *, nan: bool = False) -> Any:
+    """Read one JSON value.
+
+    Args:
+        path: the file; its content decides whether it is gzip.
+        most: how many bytes it may hold, unpacked; `MAX_JSON_BYTES` if None.
+        nan: whether NaN and infinity may stand among the numbers; who asks for it checks the numbers it uses.
 
     Raises:
         BadInput: cannot be read, too large once unpacked, broken gzip, not JSON, or NaN and infinity in it.
     """
-    content = _unpacked(path, MAX_JSON_BYTES if most is None else most)
+    content = read_unpacked(path, "JSON", MAX_JSON_BYTES if most is None else most)
+    _check_memory(path, content)
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        return json.loads(content, parse_constant=None if nan else _refuse_constant)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        reason = (str(error).splitlines() or ["?"])[0][:200].rstrip(".;")
+        reason = first_line(error)[:200]
         raise BadInput(f"{path}: is not JSON ({reason}), expected whole JSON as UTF-8; export it again") from error
 
 
-def _unpacked(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(most + 1)
-        if content.startswith(GZIP_MAGIC):
-            with gzip.open(path) as packed:
-                content = packed.read(most + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path}: found a broken gzip file ({error}), expected a whole one; copy it again") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadInput(f"{path}: cannot be read ({reason}); expected a JSON file; check the path") from error
-    if len(content) > most:
-        raise BadInput(f"{path}: found more than {most >> 20} MB of JSON; expected less; split it")
-    return content
+def _check_memory(path: Path, content: bytes) -> None:
+    """Refuse a small file whose values would fill the memory: a list of no numbers takes 30 times its two characters."""
+    memory = sum(content.count(mark) * size for mark, size in MEMORY_OF.items())
+    most = max(MAX_MEMORY, MEMORY_RATIO * path.stat().st_size)
+    if memory > most:
+        raise BadInput(
+            f"{path}: found JSON of so many values that they would take {memory / 1e9:.1f} GB of memory, expected at "
+            f"most {most / 1e9:.1f} GB; split it"
+        )
 
 
 def _refuse_constant(name: str) -> Any:

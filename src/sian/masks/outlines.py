@@ -15,11 +15,12 @@ import numpy as np
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
 MIN_VERTICES = 3
+CROSSINGS_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -96,33 +97,78 @@ def check_ring(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def fill_ring(vertices: npt.NDArray[np.float64], height: int, width: int) -> tuple[int, int, npt.NDArray[np.bool_]]:
-    """Fill one outline: top, left, and what is inside of the part of the tile that its box covers."""
-    rows, columns = _crossings(vertices, height)
-    if len(rows) == 0:
+    """Fill one outline: top, left, and what is inside of the part of the tile that its box covers.
+
+    Memory is that of the box and of `CROSSINGS_AT_ONCE` crossings, however many there are.
+    """
+    first, stop = _rows_between(vertices, height)
+    crossing = np.flatnonzero(stop > first)
+    if len(crossing) == 0:
         return 0, 0, np.zeros((0, 0), np.bool_)
-    top, bottom = int(rows.min()), int(rows.max()) + 1
-    columns = np.clip(columns, 0, width).astype(np.int64)
-    left, right = int(columns.min()), int(columns.max())
-    box_width = right - left + 1  # one more column takes the crossings to the right of every pixel
-    flat = (rows - top) * box_width + columns - left
-    crossed = np.bincount(flat, minlength=(bottom - top) * box_width).reshape(bottom - top, box_width)
-    inside = np.cumsum(crossed, axis=1) % 2 == 1
-    return top, left, inside[:, :-1]
+    top, bottom = int(first[crossing].min()), int(stop[crossing].max())
+    left, right = _columns_crossed(vertices, top, bottom, width)
+    crossed = np.zeros((bottom - top, right - left + 1), np.uint8)  # one more column: crossings right of every pixel
+    for part in _parts(crossing, stop - first):
+        rows, columns = _crossings(vertices, first, stop, part)
+        at = (rows - top) * crossed.shape[1] + np.clip(columns, left, right).astype(np.int64) - left
+        np.add.at(crossed.reshape(-1), at, np.uint8(1))  # wraps at 256, which keeps even and odd
+    np.cumsum(crossed, axis=1, out=crossed, dtype=np.uint8)
+    return top, left, (crossed[:, :-1] & 1).astype(np.bool_)
 
 
-def _crossings(vertices: npt.NDArray[np.float64], height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Where the outline crosses each row of centres: the row, and the first column not left of it.
+def count_crossings(vertices: npt.NDArray[np.float64], height: int) -> int:
+    """How often an outline crosses rows of pixel centres: what filling it costs."""
+    first, stop = _rows_between(vertices, height)
+    return int((stop - first).sum())
+
+
+def _rows_between(
+    vertices: npt.NDArray[np.float64], height: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """By edge, the first row of centres that it crosses and the first that it does not any more.
 
     An edge crosses the rows with y_low <= centre < y_high, so that a vertex on a row of centres counts
     once, and two outlines that share an edge share no pixel and leave none between them.
     """
-    x0, y0 = vertices.T
-    x1, y1 = np.roll(vertices, -1, axis=0).T
+    y0 = vertices[:, 1]
+    y1 = np.roll(y0, -1)
     first = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, height).astype(np.int64)
     stop = np.clip(np.ceil(np.maximum(y0, y1) - 0.5), 0, height).astype(np.int64)
-    count = stop - first
-    edge = np.repeat(np.arange(len(vertices)), count)
+    return first, stop
+
+
+def _columns_crossed(vertices: npt.NDArray[np.float64], top: int, bottom: int, width: int) -> tuple[int, int]:
+    """Columns between which all crossings lie: those of the vertices next to the rows that are crossed."""
+    x, y = vertices.T
+    if ((y >= top) & (y <= bottom)).all():
+        low, high = x.min(), x.max()
+    else:  # edges leave the tile above or below; what they cross of it can lie anywhere between their ends
+        near = (np.maximum(y, np.roll(y, -1)) >= top) & (np.minimum(y, np.roll(y, -1)) <= bottom)
+        ends = np.concatenate([x[near], np.roll(x, -1)[near]])
+        low, high = ends.min(), ends.max()
+    return int(np.clip(np.ceil(low - 0.5), 0, width)), int(np.clip(np.ceil(high - 0.5), 0, width))
+
+
+def _parts(edges: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Cut a list of edges so that each part has about `CROSSINGS_AT_ONCE` crossings."""
+    if counts.sum() <= CROSSINGS_AT_ONCE:
+        yield edges
+        return
+    block = (np.cumsum(counts[edges]) - 1) // CROSSINGS_AT_ONCE
+    yield from np.split(edges, np.flatnonzero(np.diff(block)) + 1)
+
+
+def _crossings(
+    vertices: npt.NDArray[np.float64],
+    first: npt.NDArray[np.int64],
+    stop: npt.NDArray[np.int64],
+    edges: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Where edges cross rows of centres: the row, and the first column not left of it."""
+    count = stop[edges] - first[edges]
+    edge = np.repeat(edges, count)
     rows = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
-    slope = (x1 - x0)[edge] / (y1 - y0)[edge]
-    x = x0[edge] + (rows + 0.5 - y0[edge]) * slope
+    following = (edge + 1) % len(vertices)
+    (x0, y0), (x1, y1) = vertices[edge].T, vertices[following].T
+    x = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
     return rows, np.ceil(x - 0.5)

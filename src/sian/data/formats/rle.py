@@ -11,7 +11,7 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sian.data.formats.regions import Region
+    from sian.data.formats.regions import Effort, Region
 
 BITS = 5  # of a number in each character of a compressed string
 OFFSET = 48  # the character that stands for 0
@@ -30,7 +30,7 @@ def encode_rle(region: Region, height: int, width: int) -> dict[str, Any]:
     return {"size": [height, width], "counts": (counts if counts[-1] else counts[:-1]).tolist()}
 
 
-def rle_region(where: str, rle: dict[str, Any], height: int, width: int) -> Region:
+def rle_region(where: str, rle: dict[str, Any], height: int, width: int, effort: Effort) -> Region:
     """What run lengths cover, compressed or not.
 
     Raises:
@@ -39,42 +39,44 @@ def rle_region(where: str, rle: dict[str, Any], height: int, width: int) -> Regi
     size, counts = rle.get("size"), rle.get("counts")
     if size != [height, width]:
         raise BadInput(f"{where}: found RLE of size {str(size)[:60]}, expected [{height}, {width}] as the image has")
-    runs = _decompress(where, counts, height * width) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(isinstance(run, int) and run >= 0 for run in runs):
+    if not isinstance(counts, str | list) or len(counts) > MAX_CHARACTERS * (height * width + 2):
         raise BadInput(f"{where}: found RLE counts that are neither a string nor whole numbers; export it again")
-    if sum(runs) != height * width:
-        raise BadInput(f"{where}: found RLE of {sum(runs)} pixels, expected {height * width} as the image has")
-    return _box(np.array(runs, np.int64), height)
+    runs = _decompress(where, counts) if isinstance(counts, str) else _checked(where, counts)
+    if len(runs) > height * width + 2:
+        raise BadInput(f"{where}: found more runs than the image has pixels; export it again")
+    if sum(runs.tolist()) != height * width:  # of Python's numbers, which do not wrap
+        raise BadInput(f"{where}: found RLE of {sum(runs.tolist())} pixels, expected {height * width} as the image has")
+    return _box(runs, height, effort)
 
 
-def _decompress(where: str, text: str, pixels: int) -> list[int]:
-    """The numbers in COCO's compressed string: five bits a character, from the third on as differences."""
-    runs: list[int] = []
-    position = 0
-    while position < len(text):
-        value, shift, more = 0, 0, True
-        while more:
-            if position >= len(text) or shift >= BITS * MAX_CHARACTERS:
-                raise BadInput(
-                    f"{where}: found a broken RLE string, expected COCO's compressed counts; export it again"
-                )
-            part = ord(text[position]) - OFFSET
-            if not 0 <= part < 64:
-                raise BadInput(
-                    f"{where}: found a broken RLE string, expected COCO's compressed counts; export it again"
-                )
-            value |= (part & 0x1F) << shift
-            more = bool(part & 0x20)
-            position, shift = position + 1, shift + BITS
-        if part & 0x10:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        if len(runs) > pixels + 2:
-            raise BadInput(f"{where}: found more runs than the image has pixels; export it again")
-    return runs
+def _checked(where: str, counts: list[Any]) -> npt.NDArray[np.int64]:
+    if not all(isinstance(run, int) and run >= 0 for run in counts):
+        raise BadInput(f"{where}: found RLE counts that are neither a string nor whole numbers; export it again")
+    if any(run >= 1 << 62 for run in counts):
+        raise BadInput(f"{where}: found RLE of more pixels than any image has; export it again")
+    return np.array(counts, np.int64)
 
 
-def _box(runs: npt.NDArray[np.int64], height: int) -> Region:
+def _decompress(where: str, text: str) -> npt.NDArray[np.int64]:
+    """The numbers in COCO's compressed string: five bits a character, from the fourth on as differences."""
+    parts = np.frombuffer(text.encode("ascii", "replace"), np.uint8).astype(np.int64) - OFFSET
+    ends = np.flatnonzero((parts & 0x20) == 0)
+    lengths = np.diff(ends, prepend=-1)
+    broken = not text.isascii() or not ((parts >= 0) & (parts < 64)).all()
+    if broken or not len(ends) or ends[-1] != len(parts) - 1 or lengths.max() > MAX_CHARACTERS:
+        raise BadInput(f"{where}: found a broken RLE string, expected COCO's compressed counts; export it again")
+    number = np.repeat(np.arange(len(ends)), lengths)
+    shifts = BITS * (np.arange(len(parts)) - (ends - lengths + 1)[number])
+    values = np.bincount(number, weights=(parts & 0x1F) * 2.0**shifts).astype(np.int64)  # exact below 2 ** 53
+    values -= np.where(parts[ends] & 0x10, np.int64(1) << (BITS * lengths), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    if (values < 0).any():
+        raise BadInput(f"{where}: found a broken RLE string, expected COCO's compressed counts; export it again")
+    return values
+
+
+def _box(runs: npt.NDArray[np.int64], height: int, effort: Effort) -> Region:
     """The filled pixels, cut to the rows and columns that hold any."""
     ends = np.cumsum(runs)
     starts, stops = ends[0::2][: len(ends) // 2], ends[1::2]
@@ -83,6 +85,7 @@ def _box(runs: npt.NDArray[np.int64], height: int) -> Region:
     if not len(starts):
         return 0, 0, np.zeros((0, 0), np.bool_)
     left, right = int(starts[0] // height), int((stops[-1] - 1) // height) + 1
+    effort.spend_pixels((right - left) * height)
     steps = np.zeros((right - left) * height + 1, np.int8)
     steps[starts - left * height] += 1
     steps[stops - left * height] -= 1
