@@ -10,8 +10,8 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from sian.data import DatasetInfo, DatasetWriter, export_dataset, import_dataset, open_dataset
-from sian.data.formats.regions import Effort
 from sian.data.formats.matfile import read_numeric
+from sian.data.formats.regions import Effort
 from sian.files import read_image
 from sian.masks import nucleus_ids
 from tiles import picture

@@ -38,7 +38,9 @@ def import_(
     preparation: Annotated[str | None, typer.Option(help="Of all tiles: ffpe, frozen or unknown.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the data set.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
-    empty: Annotated[bool, typer.Option("--empty", help="Tiles of whose annotation nothing is drawn are empty.")] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Tiles of whose annotation nothing is drawn are empty.")
+    ] = False,
 ) -> None:
     """Import annotated tiles into a data set on disk; safe to rerun.
 
@@ -145,7 +147,9 @@ def _say_import(result: ImportReport) -> None:
     if overlaps:
         console.out(f"{_count(overlaps, 'outline')} overlapped earlier ones and lost {lost:,} pixels to them")
     if held or set(result.drawn) - {"outline"}:
-        where = f" (in {held[0].id if len(held) == 1 else f'{len(held)} items, the first {held[0].id}'})" if held else ""
+        where = (
+            f" (in {held[0].id if len(held) == 1 else f'{len(held)} items, the first {held[0].id}'})" if held else ""
+        )
         console.out(f"{account(result.drawn, result.left_out)}{where}")
     for item_id, count in result.vanished.items():
         console.out(

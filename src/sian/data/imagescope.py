@@ -72,7 +72,7 @@ class _Collector:
         self._elements += 1
         if len(self._open) > MAX_DEPTH or len(attributes) > MAX_ATTRIBUTES:
             raise BadInput(
-                f"{self._path}: found elements more than {MAX_DEPTH} deep or with more than {MAX_ATTRIBUTES} attributes, "
+                f"{self._path}: found elements more than {MAX_DEPTH} deep or of more than {MAX_ATTRIBUTES} attributes, "
                 f"{EXPECTED}; export it again"
             )
         if self._elements > MAX_ELEMENTS or len(self.regions) > MAX_REGIONS:

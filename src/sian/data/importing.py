@@ -239,7 +239,7 @@ def _check_text(pair: Pair, facts: Mapping[str, Any]) -> None:
     except UnicodeEncodeError as error:
         found = error.object[max(error.start - 20, 0) : error.start + 20]
         raise BadInput(
-            f"{pair.annotation}: found text that is broken ({ascii(found)}), expected Unicode; repair the name there"
+            f"{pair.annotation}: found text that is broken ({found!a}), expected Unicode; repair the name there"
         ) from error
 
 

@@ -30,7 +30,9 @@ def counted(counts: Mapping[str, int]) -> str:
     >>> counted({"region annotation": 1, "tile": 3, "box without an outline": 2})
     '1 region annotation, 3 tiles, 2 boxes without an outline'
     """
-    return ", ".join(f"{number:,} {kind if number == 1 else _plural(kind)}" for kind, number in counts.items() if number)
+    return ", ".join(
+        f"{number:,} {kind if number == 1 else _plural(kind)}" for kind, number in counts.items() if number
+    )
 
 
 def _plural(kind: str) -> str:

@@ -40,7 +40,7 @@ def read_json(path: Path, most: int | None = None, *, nan: bool = False) -> Any:
 
 
 def _check_memory(path: Path, content: bytes) -> None:
-    """Refuse a small file whose values would fill the memory: a list of no numbers takes 30 times its two characters."""
+    """Refuse a small file whose values would fill the memory: an empty list takes 30 times its two characters."""
     memory = sum(content.count(mark) * size for mark, size in MEMORY_OF.items())
     most = max(MAX_MEMORY, MEMORY_RATIO * path.stat().st_size)
     if memory > most:

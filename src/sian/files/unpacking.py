@@ -44,5 +44,7 @@ def read_unpacked(path: Path, kind: str, most: int) -> bytes:
         reason = error.strerror or str(error)
         raise BadInput(f"{path}: cannot be read ({reason}); expected a file of {kind}; check the path") from error
     if len(content) > most:
-        raise BadInput(f"{path}: found more than {most >> 20} MB of {kind}, expected less; split it, or unpack it first")
+        raise BadInput(
+            f"{path}: found more than {most >> 20} MB of {kind}, expected less; split it, or unpack it first"
+        )
     return content

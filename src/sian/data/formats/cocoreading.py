@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sian.data.folder_names import SPLIT_FOLDERS
-from sian.data.formats.regions import Effort, Shape, draw, outline, own_ids, polygon_region
 from sian.data.formats.format import files_in
+from sian.data.formats.regions import Effort, Shape, draw, outline, own_ids, polygon_region
 from sian.data.formats.rle import rle_region
 from sian.data.leftovers import as_stated
 from sian.data.pairs import Annotated, Pair
@@ -99,8 +99,8 @@ def _images(path: Path, content: dict[str, Any]) -> list[_Listed]:
         if number in entries:
             raise BadInput(f"{path}: found the image id {number!r} twice, expected each once; repair it")
         entries[number] = []
-        facts = (image.get(key) for key in ("width", "height", "provenance"))
-        listed.append(_Listed(number, image["file_name"], *facts, entries[number]))
+        width, height, provenance = (image.get(key) for key in ("width", "height", "provenance"))
+        listed.append(_Listed(number, image["file_name"], width, height, provenance, entries[number]))
     for entry in _entries(path, content, "annotations", ("image_id",)):
         number = _key(path, "image", entry["image_id"])
         if number not in entries:
@@ -143,14 +143,14 @@ def _file(source: Path, path: Path, name: Any) -> Path:
     """Where an image lies: beside the JSON, below the source, in the split's folder, or in images/."""
     if not isinstance(name, str) or "\0" in name or not name.isprintable():
         raise BadInput(f"{path}: found the file_name {name!r}, expected a path inside {source}; repair it")
-    name = name.replace("\\", "/")  # as Label Studio writes it on Windows
+    place: str = name.replace("\\", "/")  # as Label Studio writes it on Windows
     split = path.stem.removeprefix(PREFIX)
-    places = (path.parent, source, source / split, source / "images", source / "images" / split)
-    found = next((place / name for place in places if _is_file(place / name)), source / name)
+    folders = (path.parent, source, source / split, source / "images", source / "images" / split)
+    found = next((folder / place for folder in folders if _is_file(folder / place)), source / place)
     if not is_inside(found, source):
         raise BadInput(f"{path}: found the file_name {name!r}, which leads out of {source}; copy the image there")
     if not _is_file(found):
-        raise BadInput(f"{path}: found no image {name} below {source}, expected each image; copy what is missing")
+        raise BadInput(f"{path}: found no image {place} below {source}, expected each image; copy what is missing")
     return found
 
 

@@ -1,6 +1,6 @@
 """Read GeoJSON of nuclei: QuPath 0.2 to 0.5, CellViT, and plain GeoJSON without QuPath's properties.
 
-A FeatureCollection, a list of Features, one Feature or one geometry. What is a nucleus is told by QuPath's object types:
+A FeatureCollection, a list of Features, one Feature or one geometry. What is a nucleus is told by object types:
 
 - Detections and cells are nuclei; a cell is drawn by its ``nucleusGeometry`` if it has one. Several polygons of
   one of them are one nucleus in pieces.
@@ -177,7 +177,7 @@ def _class(where: str, feature: dict[str, Any]) -> str | None:
     given = _properties(feature).get("classification")
     if isinstance(given, dict):
         given = given.get("names", [given.get("name")])
-    words = given if isinstance(given, list) else [given]
+    words: list[Any] = given if isinstance(given, list) else [given]
     if words in ([], [None]):
         return None
     if not all(isinstance(word, str) for word in words):

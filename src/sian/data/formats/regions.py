@@ -226,7 +226,8 @@ def ellipse_ring(vertices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The ellipse in the box around some vertices, as a ring of `ELLIPSE_VERTICES`: (n, 2)."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     angles = np.linspace(0, 2 * np.pi, ELLIPSE_VERTICES, endpoint=False)
-    return (low + high) / 2 + (high - low) / 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    circle: npt.NDArray[np.float64] = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return (low + high) / 2 + (high - low) / 2 * circle
 
 
 def _rows_crossed(ring: npt.NDArray[np.float64], height: int) -> Any:
