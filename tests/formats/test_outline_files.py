@@ -192,7 +192,7 @@ def test_coco_draws_outlines_and_counts_the_rest(tmp_path):
         (coco([{"iscrowd": 1, "segmentation": FLAT}] * 2), "2 crowd regions left out"),
         (coco([{"bbox": [1, 1, 5, 5]}]), "1 box without an outline left out"),
         (coco([]), "no outline at all"),
-        (coco([{"segmentation": FLAT}], width=96), "says that a.png has 96 x 40 pixels, found 48 x 40"),
+        (coco([{"segmentation": FLAT}], width=96), "says that a.png has 40 x 96 pixels, found 40 x 48"),
         (coco([{"segmentation": FLAT}], width="48"), "says that"),
         (coco([{"segmentation": FLAT, "image_id": 2}]), "annotation of the image 2, which the file does not list"),
         (coco([{"segmentation": FLAT, "image_id": "1"}]), "annotation of the image '1'"),

@@ -165,8 +165,8 @@ def _annotation(image: _Listed, categories: dict[int | str, str], path: Path, he
     for listed, found in ((image.width, width), (image.height, height)):
         if listed is not None and listed != found:
             raise BadInput(
-                f"{path}: says that {image.name} has {str(image.width)[:20]} x {str(image.height)[:20]} pixels, found "
-                f"{width} x {height}; give the picture that was annotated"
+                f"{path}: says that {image.name} has {str(image.height)[:20]} x {str(image.width)[:20]} pixels, found "
+                f"{height} x {width}; give the picture that was annotated"
             )
     others = Counter(kind for entry in image.entries if (kind := _left_out(entry)))
     entries = [entry for entry in image.entries if not _left_out(entry)]

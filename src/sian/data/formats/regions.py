@@ -90,7 +90,7 @@ class Effort:
         self._pixels -= pixels
         if self._crossings < 0 or self._pixels < 0:
             raise BadInput(
-                f"{self._path}: found outlines that cover or cross the image ({self._width} x {self._height}) "
+                f"{self._path}: found outlines that cover or cross the image ({self._height} x {self._width}) "
                 "many hundred times, expected nuclei; export it again"
             )
 
@@ -227,7 +227,8 @@ def ellipse_ring(vertices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     angles = np.linspace(0, 2 * np.pi, ELLIPSE_VERTICES, endpoint=False)
     circle: npt.NDArray[np.float64] = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return (low + high) / 2 + (high - low) / 2 * circle
+    ring: npt.NDArray[np.float64] = (low + high) / 2 + (high - low) / 2 * circle
+    return ring
 
 
 def _rows_crossed(ring: npt.NDArray[np.float64], height: int) -> Any:
