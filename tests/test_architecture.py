@@ -31,6 +31,7 @@ LAYERS = [
     "torchdata",
     "production",
     "reproduce",
+    "studio",
     "cli",
 ]
 DOORS = {"__init__", "__main__"}  # the package's own two files, which stand outside of the layers

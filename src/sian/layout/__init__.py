@@ -11,7 +11,8 @@
     picture.py      P and Q in colour, for people
 """
 
+from sian.layout.again import describe_again
 from sian.layout.description import describe
 from sian.layout.layout import DIRECTION_CLASSES, Layout, turn_image
 
-__all__ = ["DIRECTION_CLASSES", "Layout", "describe", "turn_image"]
+__all__ = ["DIRECTION_CLASSES", "Layout", "describe", "describe_again", "turn_image"]

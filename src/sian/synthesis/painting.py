@@ -6,8 +6,9 @@ the memory, run in windows with a margin that covers what they see, so that the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,7 +33,13 @@ from sian.networks import (
 
 WINDOW = 512  # px of a window's core; smaller ones paint more margin (384 px: an eighth slower)
 MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)
+COARSE = 8  # px of the image in a pixel of the features that the fine blocks begin with
+REACH = 64  # px of layout around an area that its coarse blocks see; 0.6 grey levels off on average, see `paint_area`
 MOST_WHOLE = 2048 * 2048  # px that a generator which cannot paint in windows is given without a warning
+
+
+Area: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
+PartDone: TypeAlias = Callable[[int, int, NDArray[np.uint8]], None]
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ def paint(
     window: int = WINDOW,
     *,
     brush: Brush | None = None,
+    part_done: PartDone | None = None,
 ) -> NDArray[np.uint8]:
     """Paint one image: in windows beyond a size where the generator is local, else in one pass.
 
@@ -69,6 +77,8 @@ def paint(
         noise: see `Noise`.
         window: px of the windows of the fine blocks, a multiple of 32; images up to this size go in one pass.
         brush: what computes in the place of a local generator, in this style; without one, the generator itself.
+        part_done: called with each window as it is painted: its first row and column in the image, and its pixels, which
+            may reach beyond the image's end.
 
     Returns:
         (H, W, 3) uint8.
@@ -91,7 +101,66 @@ def paint(
     size = window if max(padded.shape) > window + 2 * MARGIN else max(padded.shape)
     for part in _parts(padded.shape, size):
         image[part.core] = _bytes(canvas.fine(coarse, part))
+        if part_done is not None:
+            part_done(part.core[0].start, part.core[1].start, image[part.core])
     return np.ascontiguousarray(image[:height, :width])
+
+
+@torch.inference_mode()
+def paint_area(
+    generator: LevelGenerator,
+    layout: Layout,
+    style: Tensor,
+    noise: Noise,
+    area: Area,
+    reach: int = REACH,
+    *,
+    brush: Brush | None = None,
+) -> NDArray[np.uint8]:
+    """Paint a part of an image nearly as `paint` would, in the time that the part takes.
+
+    The coarse blocks see far, but hardly: what they see here ends `reach` px beyond the area. Measured on an area of
+    112 px in the kidney style, against the whole painting, in grey levels: 2.8 off on average for 32 px (99 % within
+    19), 0.6 for 64 px (4), 0.3 for 96 px (2), 0.1 for 128 px (1).
+
+    Args:
+        generator: in eval mode.
+        layout: of the whole image.
+        style: (D,) on the generator's device.
+        noise: of the whole image.
+        area: top, left, bottom, right in px, within the layout.
+        reach: px.
+        brush: as for `paint`.
+
+    Returns:
+        (bottom - top, right - left, 3) uint8.
+    """
+    stride = generator.stride
+    top, left = (max(0, side - reach) // stride * stride for side in area[:2])
+    bottom, right = (
+        min(whole, -(-(side + reach) // stride) * stride) for side, whole in zip(area[2:], layout.shape, strict=True)
+    )
+    cut = _padded(layout.window(top, left, bottom - top, right - left), stride, generator.smallest)
+    shifted = replace(noise, origin=(noise.origin[0] + top, noise.origin[1] + left))
+    vector = style[None]
+    canvas = _Canvas(generator, brush or PlainBrush(generator, vector), cut, vector, shifted)
+    part = _part_around(area[0] - top, area[1] - left, area[2] - top, area[3] - left, cut.shape)
+    rows, columns = area[0] - top - part.core[0].start, area[1] - left - part.core[1].start
+    pixels = _bytes(canvas.fine(canvas.coarse(), part))
+    return np.ascontiguousarray(pixels[rows : rows + area[2] - area[0], columns : columns + area[3] - area[1]])
+
+
+def _part_around(top: int, left: int, bottom: int, right: int, shape: tuple[int, int]) -> _Part:
+    """The smallest window of whole pixels of the coarse features that covers an area, with its margin."""
+    top, left = top // COARSE * COARSE, left // COARSE * COARSE
+    bottom, right = -(-bottom // COARSE) * COARSE, -(-right // COARSE) * COARSE
+    return _Part(
+        max(0, top - MARGIN),
+        max(0, left - MARGIN),
+        min(shape[0], bottom + MARGIN),
+        min(shape[1], right + MARGIN),
+        (slice(top, bottom), slice(left, right)),
+    )
 
 
 def _whole(generator: GeneratorInterface, layout: Layout, style: Tensor, noise: Noise) -> NDArray[np.uint8]:

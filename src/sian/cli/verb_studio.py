@@ -1,0 +1,41 @@
+"""`sian studio`: draw nuclei in the browser, and see the tissue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sian.cli import console
+
+
+def studio(
+    start: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MASK|IMAGE]", help="What to open: an instance mask, or a picture to find nuclei in."),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="On this machine; 8642 or the next free one if not given.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+) -> None:
+    """Draw nuclei in the browser and see the tissue as you draw; on this machine only.
+
+    What is drawn is saved at once in the folder sian-studio here, and comes back when the studio is started again.
+    """
+    from sian.studio.serving import start as start_studio
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    running = start_studio(start, model=model, port=port, device=device)
+    console.say("the studio runs until Ctrl-C; only this machine can reach it, with this address:")
+    console.out(running.url)
+    if browser and not running.open_browser():
+        console.say("no browser was found to open it in")
+    running.serve()

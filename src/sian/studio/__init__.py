@@ -1,0 +1,17 @@
+"""The studio: a page in the browser on which nuclei are drawn and the tissue appears (`sian studio`).
+
+::
+
+    editing.py    what each tool does to a mask
+    document.py   the drawing and its history
+    autosave.py   every step, on disk
+    inventing.py  invented nuclei: to stamp, and to fill an area with
+    live.py       the painter: what changed first, then the whole picture
+    shelf.py      the styles on offer
+    messages.py   what a page may say
+    studio.py     all of these together, without a page
+    guard.py      who may talk to the server
+    server.py     the page, its files and its socket
+    serving.py    the server's start
+    page/         HTML, CSS and JavaScript modules
+"""

@@ -1,0 +1,152 @@
+"""The autosave: every step is on disk before the page hears of it, so that a killed server loses nothing drawn.
+
+A file of records, each with its length and checksum: what a killed writer left half written is cut off. Reading it
+does all steps again, undone ones included. Steps reach the operating system at once, not the disk itself: a power cut
+may lose the last seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian.studio.document import Document, Patch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAGIC = b"sian.studio/1\n"
+HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
+MOST_BYTES = 1 << 30  # of a journal that is read again
+MOST_RECORD = 1 << 29
+
+
+@dataclass
+class Restored:
+    """What a journal held.
+
+    Attributes:
+        document: with its history; None if the journal held no mask.
+        settings: the last value of each setting.
+        seen: by page, the number of its last gesture that was done.
+    """
+
+    document: Document | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+class Journal:
+    """Appends to an autosave.
+
+    Args:
+        path: the file; made if it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        whole = _whole_length(path)
+        self._stream = path.open("r+b" if path.exists() else "w+b")
+        self._stream.truncate(whole)
+        self._stream.seek(whole)
+        if not whole:
+            self._stream.write(MAGIC)
+            self._stream.flush()
+
+    def patch(self, patch: Patch, page: str = "", number: int = 0) -> None:
+        """Keep a step."""
+        head = {
+            "kind": "patch",
+            "at": [patch.top, patch.left],
+            "before": list(patch.before.shape),
+            "after": list(patch.after.shape),
+            "whole": patch.whole,
+            "page": page,
+            "number": number,
+        }
+        self._append(head, patch.before.astype("<i4").tobytes() + patch.after.astype("<i4").tobytes())
+
+    def say(self, kind: str, page: str = "", number: int = 0, **content: Any) -> None:
+        """Keep what needs no pixels: "undo", "redo", "settings"."""
+        self._append({"kind": kind, "page": page, "number": number, **content})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def _append(self, head: dict[str, Any], pixels: bytes = b"") -> None:
+        text = json.dumps(head).encode()
+        record = struct.pack("<I", len(text)) + text + zlib.compress(pixels, 1)
+        self._stream.write(HEAD.pack(len(record), zlib.crc32(record)) + record)
+        self._stream.flush()
+
+
+def restore(path: Path) -> Restored:
+    """Do again what a journal tells of; a missing or a foreign file holds nothing."""
+    found = Restored()
+    for head, pixels in _records(path):
+        if page := head.get("page"):
+            found.seen[str(page)] = int(head.get("number", 0))
+        _repeat(found, head, pixels)
+    return found
+
+
+def _repeat(found: Restored, head: dict[str, Any], pixels: bytes) -> None:
+    kind = head["kind"]
+    if kind == "patch":
+        before, after = (tuple(head[name]) for name in ("before", "after"))
+        numbers = np.frombuffer(pixels, "<i4").astype(np.int32)
+        first = before[0] * before[1]
+        patch = Patch(*head["at"], numbers[:first].reshape(before), numbers[first:].reshape(after), head["whole"])
+        if found.document is None:
+            found.document = Document(patch.after)
+        else:
+            found.document.record(patch)
+    elif kind == "settings":
+        found.settings.update(head["settings"])
+    elif found.document is not None and kind in ("undo", "redo"):
+        found.document.undo() if kind == "undo" else found.document.redo()
+
+
+def _records(path: Path) -> list[tuple[dict[str, Any], bytes]]:
+    content = _content(path)
+    found, place = [], len(MAGIC)
+    while (end := _end_of_record(content, place)) is not None:
+        record = content[place + HEAD.size : end]
+        (length,) = struct.unpack_from("<I", record)
+        found.append((json.loads(record[4 : 4 + length]), zlib.decompress(record[4 + length :])))
+        place = end
+    return found
+
+
+def _whole_length(path: Path) -> int:
+    """How many bytes of a journal are whole records."""
+    content = _content(path)
+    place = len(MAGIC) if content else 0
+    while content and (end := _end_of_record(content, place)) is not None:
+        place = end
+    return place
+
+
+def _end_of_record(content: bytes, place: int) -> int | None:
+    if place + HEAD.size > len(content):
+        return None
+    length, checksum = HEAD.unpack_from(content, place)
+    end = place + HEAD.size + length
+    if length > MOST_RECORD or end > len(content) or zlib.crc32(content[place + HEAD.size : end]) != checksum:
+        return None
+    return int(end)
+
+
+def _content(path: Path) -> bytes:
+    """A journal's bytes; none where it is missing, too large to read again, or no journal."""
+    if not path.is_file() or not len(MAGIC) <= path.stat().st_size <= MOST_BYTES:
+        return b""
+    content = path.read_bytes()
+    return content if content.startswith(MAGIC) else b""

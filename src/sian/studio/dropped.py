@@ -1,0 +1,87 @@
+"""What a dropped picture can become: a style, encoded at once and fitted while one goes on drawing, or nuclei."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sian.errors import BadInput, SianWarning
+from sian.production.fitting import fit_style
+from sian.synthesis.fitting import CROP
+from sian.synthesis.styles import Style
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sian.studio.jobs import Report
+    from sian.studio.studio import Studio
+    from sian.synthesis import Model
+
+    Picture = NDArray[np.uint8]
+
+WORTH = 0.005  # of the distance in stain, as `sian style` says
+
+
+def become_style(studio: Studio, name: str, picture: Picture) -> None:
+    """Paint in the style of a picture as soon as it is encoded; then search for a nearer one."""
+    stem = Path(name).stem
+
+    def work(report: Report) -> str:
+        model = own_model(studio)
+        report(0, 0)
+        encoded, note = _encoded(model, picture, stem)
+        marked = studio.shelf.add(stem, encoded, note)
+        studio.wear(marked)
+        report(0, 0)
+        if min(picture.shape[:2]) < CROP:
+            return f"{name}: encoded; it is too small for a fit ({CROP} px a side)"
+        fitted = fit_style(picture, model=model, name=f"{stem}-fitted")
+        if fitted.before - fitted.after < WORTH:
+            return f"{name}: a fit comes no nearer than its encoded style"
+        gain = f"distance in stain {fitted.before:.3f} as encoded, {fitted.after:.3f} as fitted"
+        studio.wear(studio.shelf.add(f"{stem}-fitted", fitted.style, gain), instead_of=marked)
+        return f"{name}: {gain}"
+
+    if not studio.model.has_style:
+        raise BadInput(f"{studio.model.info.name}: this model has no style; a picture can give it none")
+    studio.jobs.add(f"style of {name}", work)
+
+
+def become_nuclei(studio: Studio, name: str, picture: Picture) -> None:
+    """Segment a picture's nuclei, open them, and paint them in the picture's own style."""
+    from sian.segmentation import load
+
+    def work(report: Report) -> str:
+        report(0, 0)
+        found = load().predict(picture)
+        report(0, 0)
+        studio.open(found, Path(name).stem)
+        return f"{name}: found {int(found.max())} nuclei; mend them, and see them painted"
+
+    studio.jobs.add(f"finding the nuclei of {name}", work)
+
+
+def own_model(studio: Studio) -> Model:
+    """A second copy of the model for this thread: the painter's is in use."""
+    from sian.synthesis import load
+
+    if studio.second_model is None:
+        studio.second_model = load(studio.model_path, str(studio.model.device))
+    return studio.second_model
+
+
+def _encoded(model: Model, picture: Picture, stem: str) -> tuple[Style, str]:
+    """A picture's style, and what is to be said of how far it is from what the model knows."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", SianWarning)
+        found = model.encode(picture)
+    strange = [str(warning.message) for warning in said if issubclass(warning.category, SianWarning)]
+    if strange:
+        return Style(found.vector, stem, found.quantile), "Unlike what the model was trained on; being fitted."
+    if found.quantile is None:
+        return Style(found.vector, stem), ""
+    return Style(
+        found.vector, stem, found.quantile
+    ), f"More unusual than {found.quantile:.0%} of the training tiles' windows."

@@ -1,0 +1,107 @@
+"""What is dropped on the page: a mask, nuclei as GeoJSON, or a picture; read by the product's own readers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from sian.data.formats.qupath import read as read_geojson
+from sian.errors import BadInput
+from sian.files.images import DECODE_ERRORS, decode_image
+from sian.masks import read_mask
+from sian.studio.document import check_size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp")
+GEOJSON_SUFFIXES = (".geojson", ".json")
+MOST_BYTES = 128 << 20  # of an upload
+MOST_PIXELS = 8192 * 8192
+
+
+def safe_name(name: str) -> str:
+    """The last part of a file's name as a page gives it, with letters that a file may have."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    plain = "".join(letter if letter.isalnum() or letter in "-_. " else "-" for letter in last).strip(" .")
+    return plain[-80:] or "upload"
+
+
+def read_upload(name: str, content: bytes, folder: Path) -> NDArray[np.int32] | NDArray[np.uint8]:
+    """An instance mask (H, W) int32, or a picture (H, W, 3) uint8.
+
+    Args:
+        name: of the file, which errors name and whose ending says what it may be.
+        content: its bytes.
+        folder: for a temporary file, which the readers want.
+
+    Raises:
+        BadInput: neither of these, or too large.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix not in {*MASK_SUFFIXES, *PICTURE_SUFFIXES, *GEOJSON_SUFFIXES}:
+        raise BadInput(f"{name}: found {suffix or 'no suffix'}, expected a mask (png, tif, npy, geojson) or a picture")
+    if not content:
+        raise BadInput(f"{name}: found an empty file (0 bytes); copy or export it again")
+    if suffix in PICTURE_SUFFIXES and _in_colour(content):
+        picture = decode_image(content, name, max_pixels=MOST_PIXELS)
+        check_size(picture.shape[:2])
+        return picture
+    mask = _read(name, suffix, content, folder)
+    check_size(mask.shape)
+    return mask
+
+
+def _read(name: str, suffix: str, content: bytes, folder: Path) -> NDArray[np.int32]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=folder) as inside:
+        path = Path(inside) / f"upload{suffix}"
+        path.write_bytes(content)
+        try:
+            if suffix in GEOJSON_SUFFIXES:
+                height, width = _extent(path)
+                return read_geojson(path, height, width).mask
+            return read_mask(path)
+        except BadInput as error:
+            raise BadInput(str(error).replace(str(path), name)) from None
+
+
+def _extent(path: Path) -> tuple[int, int]:
+    """A size that holds all outlines of a GeoJSON file, which does not say how large its picture was."""
+    from sian.files.jsonfiles import read_json
+
+    found = np.array(list(_pairs(read_json(path), 0)), np.float64).reshape(-1, 2)
+    if not len(found) or not np.isfinite(found).all():
+        raise BadInput(f"{path}: found no outlines, expected a GeoJSON FeatureCollection; export it again")
+    right, bottom = np.ceil(found.max(0)).clip(32, 1e6).astype(int)
+    check_size((int(bottom), int(right)))
+    return int(bottom), int(right)
+
+
+def _pairs(value: object, depth: int) -> list[tuple[float, float]]:
+    """Every pair of coordinates in a JSON value."""
+    if depth > 12:
+        return []
+    if isinstance(value, dict):
+        return [pair for part in value.values() for pair in _pairs(part, depth + 1)]
+    if not isinstance(value, list):
+        return []
+    if len(value) == 2 and all(isinstance(part, int | float) for part in value):
+        return [(float(value[0]), float(value[1]))]
+    return [pair for part in value for pair in _pairs(part, depth + 1)]
+
+
+def _in_colour(content: bytes) -> bool:
+    """Whether these bytes are a picture rather than a mask of one channel."""
+    import io
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "TIFF", "WEBP", "JPEG")) as picture:
+            return picture.mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LAB")
+    except DECODE_ERRORS:
+        return False

@@ -1,0 +1,129 @@
+"""What leaves the studio: picture, mask, outlines, a style's file, an item of a data set, and the lines that repeat it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sian.data.dataset import DatasetInfo
+from sian.data.writing import DatasetWriter
+from sian.errors import BadInput
+from sian.files import encode_png
+from sian.masks.contours import trace_nuclei
+from sian.masks.files import encode_mask_png
+from sian.synthesis.labels import png_text
+from sian.synthesis.stylefile import StyleFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sian.studio.studio import Studio
+
+SETTLING = 600.0  # seconds that saving waits for the whole picture
+DATASET = "dataset"  # the folder's data set that items are saved into
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a page is given."""
+
+    name: str
+    kind: str
+    content: bytes
+
+
+def image(studio: Studio) -> File:
+    """The painting as PNG; its text says that it is synthetic, by which model, in which style."""
+    picture, text = _painted(studio)
+    return File(f"{studio.stem}_synthetic.png", "image/png", encode_png(picture, text))
+
+
+def mask(studio: Studio) -> File:
+    """The mask as 16-bit PNG."""
+    return File(f"{studio.stem}_mask.png", "image/png", encode_mask_png(studio.document.mask))
+
+
+def outlines(studio: Studio) -> File:
+    """The nuclei as GeoJSON, as QuPath opens it over the picture."""
+    features = []
+    for nucleus, polygons in trace_nuclei(studio.document.mask):
+        closed = [[[list(corner) for corner in (*ring, ring[0])] for ring in polygon] for polygon in polygons]
+        several = len(closed) > 1
+        geometry = {"type": "MultiPolygon" if several else "Polygon", "coordinates": closed if several else closed[0]}
+        properties = {"objectType": "detection", "name": str(nucleus)}
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    content = json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    return File(f"{studio.stem}.geojson", "application/geo+json", content)
+
+
+def style(studio: Studio) -> File:
+    """The style as a file for `--style` of every command."""
+    vector = studio.painter.wanted.style.vector
+    if not vector.size:
+        raise BadInput("this model has no style; there is nothing to save")
+    content = StyleFile(model=studio.model.sha256, vector=vector.tolist()).model_dump_json(indent=2) + "\n"
+    return File(f"{studio.stem}_style.json", "application/json", content.encode())
+
+
+FILES = {"image": image, "mask": mask, "outlines": outlines, "style": style}
+
+
+def item(studio: Studio) -> str:
+    """Add picture and mask to the data set of the folder; returns where, in words."""
+    picture, text = _painted(studio)
+    folder = studio.folder / DATASET
+    info = studio.model.info
+    said = DatasetInfo(
+        name="sian-studio", mpp=info.mpp, licence=info.licence, source="drawn in sian studio", synthetic=True
+    )
+    writer = DatasetWriter(folder, said)
+    name = _free(studio.stem, set(writer.items))
+    wanted = studio.painter.wanted
+    facts: dict[str, Any] = {"model": studio.model.sha256, "style": wanted.style.name, "seed": wanted.seed}
+    if info.mpp is not None:
+        facts["mpp"] = info.mpp
+    writer.add(name, picture, studio.document.mask, text=text, source="drawn in sian studio", **facts)
+    return f"{name} is in {_short(folder, studio)}, a data set of {len(writer.items)}"
+
+
+def lines(studio: Studio) -> dict[str, str]:
+    """The command and the Python that make the same picture of the saved mask."""
+    wanted, settings = studio.painter.wanted, studio.settings
+    parts: dict[str, float] = settings["style"]
+    own = any(name.startswith("@") for name in parts) or (len(parts) > 1 and any("#" in name for name in parts))
+    name = f"{studio.stem}_style.json" if own else wanted.style.name
+    model = "" if studio.bundled else f" --model {studio.model_path}"
+    loaded = "sian.load()" if studio.bundled else f"sian.load({str(studio.model_path)!r})"
+    noise = f" --noise {wanted.noise:g}" if wanted.noise != 1 else ""
+    noise_argument = f", noise={wanted.noise:g}" if wanted.noise != 1 else ""
+    command = f"sian synthesize {studio.stem}_mask.png --style {name} --seed {wanted.seed}{noise}{model} -o out"
+    code = (
+        f'import sian\n\nmask = sian.read_mask("{studio.stem}_mask.png")\n'
+        f'image = {loaded}.synthesize(mask, style="{name}", seed={wanted.seed}{noise_argument})'
+    )
+    note = "Save the style's file, too: it is no style of the model itself." if own else ""
+    return {"command": command, "python": code, "note": note}
+
+
+def _painted(studio: Studio) -> tuple[NDArray[Any], dict[str, str]]:
+    """The settled picture, the same as `sian synthesize` paints, and its text."""
+    picture = studio.painter.wait_until_settled(SETTLING)
+    if picture is None:
+        raise BadInput("the picture was not painted to its end yet; wait until it is, and save again")
+    wanted = studio.painter.wanted
+    return picture, png_text(studio.model, wanted.style, wanted.seed, f"{studio.stem}_mask.png")
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    known = {name.casefold() for name in taken}
+    number = 1
+    while f"{stem}-{number}".casefold() in known:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def _short(path: Path, studio: Studio) -> str:
+    return str(path.relative_to(studio.folder.parent))

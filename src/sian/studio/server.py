@@ -1,0 +1,198 @@
+"""The studio's web side: the page, its files, and a WebSocket for gestures one way and pixels the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sian.errors import BadInput, SianError
+from sian.files import encode_png
+from sian.studio import messages, saving
+from sian.studio.examples import NAMES
+from sian.studio.guard import Guard
+from sian.studio.inventing import organs
+from sian.studio.opening import MOST_BYTES, safe_name
+from sian.studio.thumbnails import sheet, thumbnail
+from sian.synthesis.labels import png_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from sian.studio.studio import Studio
+
+PAGE = Path(__file__).parent / "page"
+MOST_WAITING = 2000  # messages that a page may be behind before it is told all again
+
+
+def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
+    """The web application.
+
+    Args:
+        studio: which is started and closed with it.
+        token: that each request must carry.
+        hosts: what this server may be called, e.g. "127.0.0.1:8642".
+    """
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        studio.start()
+        yield
+        await run_in_threadpool(studio.close)
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
+
+    async def facts(_: Request) -> Response:
+        return JSONResponse({"organs": organs(), "examples": list(NAMES), "classes": list(studio.model.info.classes)})
+
+    async def thumb(request: Request) -> Response:
+        future = thumbnail(studio, request.query_params.get("style", ""))
+        content = await asyncio.wrap_future(future)
+        return Response(content, media_type="image/webp")
+
+    async def save(request: Request) -> Response:
+        what = request.path_params["what"]
+        if what not in saving.FILES:
+            raise BadInput(f"there is nothing to save called {what!r}; known: {', '.join(saving.FILES)}")
+        file = await run_in_threadpool(saving.FILES[what], studio)
+        head = {"content-disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
+        return Response(file.content, media_type=file.kind, headers=head)
+
+    async def keep(_: Request) -> Response:
+        return JSONResponse({"sentence": await run_in_threadpool(saving.item, studio)})
+
+    async def lines(_: Request) -> Response:
+        return JSONResponse(saving.lines(studio))
+
+    async def contact(_: Request) -> Response:
+        picture = await asyncio.wrap_future(sheet(studio))
+        return Response(
+            encode_png(picture, png_text(studio.model, None, studio.painter.wanted.seed)), media_type="image/png"
+        )
+
+    async def opened(request: Request) -> Response:
+        name, content = await _upload(request)
+        return JSONResponse(await run_in_threadpool(studio.take, name, content, request.query_params.get("as", "")))
+
+    async def socket(connection: WebSocket) -> None:
+        await _serve(studio, connection)
+
+    routes = [
+        Route("/", index),
+        WebSocketRoute("/socket", socket),
+        Route("/facts", facts),
+        Route("/thumb", thumb),
+        Route("/lines", lines),
+        Route("/sheet.png", contact),
+        Route("/save/{what}", save),
+        Route("/keep", keep, methods=["POST"]),
+        Route("/open", opened, methods=["POST"]),
+        Mount("/page", StaticFiles(directory=PAGE)),
+    ]
+    handlers: Any = {SianError: _sentence}
+    return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=handlers), token, hosts)
+
+
+async def _upload(request: Request) -> tuple[str, bytes]:
+    """The name and the bytes of a file that a page sends; read no further than the limit."""
+    name = safe_name(request.query_params.get("name", ""))
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise BadInput(f"{name}: found more than {MOST_BYTES >> 20} MB, expected less; cut a part out of it")
+        parts.append(part)
+    return name, b"".join(parts)
+
+
+async def _sentence(_: Request, error: Exception) -> Response:
+    return JSONResponse({"sentence": str(error)}, status_code=400)
+
+
+def packed(head: dict[str, Any], payload: bytes) -> bytes:
+    """A binary message: the length of a JSON head, the head, the payload."""
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 4)  # the payload begins at a multiple of four, where numbers can be read in place
+    return struct.pack("<I", len(text)) + text + payload
+
+
+async def _serve(studio: Studio, connection: WebSocket) -> None:
+    """One page, from hello to its end."""
+    await connection.accept()
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Queue[tuple[dict[str, Any], bytes]] = asyncio.Queue()
+
+    def listen(head: dict[str, Any], payload: bytes) -> None:
+        with suppress(RuntimeError):  # the loop is gone: the server stops
+            loop.call_soon_threadsafe(waiting.put_nowait, (head, payload))
+
+    sender = asyncio.create_task(_send(studio, connection, waiting))
+    page = str(connection.query_params.get("page", ""))[:64]
+    try:
+        listen({"type": "welcome", "seen": studio.seen.get(page, 0)}, b"")
+        studio.listeners.append(listen)
+        listen(*studio.mask_message((0, 0, *studio.document.shape), resized=True))
+        listen(studio.state(), b"")
+        listen(*studio.picture_message())
+        while True:
+            text = await connection.receive_text()
+            listen(await run_in_threadpool(_answer, studio, text, page), b"")
+    except WebSocketDisconnect:
+        pass
+    finally:
+        with suppress(ValueError):
+            studio.listeners.remove(listen)
+        sender.cancel()
+
+
+async def _send(studio: Studio, connection: WebSocket, waiting: asyncio.Queue[tuple[dict[str, Any], bytes]]) -> None:
+    """Send what waits, in order; only the last of several states."""
+    while True:
+        head, payload = await waiting.get()
+        if waiting.qsize() > MOST_WAITING:  # a page that sleeps is not sent everything it missed
+            while not waiting.empty():
+                waiting.get_nowait()
+            for message in (
+                studio.mask_message((0, 0, *studio.document.shape), resized=True),
+                (studio.state(), b""),
+                studio.picture_message(),
+            ):
+                waiting.put_nowait(message)
+            continue
+        with suppress(RuntimeError, WebSocketDisconnect):
+            if payload:
+                await connection.send_bytes(packed(head, payload))
+            else:
+                await connection.send_text(json.dumps(head))
+
+
+def _answer(studio: Studio, text: str, page: str) -> dict[str, Any]:
+    number = _number(text)
+    try:
+        return {"type": "done", "n": number, **studio.do(messages.parse(text), page)}
+    except SianError as error:
+        return {"type": "refused", "n": number, "sentence": str(error)}
+
+
+def _number(text: str) -> int:
+    """The number of a message, which its answer names, also where the message is refused."""
+    with suppress(ValueError, AttributeError, RecursionError):
+        number = json.loads(text[: messages.MOST_BYTES]).get("n", 0)
+        if isinstance(number, int):
+            return number
+    return 0

@@ -1,0 +1,169 @@
+"""Start the studio's server: on this machine only, with a token that the folder's autosave keeps."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sian.errors import BadInput, MissingResource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import uvicorn
+
+    from sian.studio.studio import Studio
+
+HOST = "127.0.0.1"
+PORT = 8642  # the first that is tried; the next free one is taken
+PORTS_TRIED = 20
+TOKEN = "token"  # noqa: S105 - the name of the file that holds it
+
+
+@dataclass
+class Running:
+    """A studio's server.
+
+    Attributes:
+        url: of its page, with the token.
+        studio: what it serves.
+    """
+
+    url: str
+    studio: Studio
+    _server: uvicorn.Server
+    _sockets: list[socket.socket]
+    _thread: threading.Thread | None = None
+
+    def serve(self) -> None:
+        """Serve until interrupted."""
+        self._server.run(self._sockets)
+
+    def serve_in_thread(self) -> Running:
+        """Serve beside other work, as in a notebook."""
+        self._thread = threading.Thread(target=self.serve, name="sian-studio-server", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop a server that runs in a thread, and wait until it has."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+
+    def open_browser(self) -> bool:
+        """Open the page; says whether there was a browser."""
+        return webbrowser.open(self.url)
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{self.url}" target="_blank" rel="noopener">Open the studio</a>'
+
+
+def start(
+    given: str | Path | None = None,
+    *,
+    model: str | Path | None = None,
+    port: int | None = None,
+    folder: str | Path = ".",
+    device: str = "cpu",
+) -> Running:
+    """A studio that is ready to be served.
+
+    Args:
+        given: a mask or a picture to open; None goes on with the folder's autosave, or begins with an empty drawing.
+        model: the model's file; None for the bundled one.
+        port: see `prepare`.
+        folder: in which everything is kept that the studio writes, in a folder sian-studio.
+        device: "cpu", "cuda", "mps" or "auto".
+    """
+    from sian.studio.studio import AUTOSAVE, FOLDER, Studio
+    from sian.synthesis import load
+
+    content = None if given is None else _file(Path(given))
+    autosave = Path(folder) / FOLDER / AUTOSAVE
+
+    def make() -> Studio:
+        path = None if model is None else Path(model)
+        studio = Studio(load(path, device), Path(folder), model_path=path)
+        if given is not None and content is not None:
+            studio.take(Path(given).name, content, "nuclei")
+        return studio
+
+    return prepare(make, autosave, port)
+
+
+def _file(path: Path) -> bytes:
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file, expected a mask or a picture; check the path")
+    return path.read_bytes()
+
+
+def prepare(make: Callable[[], Studio], folder: Path, port: int | None = None) -> Running:
+    """A server that is ready to serve.
+
+    Args:
+        make: the studio; called when a port was found.
+        folder: in which the token is kept, so that an open page finds a restarted server again.
+        port: to listen on; None takes 8642 or the next free one.
+
+    Raises:
+        BadInput: the port is taken.
+        MissingResource: the extra packages are not installed.
+    """
+    try:
+        import uvicorn
+
+        from sian.studio.server import application
+    except ImportError as error:
+        raise MissingResource(
+            f"the studio needs the package {error.name!r}; install it with: pip install 'sian[studio]'"
+        ) from None
+    listening = _listen(port)
+    number = listening.getsockname()[1]
+    token = _token(folder)
+    studio = make()
+    app = application(studio, token, frozenset({f"{HOST}:{number}", f"localhost:{number}"}))
+    config: Any = uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=8 << 20,
+        timeout_graceful_shutdown=2,
+    )
+    return Running(f"http://{HOST}:{number}/?token={token}", studio, uvicorn.Server(config), [listening])
+
+
+def _listen(port: int | None) -> socket.socket:
+    tried = [port] if port is not None else range(PORT, PORT + PORTS_TRIED)
+    for number in tried:
+        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((HOST, number))
+        except OSError:
+            found.close()
+            continue
+        found.listen(64)
+        return found
+    which = f"port {port} is" if port is not None else f"ports {PORT} to {PORT + PORTS_TRIED - 1} are"
+    raise BadInput(f"{which} taken on this machine; name another with --port (0 takes any that is free)")
+
+
+def _token(folder: Path) -> str:
+    """The folder's token; made, readable by its owner alone, where there is none."""
+    path = folder / TOKEN
+    if path.is_file() and len(found := path.read_text(encoding="ascii", errors="replace").strip()) == 43:
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as stream:
+        stream.write(token)
+    return token

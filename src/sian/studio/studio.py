@@ -1,0 +1,319 @@
+"""The studio without its page: one drawing, one painter, one autosave, and whoever listens."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian.masks import check_mask, nucleus_ids
+from sian.studio import dropped, editing, messages
+from sian.studio.document import Document, Effect, Patch
+from sian.studio.examples import example
+from sian.studio.jobs import Jobs
+from sian.studio.autosave import Journal, Restored, restore
+from sian.studio.live import LivePainter, Painted, Wanted
+from sian.studio.opening import read_upload
+from sian.studio.shelf import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sian.studio.document import Box, Mask
+    from sian.synthesis import Model
+
+    Listener = Callable[[dict[str, Any], bytes], None]
+
+SIDE = 512  # px of the first, empty drawing
+FOLDER = "sian-studio"  # within the folder that the studio was started in: autosave and what is saved
+AUTOSAVE = "autosave"
+
+
+class Studio:
+    """What all pages of one server share.
+
+    Args:
+        model: that paints.
+        folder: that the studio was started in; nothing outside of it is read or written.
+        mask: to begin with; None goes on with the autosave, or begins with an empty drawing.
+        name: of the mask.
+        model_path: the model's file; None for the bundled one.
+
+    Attributes:
+        folder: within the folder it was started in; for autosave and what is saved.
+        settings: style, seed and noise.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        folder: Path,
+        mask: Mask | None = None,
+        name: str = "drawing",
+        model_path: Path | None = None,
+    ) -> None:
+        self.model, self.folder, self.model_path = model, folder.resolve() / FOLDER, model_path
+        self.shelf = Shelf(model)
+        self.listeners: list[Listener] = []
+        journal = self.folder / AUTOSAVE / "drawing.journal"
+        before = restore(journal)
+        self.document = before.document or Document(np.zeros((SIDE, SIDE), np.int32))
+        self.seen = before.seen
+        self.name = str(before.settings.get("name", name))
+        self._journal = Journal(journal)
+        if before.document is None:
+            self._journal.patch(_first(self.document))
+        self.settings = self._usable(before)
+        self.painter = LivePainter(model, self.document.layout, self._wanted(), self._publish)
+        self.second_model: Model | None = None
+        self.jobs = Jobs(self.say, self.remark)
+        self._lock = threading.RLock()
+        if mask is not None:
+            self.open(mask, name)
+
+    def start(self) -> None:
+        """Begin to paint."""
+        self.painter.start()
+        self.jobs.start()
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the model is the one that comes along."""
+        return self.model_path is None
+
+    @property
+    def stem(self) -> str:
+        """The drawing's name as the beginning of a file's."""
+        return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.name)[:60] or "drawing"
+
+    def close(self) -> None:
+        """Stop painting and close the autosave."""
+        self.jobs.stop()
+        self.painter.stop()
+        self._journal.close()
+
+    def do(self, message: messages.Message, page: str = "") -> dict[str, Any]:
+        """Do what a page asks for; what changes is told to all listeners.
+
+        Args:
+            message: see `sian.studio.messages`.
+            page: that asks; with the message's number it is remembered, so that nothing is done twice.
+
+        Returns:
+            What to answer to that page.
+
+        Raises:
+            BadInput: it cannot be done; nothing was changed.
+        """
+        if isinstance(message, messages.Pen):
+            self.painter.pen(message.down)
+            return {}
+        if isinstance(message, messages.Outlines):
+            from sian.studio.inventing import outlines
+
+            return {"organ": message.organ, "outlines": outlines(message.organ, message.seed)}
+        with self._lock:
+            if message.n and message.n <= self.seen.get(page, 0):
+                return {"again": True, "revision": self.painter.revision}
+            answer = self._change(message, page)
+            if message.n and page:
+                self.seen[page] = message.n
+            return {"revision": self.painter.revision, **answer}
+
+    def open(self, mask: Mask, name: str) -> None:
+        """Put another drawing in place; the old one can be had back by undoing.
+
+        Raises:
+            BadInput: not an instance mask, or of a size that cannot be drawn on.
+        """
+        checked = check_mask(mask, name)
+        with self._lock:
+            self.name = name
+            self._journal.say("settings", settings={"name": name})
+            with self.painter.lock:
+                patch = self.document.replace(checked)
+            self._journal.patch(patch)
+            self._told(Effect((0, 0, *self.document.shape), resized=True))
+
+    def take(self, name: str, content: bytes, purpose: str) -> dict[str, Any]:
+        """Take a file from a page: a mask is opened; a picture becomes a style, or is segmented and opened.
+
+        Args:
+            name: of the file.
+            content: its bytes.
+            purpose: "style" or "nuclei" for a picture; "" asks what it is, and changes nothing if it is a picture.
+
+        Raises:
+            BadInput: what cannot be read, or cannot be this.
+        """
+        found = read_upload(name, content, self.folder / AUTOSAVE)
+        if found.ndim == 2:
+            self.open(found.astype(np.int32), Path(name).stem)
+            return {"kind": "mask"}
+        picture = np.asarray(found, np.uint8)
+        if purpose == "style":
+            dropped.become_style(self, name, picture)
+        elif purpose == "nuclei":
+            dropped.become_nuclei(self, name, picture)
+        return {"kind": "picture"}
+
+    def wear(self, name: str, instead_of: str = "") -> None:
+        """Paint in one style of the shelf; with `instead_of`, only where that one is painted in."""
+        with self._lock:
+            if instead_of and list(self.settings["style"]) != [instead_of]:
+                self.say()
+                return
+            self._set(messages.Settings(op="settings", style={name: 1.0}))
+
+    def state(self) -> dict[str, Any]:
+        """What a page shows beside the picture."""
+        height, width = self.document.shape
+        return {
+            "type": "state",
+            "name": self.name,
+            "height": height,
+            "width": width,
+            "nuclei": len(nucleus_ids(self.document.mask)),
+            "undo": len(self.document.done),
+            "redo": len(self.document.undone),
+            "revision": self.painter.revision,
+            "settled": self.painter.settled_revision,
+            **self.settings,
+            "styleName": self.painter.wanted.style.name,
+            "styles": self.shelf.said(),
+            "licence": self.model.info.licence,
+            "model": self.model.info.name,
+            "job": self.jobs.state(),
+        }
+
+    def mask_message(self, box: Box, resized: bool = False) -> tuple[dict[str, Any], bytes]:
+        """The drawing's ids in a box, for a page."""
+        top, left, bottom, right = box
+        ids = np.ascontiguousarray(self.document.mask[top:bottom, left:right], "<i4")
+        head = {"type": "mask", "top": top, "left": left, "height": bottom - top, "width": right - left}
+        return {**head, "resized": resized, "size": list(self.document.shape)}, ids.tobytes()
+
+    def picture_message(self) -> tuple[dict[str, Any], bytes]:
+        """The whole painting as it is now, for a page."""
+        painter = self.painter
+        return _pixels(Painted(0, 0, painter.picture.copy(), painter.revision, False, 0.0))
+
+    def remark(self, sentence: str, bad: bool = False) -> None:
+        """Tell all listeners a sentence."""
+        self._tell({"type": "remark", "sentence": sentence, "bad": bad})
+
+    def say(self) -> None:
+        """Tell all listeners the state."""
+        self._tell(self.state())
+
+    def _change(self, message: messages.Message, page: str) -> dict[str, Any]:
+        if isinstance(message, messages.Settings):
+            return self._set(message)
+        if isinstance(message, messages.Undo | messages.Redo):
+            with self.painter.lock:
+                effect = self.document.undo() if message.op == "undo" else self.document.redo()
+            self._journal.say(message.op, page, message.n)
+            self._told(effect)
+            return {}
+        if isinstance(message, messages.New | messages.Example):
+            mask = np.zeros((message.height, message.width), np.int32) if message.op == "new" else example(message.name)
+            self.open(mask, "drawing" if message.op == "new" else message.name)
+            return {}
+        change, answer = self._edited(message)
+        with self.painter.lock:
+            patch = self.document.apply(change)
+            effect = self.document.last_effect
+        self._journal.patch(patch, page, message.n)
+        self._told(effect)
+        return answer
+
+    def _edited(self, gesture: messages.Gesture) -> tuple[editing.Change, dict[str, Any]]:
+        mask, new = self.document.mask, self.document.next_id()
+        height, width = self.document.shape
+        if isinstance(gesture, messages.Transform):
+            way = (gesture.dy, gesture.dx, gesture.angle, gesture.scale)
+            return editing.transform(mask, gesture.nucleus, *way), {"nucleus": gesture.nucleus}
+        if isinstance(gesture, messages.Merge):
+            return editing.merge(mask, editing.ids_along(mask, gesture.points)), {}
+        if isinstance(gesture, messages.Split):
+            return editing.split(mask, gesture.points, new), {}
+        if isinstance(gesture, messages.Delete):
+            ids = gesture.ids
+            if gesture.points:
+                ids = editing.ids_within(mask, *editing.outlined(gesture.points, height, width)) or ids
+            return editing.delete(mask, ids or [0]), {}
+        if isinstance(gesture, messages.Fill):
+            from sian.studio.inventing import fill
+
+            return fill(mask, gesture.points, gesture.organ, gesture.density, gesture.seed)
+        region = (
+            editing.brushed(gesture.points, gesture.radius, height, width)
+            if gesture.radius
+            else editing.outlined(gesture.points, height, width)
+        )
+        if isinstance(gesture, messages.Erase):
+            return editing.erase(mask, *region), {}
+        nucleus = gesture.into or new
+        return editing.draw(mask, *region, nucleus), {"nucleus": nucleus}
+
+    def _set(self, message: messages.Settings) -> dict[str, Any]:
+        wanted = message.model_dump(exclude_none=True, exclude={"op", "n"})
+        if "style" in wanted:
+            self.shelf.style(wanted["style"])
+        self.settings = {**self.settings, **wanted}
+        self._journal.say("settings", settings=self.settings)
+        with self.painter.lock:
+            self.painter.replace(wanted=self._wanted())
+        self.say()
+        return {}
+
+    def _wanted(self) -> Wanted:
+        settings = self.settings
+        return Wanted(self.shelf.style(settings["style"]), settings["seed"], settings["noise"])
+
+    def _usable(self, before: Restored) -> dict[str, Any]:
+        """The settings of an autosave, as far as this model can follow them."""
+        first = next(iter(self.model.styles))
+        settings = {"style": {"kidney" if "kidney" in self.model.styles else first: 1.0}, "seed": 0, "noise": 1.0}
+        kept = {name: value for name, value in before.settings.items() if name in settings}
+        try:
+            checked = messages.Settings.model_validate({"op": "settings", **kept})
+            if checked.style:
+                self.shelf.style(checked.style)
+        except ValueError:  # BadInput is one: a picture's style is gone with the server that knew it
+            kept.pop("style", None)
+        return {**settings, **kept}
+
+    def _told(self, effect: Effect) -> None:
+        """Have painted what changed, and tell the listeners."""
+        with self.painter.lock:
+            if effect.resized or effect.box == (0, 0, *self.document.shape):
+                self.painter.replace(self.document.layout)
+            else:
+                self.painter.step(effect.box)
+        self._tell(*self.mask_message(effect.box, effect.resized))
+        self.say()
+
+    def _publish(self, painted: Painted | None) -> None:
+        if painted is None:
+            self.say()
+        else:
+            self._tell(*_pixels(painted))
+
+    def _tell(self, head: dict[str, Any], payload: bytes = b"") -> None:
+        for listener in list(self.listeners):
+            listener(head, payload)
+
+
+def _first(document: Document) -> Patch:
+    return Patch(0, 0, np.zeros((0, 0), np.int32), document.mask, whole=True)
+
+
+def _pixels(painted: Painted) -> tuple[dict[str, Any], bytes]:
+    """What a page is told of painted pixels; R G B, row by row."""
+    height, width = painted.pixels.shape[:2]
+    head = {"type": "pixels", "top": painted.top, "left": painted.left, "height": height, "width": width}
+    facts = {"revision": painted.revision, "settled": painted.settled, "seconds": painted.seconds}
+    return {**head, **facts}, np.ascontiguousarray(painted.pixels).tobytes()

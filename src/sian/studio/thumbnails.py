@@ -1,0 +1,94 @@
+"""Small paintings of every style: chips for the page, and all styles of a drawing as a contact sheet."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import Future
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sian.layout import describe
+from sian.studio.document import check_size
+from sian.studio.examples import bundled_mask
+from sian.synthesis.painting import Noise, paint
+from sian.synthesis.sheet import contact_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from sian.layout import Layout
+    from sian.studio.live import LivePainter
+    from sian.studio.studio import Studio
+    from sian.synthesis import Style
+
+SIDE = 96  # px of a thumbnail
+SHEET_SIDE = 256  # px of each picture of a contact sheet
+
+
+def thumbnail(studio: Studio, name: str) -> Future[bytes]:
+    """A style's thumbnail as WebP, when there is nothing more urgent to paint."""
+    style = studio.shelf.style({name: 1.0})
+    return asked(studio.painter, lambda: webp(painting(studio, _sample(), style, 0)))
+
+
+def sheet(studio: Studio) -> Future[NDArray[np.uint8]]:
+    """The middle of the drawing in every style of the shelf, a contact sheet."""
+    names = studio.shelf.names()
+    height, width = studio.document.shape
+    top, left = max(0, height - SHEET_SIDE) // 2, max(0, width - SHEET_SIDE) // 2
+    layout = describe(studio.document.mask).window(top, left, min(height, SHEET_SIDE), min(width, SHEET_SIDE))
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    seed = studio.painter.wanted.seed
+
+    def work() -> NDArray[np.uint8]:
+        for name in names:  # an interrupted sheet goes on where it was
+            if name not in pictures:
+                pictures[name] = painting(studio, layout, studio.shelf.style({name: 1.0}), seed)
+        return contact_sheet([[pictures[name] for name in names]], [name.removeprefix("@") for name in names])
+
+    return asked(studio.painter, work)
+
+
+def asked(painter: LivePainter, work: Callable[[], bytes]) -> Future[bytes]:
+    """Have something painted when there is nothing more urgent."""
+    future: Future[bytes] = Future()
+
+    def chore() -> None:
+        try:
+            future.set_result(work())
+        except painter.dropped:
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            future.set_exception(error)
+
+    painter.chore(chore)
+    return future
+
+
+def painting(studio: Studio, layout: Layout, style: Style, seed: int) -> NDArray[np.uint8]:
+    """A layout painted by the studio's model; for the painter's thread."""
+    vector = torch.from_numpy(style.vector).to(studio.model.device)
+    return paint(studio.model.painter.generator, layout, vector, Noise(seed))
+
+
+def webp(picture: NDArray[np.uint8]) -> bytes:
+    """A picture as WebP, which says that it is synthetic."""
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = "Synthetic H&E image; not for diagnosis"  # ImageDescription
+    Image.fromarray(picture).save(stream, "WEBP", quality=88, exif=exif)
+    return stream.getvalue()
+
+
+@cache
+def _sample() -> Layout:
+    """A piece of the bundled mask with about eight nuclei."""
+    mask = bundled_mask()
+    check_size(mask.shape)
+    return describe(mask).window(80, 80, SIDE, SIDE)
