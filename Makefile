@@ -43,7 +43,7 @@ test: $(INSTALLED)
 	@$(BIN)/ruff format --check . || $(call fail,some files are not in format; try make format)
 	@$(BIN)/ruff check . || $(call fail,the linter found something; see above)
 	@$(BIN)/mypy || $(call fail,the types do not fit; see above)
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared" --doctest-modules src tests || $(call fail,a test failed; see above)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared and not browser" --doctest-modules src tests || $(call fail,a test failed; see above)
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -103,7 +103,9 @@ def _repeat(found: Restored, head: dict[str, Any], pixels: bytes) -> None:
         before, after = (tuple(head[name]) for name in ("before", "after"))
         numbers = np.frombuffer(pixels, "<i4").astype(np.int32)
         first = before[0] * before[1]
-        patch = Patch(*head["at"], numbers[:first].reshape(before), numbers[first:].reshape(after), head["whole"])
+        patch = Patch(
+            head["at"][0], head["at"][1], numbers[:first].reshape(before), numbers[first:].reshape(after), head["whole"]
+        )
         if found.document is None:
             found.document = Document(patch.after)
         else:

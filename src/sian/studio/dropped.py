@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sian.errors import BadInput, SianWarning
-from sian.production.fitting import fit_style
-from sian.synthesis.fitting import CROP
+from sian.production.fit_style import fit_style
+from sian.synthesis.style_fitting import CROP
 from sian.synthesis.styles import Style
 
 if TYPE_CHECKING:

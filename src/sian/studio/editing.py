@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,7 @@ def brushed(points: Sequence[Sequence[float]], radius: float, height: int, width
         raise BadInput(f"expected a brush with a radius of 0 to {LARGEST_RADIUS:.0f} px, found {radius}")
     top, left, bottom, right = _box_of(way, radius, height, width)
     region = np.zeros((max(0, bottom - top), max(0, right - left)), np.bool_)
-    for start, end in zip(way[:-1], way[1:], strict=True) if len(way) > 1 else [(way[0], way[0])]:
+    for start, end in pairwise(way) if len(way) > 1 else [(way[0], way[0])]:
         y0, x0, y1, x1 = _box_of(np.stack([start, end]), radius, height, width)
         part = region[y0 - top : y1 - top, x0 - left : x1 - left]
         part |= _distance_to_segment(start, end, y0, x0, part.shape) <= radius
@@ -119,7 +120,7 @@ def merge(mask: Mask, ids: Sequence[int]) -> Change:
 def ids_along(mask: Mask, points: Sequence[Sequence[float]]) -> list[int]:
     """The nuclei under a way, in its order."""
     way = _points(points)
-    steps = [np.linspace(a, b, 2 + int(np.hypot(*(b - a)))) for a, b in zip(way[:-1], way[1:], strict=True)]
+    steps = [np.linspace(a, b, 2 + int(np.hypot(*(b - a)))) for a, b in pairwise(way)]
     places = np.floor(np.concatenate(steps) if steps else way).astype(int)
     inside = (places >= 0).all(1) & (places[:, 0] < mask.shape[1]) & (places[:, 1] < mask.shape[0])
     found = mask[places[inside, 1], places[inside, 0]]
@@ -147,7 +148,7 @@ def split(mask: Mask, points: Sequence[Sequence[float]], next_id: int) -> Change
     top, left, bottom, right = box_of(mask, ids)
     after = mask[top:bottom, left:right].copy()
     line = np.zeros(after.shape, np.bool_)
-    for start, end in zip(way[:-1], way[1:], strict=True):
+    for start, end in pairwise(way):
         line |= _distance_to_segment(start, end, top, left, line.shape) <= CUT_WIDTH
     cut_any = False
     for nucleus in ids:

@@ -68,7 +68,7 @@ def fill(
         raise BadInput("the outline encloses no pixel; draw it around an area")
     if region.size > MOST_AREA:
         raise BadInput(f"expected an area of at most {MOST_AREA:,} px, found {region.size:,}; fill it in parts")
-    invented = generate(*region.shape, organ, seed, density_map=region * density)
+    invented = generate(region.shape[0], region.shape[1], organ, seed, density_map=region * density)
     before = mask[top : top + region.shape[0], left : left + region.shape[1]]
     free = region & (before == 0)
     whole, kept = np.bincount(invented.ravel()), np.bincount(invented[free], minlength=int(invented.max()) + 1)

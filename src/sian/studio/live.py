@@ -2,7 +2,7 @@
 
 One thread owns the model. After a step it paints the changed pixels and what lies around them (`paint_area`), which is
 quick and nearly right. When the pen rests it paints the whole picture as `sian synthesize` does; only then is the
-picture called settled, and only a settled one is saved. Whatever is being painted is dropped when something newer comes.
+picture called settled, and only a settled one is saved. What is being painted is dropped for what is newer.
 """
 
 from __future__ import annotations
@@ -124,13 +124,18 @@ class LivePainter:
         self._thread.join()
 
     @property
+    def running(self) -> bool:
+        """Whether it paints, or waits for something to paint."""
+        return self._thread.is_alive()
+
+    @property
     def lock(self) -> threading.Condition:
         """Held by whoever changes the drawing's layout."""
         return self._ready
 
     def step(self, box: Box) -> int:
         """Say, with the lock held, that the layout changed in a box. Returns the drawing's new revision."""
-        self._dirty = box if self._dirty is None else _union(self._dirty, box)
+        self._mark(box)
         return self._newer()
 
     def replace(self, layout: Layout | None = None, wanted: Wanted | None = None) -> int:
@@ -166,6 +171,9 @@ class LivePainter:
                 if not self._ready.wait(max(0.0, end - time.monotonic())) and time.monotonic() >= end:
                     return None
             return self.picture.copy()
+
+    def _mark(self, box: Box) -> None:
+        self._dirty = box if self._dirty is None else _union(self._dirty, box)
 
     def _newer(self) -> int:
         self.revision += 1
@@ -228,7 +236,7 @@ class LivePainter:
             pixels = paint_area(generator, layout, vector, noise, within)
         except DroppedError:
             with self._ready:
-                self._dirty = box if self._dirty is None else _union(self._dirty, box)
+                self._mark(box)
                 self._drops += 1
             raise
         finally:

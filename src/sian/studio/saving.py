@@ -1,4 +1,4 @@
-"""What leaves the studio: picture, mask, outlines, a style's file, an item of a data set, and the lines that repeat it."""
+"""What leaves the studio: picture, mask, outlines, a style's file, a data set's item, lines that repeat it."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
         Route("/open", opened, methods=["POST"]),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
-    handlers: Any = {SianError: _sentence}
+    handlers: Any = {SianError: _sentence, Exception: _bug}
     return Guard(Starlette(routes=routes, lifespan=life, exception_handlers=handlers), token, hosts)
 
 
@@ -122,6 +122,10 @@ async def _upload(request: Request) -> tuple[str, bytes]:
 
 async def _sentence(_: Request, error: Exception) -> Response:
     return JSONResponse({"sentence": str(error)}, status_code=400)
+
+
+async def _bug(_: Request, error: Exception) -> Response:
+    return JSONResponse({"sentence": f"a bug in SIAN: {type(error).__name__}: {error}"}, status_code=500)
 
 
 def packed(head: dict[str, Any], payload: bytes) -> bytes:
@@ -152,7 +156,7 @@ async def _serve(studio: Studio, connection: WebSocket) -> None:
         while True:
             text = await connection.receive_text()
             listen(await run_in_threadpool(_answer, studio, text, page), b"")
-    except WebSocketDisconnect:
+    except (WebSocketDisconnect, RuntimeError):  # starlette says the second where the line broke while sending
         pass
     finally:
         with suppress(ValueError):

@@ -131,11 +131,11 @@ def prepare(make: Callable[[], Studio], folder: Path, port: int | None = None) -
     app = application(studio, token, frozenset({f"{HOST}:{number}", f"localhost:{number}"}))
     config: Any = uvicorn.Config(
         app,
-        log_level="error",
+        log_level="critical",
         access_log=False,
         ws="websockets-sansio",
         ws_max_size=8 << 20,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=1,
     )
     return Running(f"http://{HOST}:{number}/?token={token}", studio, uvicorn.Server(config), [listening])
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from sian.masks import check_mask, nucleus_ids
 from sian.studio import dropped, editing, messages
+from sian.studio.autosave import Journal, Restored, restore
 from sian.studio.document import Document, Effect, Patch
 from sian.studio.examples import example
 from sian.studio.jobs import Jobs
-from sian.studio.autosave import Journal, Restored, restore
 from sian.studio.live import LivePainter, Painted, Wanted
 from sian.studio.opening import read_upload
 from sian.studio.shelf import Shelf
@@ -221,6 +221,7 @@ class Studio:
             mask = np.zeros((message.height, message.width), np.int32) if message.op == "new" else example(message.name)
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
+        assert not isinstance(message, messages.Pen | messages.Outlines)  # noqa: S101 - `do` has answered these
         change, answer = self._edited(message)
         with self.painter.lock:
             patch = self.document.apply(change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import Future
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sian.studio.live import LivePainter
     from sian.studio.studio import Studio
     from sian.synthesis import Style
+
+Result = TypeVar("Result")
 
 SIDE = 96  # px of a thumbnail
 SHEET_SIDE = 256  # px of each picture of a contact sheet
@@ -55,9 +57,9 @@ def sheet(studio: Studio) -> Future[NDArray[np.uint8]]:
     return asked(studio.painter, work)
 
 
-def asked(painter: LivePainter, work: Callable[[], bytes]) -> Future[bytes]:
+def asked(painter: LivePainter, work: Callable[[], Result]) -> Future[Result]:
     """Have something painted when there is nothing more urgent."""
-    future: Future[bytes] = Future()
+    future: Future[Result] = Future()
 
     def chore() -> None:
         try:

@@ -10,9 +10,8 @@ export const COLOURS = [
   [213, 94, 0],
   [204, 121, 167],
 ];
+const CHOSEN = [255, 255, 255];
 const STRIDE = 3; // neighbours in number are usually neighbours in space: they get colours far apart in the list
-const FILL = 165; // of 255, how opaque a nucleus is
-const CHOSEN = 235;
 
 /** @param {number} id @returns {number[]} R, G, B */
 export function colourOf(id) {
@@ -32,12 +31,12 @@ export function coloured(ids, width, height, rect, chosen = 0) {
     for (let x = rect.left; x < rect.left + rect.width; x++, place += 4) {
       const id = ids[y * width + x];
       if (!id) continue;
-      const colour = colourOf(id);
+      const colour = id === chosen ? CHOSEN : colourOf(id);
       const rim = onRim(ids, width, height, x, y, id) ? 0.62 : 1;
       pixels[place] = colour[0] * rim;
       pixels[place + 1] = colour[1] * rim;
       pixels[place + 2] = colour[2] * rim;
-      pixels[place + 3] = id === chosen || rim < 1 ? CHOSEN : FILL;
+      pixels[place + 3] = 255;
     }
   }
   return pixels;

@@ -56,7 +56,7 @@ export const TOOLS = {
   },
   move: {
     key: "m",
-    label: "Move, turn",
+    label: "Move",
     hint: "Drag a nucleus. Wheel: turn it. Arrow keys move the chosen one.",
     icon: "M12 3v18M3 12h18M12 3l-2 2M12 3l2 2M12 21l-2-2M12 21l2-2M3 12l2-2M3 12l2 2M21 12l-2-2M21 12l-2 2",
     kind: "drag",

@@ -1,0 +1,211 @@
+"""The page in a real browser (Debian's chromium), with the bundled model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 120_000  # ms; the machine that runs this may be busy
+
+
+@dataclass
+class Server:
+    """`sian studio` in a process of its own, which can be killed and started again."""
+
+    folder: Path
+    url: str = ""
+    arguments: list[str] = field(default_factory=list)
+    process: Any = None
+
+    def start(self, *arguments: str) -> Server:
+        command = [sys.executable, "-m", "sian", "studio", "--no-browser", *arguments]
+        self.process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, text=True, env=os.environ)
+        self.url = self.process.stdout.readline().strip()
+        assert self.url.startswith("http://127.0.0.1:")
+        return self
+
+    @property
+    def port(self) -> str:
+        return self.url.split(":")[2].split("/")[0]
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    found = Server(tmp_path_factory.mktemp("studio")).start("--port", "0")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    # Playwright's wait_for_function evaluates strings, which the page's policy forbids; the policy has its own test.
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
+    context.set_default_timeout(PATIENCE)
+    found = context.new_page()
+    errors: list[str] = []
+    found.on("pageerror", lambda error: errors.append(str(error)))
+    found.goto(server.url)
+    settled(found)
+    if count(found):  # one server serves all tests, each begins with an empty drawing
+        found.click("#open")
+        found.get_by_role("menuitem", name="Empty, 512").click()
+        wait_for_count(found, 0)
+    yield found
+    context.close()
+    assert not errors
+
+
+def settled(page: Any) -> None:
+    page.wait_for_function("window.sianStudio && sianStudio.settled()")
+
+
+def place(page: Any, x: float, y: float) -> tuple[float, float]:
+    """Where a place of the picture is on the screen, on its left half."""
+    found = page.evaluate("([x, y]) => sianStudio.toScreen(x, y)", [x, y])
+    return found[0], found[1]
+
+
+def drag(page: Any, *points: tuple[float, float]) -> None:
+    page.mouse.move(*place(page, *points[0]))
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*place(page, *point), steps=4)
+    page.mouse.up()
+
+
+def count(page: Any) -> int:
+    return int(page.evaluate("sianStudio.state().nuclei"))
+
+
+def wait_for_count(page: Any, nuclei: int) -> None:
+    page.wait_for_function(f"sianStudio.state().nuclei === {nuclei}")
+
+
+def save(page: Any, entry: str) -> Path:
+    page.click("#save")
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name=entry).first.click()
+    return Path(download.value.path())
+
+
+def test_a_stroke_becomes_tissue_and_is_saved_as_synthesize_paints_it(page):
+    drag(page, (200, 200), (225, 210))
+    page.wait_for_function("sianStudio.latencies.length === 1")
+    drag(page, (300, 300), (300, 330))
+    wait_for_count(page, 2)
+    with Image.open(save(page, "Picture")) as picture:
+        assert picture.text["Synthetic"] == "true"
+        painted = np.asarray(picture)
+    with Image.open(save(page, "Mask")) as picture:
+        mask = np.asarray(picture).astype(np.int32)
+    assert sorted(np.unique(mask)) == [0, 1, 2]
+    assert mask[200, 202] == 1
+    assert mask[315, 300] == 2
+
+    import sian
+
+    assert np.array_equal(painted, sian.load().synthesize(mask, "kidney", seed=0))
+    nucleus, around = painted[mask > 0].mean(), painted[mask == 0].mean()
+    assert nucleus < around - 30  # nuclei are dark
+
+
+def test_undo_and_do_again(page):
+    for x in (100, 200, 300):
+        drag(page, (x, 150), (x + 15, 150))
+    wait_for_count(page, 3)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    wait_for_count(page, 1)
+    page.locator("#redo").click()
+    wait_for_count(page, 2)
+    page.keyboard.press("Control+Shift+z")
+    wait_for_count(page, 3)
+
+
+def test_nothing_drawn_is_lost_when_the_server_is_killed_in_the_middle_of_a_stroke(page, server):
+    drag(page, (100, 100), (120, 100))
+    wait_for_count(page, 1)
+    page.mouse.move(*place(page, 200, 200))
+    page.mouse.down()
+    page.mouse.move(*place(page, 215, 205), steps=3)
+    port = server.port
+    server.kill()
+    page.mouse.move(*place(page, 230, 210), steps=3)
+    page.mouse.up()  # drawn while nobody listened
+    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
+    server.start("--port", port)
+    wait_for_count(page, 2)
+    settled(page)
+    page.keyboard.press("Control+z")  # and what was done before the kill can be undone
+    page.keyboard.press("Control+z")
+    wait_for_count(page, 0)
+
+
+def test_two_pages_show_one_drawing(page, server):
+    other = page.context.new_page()
+    other.goto(server.url)
+    settled(other)
+    drag(page, (100, 100), (120, 100))
+    wait_for_count(other, 1)
+    drag(other, (200, 200), (220, 200))
+    wait_for_count(page, 2)
+    settled(page)
+    settled(other)
+    same = "JSON.stringify(Array.from(sianStudio.picture.ids).filter((id) => id).length)"
+    assert page.evaluate(same) == other.evaluate(same)
+
+
+def test_the_page_runs_under_its_own_policy(browser, server):
+    context = browser.new_context()
+    found = context.new_page()
+    said: list[str] = []
+    found.on("console", lambda message: said.append(message.text))
+    found.goto(server.url)
+    found.locator("#status", has_text="painted").wait_for(timeout=PATIENCE)
+    found.locator(".chip img[src]").first.wait_for(timeout=PATIENCE)
+    assert not [text for text in said if "Content Security Policy" in text]
+    assert found.title() == "SIAN studio"
+    context.close()

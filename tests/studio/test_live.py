@@ -1,0 +1,86 @@
+"""What is painted first is nearly right, what is settled is what `synthesize` paints, and old paintings are dropped."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from sian.layout import describe
+from sian.nuclei import generate
+from sian.studio import messages
+from sian.synthesis.painting import Noise, paint, paint_area
+
+DRAW = '{"op":"draw","points":[[%d,%d],[%d,%d]],"radius":8}'
+
+
+@pytest.mark.parametrize("area", [(100, 100, 140, 150), (0, 0, 33, 21), (150, 201, 200, 230), (3, 90, 60, 230)])
+def test_an_area_with_enough_reach_is_the_whole_painting(model, area):
+    generator = model.painter.generator
+    layout = describe(generate(200, 230, "kidney", 1))
+    vector = torch.from_numpy(model.style("kidney").vector)
+    whole = paint(generator, layout, vector, Noise(5, 1.0, (64, 32)))
+    part = paint_area(generator, layout, vector, Noise(5, 1.0, (64, 32)), area, reach=256)
+    top, left, bottom, right = area
+    assert np.abs(part.astype(int) - whole[top:bottom, left:right]).max() <= 1
+
+
+def test_less_reach_is_further_off(model):
+    generator = model.painter.generator
+    layout = describe(generate(320, 320, "kidney", 1))
+    vector = torch.from_numpy(model.style("kidney").vector)
+    whole = paint(generator, layout, vector, Noise(5))[144:176, 144:176].astype(int)
+    off = [
+        np.abs(paint_area(generator, layout, vector, Noise(5), (144, 144, 176, 176), reach) - whole).mean()
+        for reach in (0, 64, 144)
+    ]
+    assert off[0] > off[1] > off[2] == 0
+
+
+def test_the_settled_picture_is_what_synthesize_paints(studio):
+    studio.start()
+    studio.do(messages.parse('{"op":"settings","style":{"colon":0.25,"breast":0.75},"seed":7,"noise":0.5}'))
+    for place in (40, 80, 200):
+        studio.do(messages.parse(DRAW % (place, place, place + 20, place)))
+    found = studio.painter.wait_until_settled(60)
+    expected = studio.model.synthesize(studio.document.mask, "colon=0.25+breast=0.75", seed=7, noise=0.5)
+    assert np.array_equal(found, expected)
+
+
+def test_a_step_is_painted_around_the_stroke_before_the_rest(studio):
+    told = []
+    studio.start()
+    studio.painter.wait_until_settled(60)
+    seen = threading.Event()
+    studio.listeners.append(lambda head, _: (told.append(head), seen.set() if head["type"] == "pixels" else None))
+    answer = studio.do(messages.parse(DRAW % (100, 100, 120, 100)))
+    assert seen.wait(30)
+    first = next(head for head in told if head["type"] == "pixels")
+    assert not first["settled"]
+    assert first["revision"] == answer["revision"]
+    assert first["top"] <= 92 - 30 < 108 + 30 <= first["top"] + first["height"]
+    assert first["height"] * first["width"] < 512 * 512 / 4
+
+
+def test_what_is_newer_drops_what_is_being_painted(studio):
+    """The whole picture is interrupted in its first convolution by a step, which is then painted first."""
+    painter, interrupted = studio.painter, []
+    layers = [part for part in studio.model.painter.generator.modules() if isinstance(part, torch.nn.Conv2d)]
+
+    def draw_once(*_):
+        if not interrupted:
+            interrupted.append(True)
+            studio.do(messages.parse(DRAW % (100, 100, 120, 100)))
+
+    layers[0].register_forward_pre_hook(draw_once, prepend=True)
+    told = []
+    studio.listeners.append(lambda head, _: told.append(head))
+    studio.start()
+    assert painter.wait_until_settled(60) is not None
+    pixels = [head for head in told if head["type"] == "pixels"]
+    assert interrupted
+    assert [head["revision"] for head in pixels] == sorted(head["revision"] for head in pixels)
+    assert {head["revision"] for head in pixels} == {2}  # nothing of the first revision was shown
+    assert not pixels[0]["settled"]

@@ -1,0 +1,243 @@
+"""The server answers the page that it sent, and nobody else; uploads go through the product's readers."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from sian.data import open_dataset
+from sian.files.images import encode_png
+from sian.masks.files import encode_mask_png
+from sian.studio import messages
+from sian.studio.server import application
+
+HOST, TOKEN = "127.0.0.1:8642", "secret"
+ORIGIN = {"origin": f"http://{HOST}"}
+
+
+@pytest.fixture
+def client(studio):
+    app = application(studio, TOKEN, frozenset({HOST}))
+    with TestClient(app, base_url=f"http://{HOST}", headers={"x-token": TOKEN}) as found:
+        yield found
+
+
+def png(array: np.ndarray) -> bytes:
+    return encode_mask_png(array) if array.ndim == 2 else encode_png(array)
+
+
+def a_mask() -> np.ndarray:
+    mask = np.zeros((64, 80), np.int32)
+    mask[10:30, 10:30], mask[35:50, 40:60] = 4, 900
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        (ORIGIN, 200),
+        ({"x-token": "wrong"}, 403),
+        ({"x-token": ""}, 403),
+        ({"host": "evil.example"}, 403),
+        ({"host": "127.0.0.1:9999"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+    ],
+)
+def test_only_the_page_is_answered(client, headers, status):
+    assert client.get("/facts", headers=headers).status_code == status
+
+
+def test_a_socket_needs_token_host_and_origin(client):
+    for headers, query in (
+        ({}, f"?token={TOKEN}"),
+        ({"origin": "http://evil.example"}, f"?token={TOKEN}"),
+        (ORIGIN, "?token=wrong"),
+        ({**ORIGIN, "host": "evil.example"}, f"?token={TOKEN}"),
+    ):
+        with (
+            pytest.raises(WebSocketDisconnect),
+            client.websocket_connect(f"ws://{HOST}/socket{query}", headers={"x-token": "", **headers}),
+        ):
+            pass
+
+
+def test_the_page_may_load_nothing_from_elsewhere(client):
+    answer = client.get("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "path", ["/page/../server.py", "/page/%2e%2e/server.py", "/page/..%2fserver.py", "/page//etc/passwd"]
+)
+def test_only_files_of_the_page_are_served(client, path):
+    assert client.get(path).status_code == 404
+
+
+def read(socket) -> tuple[dict, bytes]:
+    message = socket.receive()
+    if message.get("text") is not None:
+        return json.loads(message["text"]), b""
+    (length,) = struct.unpack_from("<I", message["bytes"])
+    return json.loads(message["bytes"][4 : 4 + length]), message["bytes"][4 + length :]
+
+
+def until(socket, wanted) -> tuple[dict, bytes]:
+    for _ in range(300):
+        head, payload = read(socket)
+        if wanted(head):
+            return head, payload
+    raise AssertionError("it never came")
+
+
+def connect(client, page="p"):
+    return client.websocket_connect(f"ws://{HOST}/socket?token={TOKEN}&page={page}", headers=ORIGIN)
+
+
+def test_a_stroke_changes_the_mask_of_every_page(client, studio):
+    with connect(client, "one") as one, connect(client, "two") as two:
+        one.send_text('{"op":"draw","points":[[100,100],[110,100]],"radius":5,"n":1}')
+        done, _ = until(one, lambda head: head["type"] == "done")
+        assert done["nucleus"] == 1
+        for socket in (one, two):
+            head, ids = (
+                until(socket, lambda head: head["type"] == "mask" and not head["resized"])
+                if socket is two
+                else (None, None)
+            )
+            if head:
+                part = np.frombuffer(ids, "<i4").reshape(head["height"], head["width"])
+                top, left = head["top"], head["left"]
+                assert np.array_equal(
+                    part, studio.document.mask[top : top + part.shape[0], left : left + part.shape[1]]
+                )
+                assert part.any()
+
+
+def test_a_gesture_that_is_sent_twice_is_done_once(client, studio):
+    with connect(client) as socket:
+        for _ in range(2):
+            socket.send_text('{"op":"draw","points":[[100,100]],"radius":5,"n":4}')
+            until(socket, lambda head: head["type"] == "done")
+    assert len(studio.document.done) == 1
+    with connect(client) as socket:
+        assert read(socket)[0] == {"type": "welcome", "seen": 4}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "nonsense",
+        '{"op":"format disk","n":7}',
+        '{"op":"draw","points":[[1e999,3]],"radius":5}',
+        '{"op":"draw","points":[[1,3]],"radius":1e9}',
+        '{"op":"draw","points":[],"radius":5}',
+        '{"op":"settings","style":{"/etc/passwd.png":1}}',
+        '{"op":"settings","style":{"../../secret.json":1}}',
+        '{"op":"settings","style":{"@nobody":1}}',
+        '{"op":"settings","seed":-1}',
+        '{"op":"new","width":1000000,"height":1000000}',
+        '{"op":"delete","ids":[5]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(client, studio, text):
+    with connect(client) as socket:
+        socket.send_text(text)
+        head, _ = until(socket, lambda head: head["type"] in ("refused", "done"))
+    assert head["type"] == "refused"
+    assert head["sentence"]
+    assert not studio.document.done
+
+
+def test_a_mask_is_opened_and_saved_as_it_was(client, studio):
+    mask = a_mask()
+    answer = client.post("/open?name=my tile.png", content=png(mask))
+    assert answer.json() == {"kind": "mask"}
+    assert np.array_equal(studio.document.mask, mask)
+    saved = client.get("/save/mask")
+    assert "my_tile_mask.png" in saved.headers["content-disposition"]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(saved.content))), mask)
+
+
+def test_outlines_come_back_as_the_same_pixels(client, studio):
+    mask = a_mask()
+    client.post("/open?name=a.png", content=png(mask))
+    saved = client.get("/save/outlines").content
+    client.post("/open?name=b.geojson", content=saved)
+    height, width = studio.document.shape  # GeoJSON does not say how large the picture was
+    assert np.array_equal(studio.document.mask, mask[:height, :width])
+    assert not mask[height:].any()
+    assert not mask[:, width:].any()
+
+
+def test_the_saved_picture_says_what_it_is(client, studio):
+    client.post("/open?name=a.png", content=png(a_mask()))
+    with Image.open(io.BytesIO(client.get("/save/image").content)) as picture:
+        assert picture.text["Synthetic"] == "true"
+        assert picture.text["Licence"] == "CC BY-NC-SA 4.0"
+        pixels = np.asarray(picture)
+    assert np.array_equal(pixels, studio.model.synthesize(a_mask(), "kidney", seed=0))
+
+
+def test_items_are_added_to_a_data_set(client, studio):
+    client.post("/open?name=a.png", content=png(a_mask()))
+    assert "a-1" in client.post("/keep").json()["sentence"]
+    assert "a-2" in client.post("/keep").json()["sentence"]
+    data = open_dataset(studio.folder / "dataset")
+    assert data.info.synthetic
+    assert [item.id for item in data] == ["a-1", "a-2"]
+    assert np.array_equal(data.mask(data["a-2"]), a_mask())
+
+
+def test_the_lines_make_the_same_picture(client, studio, tmp_path, monkeypatch):
+    client.post("/open?name=a.png", content=png(a_mask()))
+    studio.do(messages.parse('{"op":"settings","style":{"colon":0.5,"kidney":0.5},"seed":3,"noise":0.5}'))
+    (tmp_path / "a_mask.png").write_bytes(client.get("/save/mask").content)
+    image = client.get("/save/image").content
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    exec(client.get("/lines").json()["python"], said)  # noqa: S102 - it is what people will run
+    assert np.array_equal(said["image"], np.asarray(Image.open(io.BytesIO(image))))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", b""),
+        ("a.png", b"\x89PNG\r\n\x1a\n garbage"),
+        ("a.exe", b"MZ"),
+        ("a.npy", b"\x93NUMPY\x01\x00"),
+        ("a.tif", b"II*\x00"),
+        ("a.geojson", b'{"type": "FeatureCollection", "features": []}'),
+        ("a.geojson", b"[" * 10_000),
+        ("../../a.png", png(np.zeros((8, 8), np.int32))),
+        ("a.png", png(np.zeros((20, 9000), np.int32))),
+    ],
+)
+def test_hostile_uploads_end_in_a_sentence_and_change_nothing(client, studio, name, content):
+    answer = client.post("/open", params={"name": name}, content=content)
+    assert answer.status_code == 400
+    assert answer.json()["sentence"]
+    assert not studio.document.done
+    assert not list((studio.folder / "autosave").glob("upload*"))
+
+
+def test_a_thumbnail_is_a_picture(client):
+    picture = Image.open(io.BytesIO(client.get("/thumb?style=kidney").content))
+    assert picture.size == (96, 96)
+    assert client.get("/thumb?style=/etc/passwd.png").status_code == 400
