@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sian.layout import describe
+from sian.networks.folded import FoldedBrush
 from sian.nuclei import generate
 from sian.studio import messages
 from sian.synthesis.painting import Noise, paint, paint_area
@@ -64,17 +65,18 @@ def test_a_step_is_painted_around_the_stroke_before_the_rest(studio):
     assert first["height"] * first["width"] < 512 * 512 / 4
 
 
-def test_what_is_newer_drops_what_is_being_painted(studio):
+def test_what_is_newer_drops_what_is_being_painted(studio, monkeypatch):
     """The whole picture is interrupted in its first convolution by a step, which is then painted first."""
     painter, interrupted = studio.painter, []
-    layers = [part for part in studio.model.painter.generator.modules() if isinstance(part, torch.nn.Conv2d)]
+    coarse = FoldedBrush.coarse
 
-    def draw_once(*_):
+    def draw_once(*arguments):
         if not interrupted:
             interrupted.append(True)
             studio.do(messages.parse(DRAW % (100, 100, 120, 100)))
+        return coarse(*arguments)
 
-    layers[0].register_forward_pre_hook(draw_once, prepend=True)
+    monkeypatch.setattr(FoldedBrush, "coarse", draw_once)
     told = []
     studio.listeners.append(lambda head, _: told.append(head))
     studio.start()

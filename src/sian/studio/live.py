@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sian.networks import STRIDE, LevelGenerator
 from sian.synthesis.painting import REACH, Noise, paint, paint_area
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.layout import Layout
+    from sian.networks import Brush
     from sian.studio.document import Box
     from sian.synthesis import Model, Style
 
@@ -36,6 +38,18 @@ QUIET = 0.5  # seconds without a step before the whole picture is painted
 LARGEST_AREA = 512 * 512  # px that are painted in one go; more waits for the whole picture
 MOST_DROPS = 2  # times in a row that a step's pixels are dropped for newer ones
 PEN_FORGOTTEN = 10.0  # seconds after which a pen that never went up counts as up
+
+
+class _Interruptible(TorchFunctionMode):
+    """Calls `check` before each of torch's functions, in the thread that entered it."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__()
+        self._check = check
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._check()
+        return function(*args, **(kwargs or {}))
 
 
 class DroppedError(Exception):
@@ -107,9 +121,7 @@ class LivePainter:
         self._chores: deque[Callable[[], None]] = deque()
         self._drop = self._stopped = self._in_step = False
         self._drops = 0
-        for part in model.painter.generator.modules():
-            if isinstance(part, torch.nn.Conv2d):
-                part.register_forward_pre_hook(self._check)
+        self._styled: tuple[Style, torch.Tensor, Brush | None] | None = None
         self._thread = threading.Thread(target=self._work, name="sian-studio-painter", daemon=True)
 
     def start(self) -> None:
@@ -182,10 +194,9 @@ class LivePainter:
         self._ready.notify_all()
         return self.revision
 
-    def _check(self, *_: Any) -> None:
-        """Before each convolution: stop when the painting is not wanted any more."""
-        stubborn = self._in_step and self._drops >= MOST_DROPS
-        if self._drop and not stubborn and threading.current_thread() is self._thread:
+    def _check(self) -> None:
+        """Between two operations of the network: stop when the painting is not wanted any more."""
+        if self._drop and not (self._in_step and self._drops >= MOST_DROPS):
             raise DroppedError
 
     def _work(self) -> None:
@@ -193,7 +204,7 @@ class LivePainter:
             job = self._next()
             if job is None:
                 return
-            with suppress(DroppedError):
+            with suppress(DroppedError), _Interruptible(self._check):
                 job()
 
     def _next(self) -> Callable[[], None] | None:
@@ -228,12 +239,12 @@ class LivePainter:
             layout = _copy(self._layout, top, left, *(-(-side // STRIDE) * STRIDE for side in around[2:]))
             revision, since, wanted = self.revision, self._since, self.wanted
         generator: Any = self.model.painter.generator
-        vector = torch.from_numpy(wanted.style.vector).to(self.model.device)
+        vector, brush = self._brush(wanted)
         noise = Noise(wanted.seed, wanted.noise, (top, left))
         self._in_step = True
         within = (area[0] - top, area[1] - left, area[2] - top, area[3] - left)
         try:
-            pixels = paint_area(generator, layout, vector, noise, within)
+            pixels = paint_area(generator, layout, vector, noise, within, brush=brush)
         except DroppedError:
             with self._ready:
                 self._mark(box)
@@ -249,7 +260,7 @@ class LivePainter:
             layout = _copy(self._layout, 0, 0, *self._layout.shape)
             revision, since, wanted = self.revision, self._since, self.wanted
             whole = self._whole
-        vector = torch.from_numpy(wanted.style.vector).to(self.model.device)
+        vector, brush = self._brush(wanted)
 
         def part_done(top: int, left: int, pixels: Picture) -> None:
             if revision != self.revision:
@@ -257,7 +268,7 @@ class LivePainter:
             self._put(top, left, pixels, revision, True, time.monotonic() - since if whole else 0.0)
 
         noise = Noise(wanted.seed, wanted.noise)
-        picture = paint(self.model.painter.generator, layout, vector, noise, part_done=part_done)
+        picture = paint(self.model.painter.generator, layout, vector, noise, brush=brush, part_done=part_done)
         with self._ready:
             if revision != self.revision:
                 return
@@ -267,6 +278,13 @@ class LivePainter:
             self._ready.notify_all()
         self._publish(Painted(0, 0, picture, revision, True, time.monotonic() - since if whole else 0.0))
         self._publish(None)
+
+    def _brush(self, wanted: Wanted) -> tuple[torch.Tensor, Brush | None]:
+        """The style's vector and what paints in it; made once for each style."""
+        if self._styled is None or self._styled[0] is not wanted.style:
+            vector = torch.from_numpy(wanted.style.vector).to(self.model.device)
+            self._styled = wanted.style, vector, self.model.brush(vector[None])
+        return self._styled[1:]
 
     def _put(self, top: int, left: int, pixels: Picture, revision: int, settled: bool, seconds: float) -> None:
         """Keep and publish pixels; those beyond the picture's end, or of a picture that is gone, are left out."""

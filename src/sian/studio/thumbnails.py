@@ -76,7 +76,7 @@ def asked(painter: LivePainter, work: Callable[[], Result]) -> Future[Result]:
 def painting(studio: Studio, layout: Layout, style: Style, seed: int) -> NDArray[np.uint8]:
     """A layout painted by the studio's model; for the painter's thread."""
     vector = torch.from_numpy(style.vector).to(studio.model.device)
-    return paint(studio.model.painter.generator, layout, vector, Noise(seed))
+    return paint(studio.model.painter.generator, layout, vector, Noise(seed), brush=studio.model.brush(vector[None]))
 
 
 def webp(picture: NDArray[np.uint8]) -> bytes:

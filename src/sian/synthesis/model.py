@@ -155,7 +155,7 @@ class Model:
         classified = [with_classes(mask, self.info.classes, own) for mask, own in zip(several, named, strict=True)]
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)], mpp)
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
-        brush = self._brush(vector[None])
+        brush = self.brush(vector[None])
         images = [
             paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin), brush=brush)
             for number, layout in enumerate(_layouts(classified))
@@ -208,8 +208,8 @@ class Model:
         return self._encode(pixels, name)
 
     @torch.inference_mode()
-    def _brush(self, style: Tensor) -> Brush | None:
-        """What paints in a style: the folded generator where it can be folded, else None for the generator itself."""
+    def brush(self, style: Tensor) -> Brush | None:
+        """What paints in a style (1, D): the folded generator where it can be folded, else None for the plain one."""
         generator = self.painter.generator
         if not FoldedGenerator.fits(generator):
             return None

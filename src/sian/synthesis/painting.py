@@ -77,8 +77,8 @@ def paint(
         noise: see `Noise`.
         window: px of the windows of the fine blocks, a multiple of 32; images up to this size go in one pass.
         brush: what computes in the place of a local generator, in this style; without one, the generator itself.
-        part_done: called with each window as it is painted: its first row and column in the image, and its pixels, which
-            may reach beyond the image's end.
+        part_done: called with each window as it is painted: its first row and column in the image, and its pixels,
+            which may reach beyond the image's end.
 
     Returns:
         (H, W, 3) uint8.
