@@ -89,12 +89,6 @@ BREAKS = [
         "training/loop.py", "images // stage.batch) * stage.batch", "images // stage.batch + 1) * stage.batch", GOLDEN
     ),
     Break("training/loop.py", "averaged.load_state_dict(average.folded(painter))", "pass", GOLDEN),
-    Break(
-        "training/loop.py",
-        "if due(before, state.images, recipe.every.checkpoint) or over or stop",
-        "if over or stop",
-        "tests/training/test_resume.py",
-    ),
     Break("training/loop.py", '"generator" not in stage.frozen', '"generator" in stage.frozen', STOPPING),
     Break("training/loop.py", '"encoder" not in stage.frozen', "True", STOPPING),
     Break(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sian.production.fit_style import fit_style
     from sian.production.restyle import restyle
     from sian.synthesis import Model, load
-    from sian.synthesis.export import train
+    from sian.synthesis.train_and_export import train
     from sian.torchdata import torch_dataset
 
     __version__: str
@@ -43,7 +43,7 @@ _DOORS: dict[str, str] = {
     "read_mask": "sian.masks",
     "restyle": "sian.production.restyle",
     "torch_dataset": "sian.torchdata",
-    "train": "sian.synthesis.export",
+    "train": "sian.synthesis.train_and_export",
     "write_mask": "sian.masks",
 }
 

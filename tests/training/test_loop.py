@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tests.networks.vgg_state import small_vgg_state, vgg19_state
 from tests.training import toys
 
-from sian.errors import BadInput, MissingResource, SianWarning
+from sian.errors import BadInput, Interrupted, MissingResource, SianWarning
 from sian.networks import build_discriminator, build_painter
 from sian.training import Hardware, checkpoint, train
 from sian.training import loop as loop_module
@@ -89,6 +89,14 @@ def test_a_resumed_run_keeps_its_precision(tiles, tmp_path):
         go("parts", 6, "32-true", resume=True)
 
 
+def test_a_run_ends_when_it_is_told_to(tiles, tmp_path):
+    """The question is asked after each step; the checkpoint is that of the step, and the run can go on."""
+    asked = []
+    with pytest.raises(Interrupted, match="stopped after 4 of 8 images; go on with --resume"):
+        train(toys.recipe(), tiles, tmp_path / "run", hardware=CPU, stop=lambda: asked.append(0) or len(asked) == 2)
+    assert [path.name for path in checkpoint.found(tmp_path / "run" / "checkpoints")] == ["000000004"]
+
+
 def test_precisions_by_name():
     for name in ("bf16-true", "16-mixed", "bananas"):
         with pytest.raises(BadInput, match=f"precision '{name}': there is none of that name"):
@@ -127,6 +135,7 @@ def test_stain_jitter_changes_window_and_reference_alike(tiles, data):
         "direction": torch.zeros(2, 64, 64, dtype=torch.uint8),
         "distance": torch.zeros(2, 64, 64),
         "tile": torch.zeros(2),
+        "place": torch.zeros(2, 2),
     }
     given = [raw, painter, recipe, 64, torch.Generator().manual_seed(1), torch.device("cpu")]
     batch = loop_module._batch(*given)

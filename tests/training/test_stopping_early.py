@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from tests.training import toys
 
 from sian import seeds
-from sian.cli.verb_train import _say_held_out
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput
+from sian.synthesis.train_and_export import say_held_out
 from sian.training import Hardware, train
 from sian.training import loop as loop_module
 from sian.training.recipe_sections import StoppingSection
@@ -99,12 +99,12 @@ def test_patients_come_with_the_tiles_of_a_data_set(tmp_path):
     assert [tile.patient for tile in read_tiles(open_dataset(writer.folder))] == ["TCGA-A7-A13E", None]
 
 
-def test_it_is_said_when_nothing_can_be_held_out(tiles, capsys):
-    recipe = toys.recipe(stopping=STOPPING)
-    _say_held_out([replace(tile, patient="a") for tile in tiles], recipe)
-    assert "3 tiles, of too few patients: nothing is held out" in capsys.readouterr().err
-    _say_held_out(tiles[:1], recipe)
-    assert "1 tile, fewer than 2: nothing is held out" in capsys.readouterr().err
+def test_it_is_said_when_nothing_can_be_held_out(tiles):
+    recipe, said = toys.recipe(stopping=STOPPING), []
+    say_held_out([replace(tile, patient="a") for tile in tiles], recipe, said.append)
+    say_held_out(tiles[:1], recipe, said.append)
+    assert said[0].startswith("3 tiles, of too few patients: nothing is held out")
+    assert said[1].startswith("1 tile, fewer than 2: nothing is held out")
 
 
 def test_patience(tmp_path, tiles):

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sian.cli import console
 from sian.cli.arguments import parse_aliases, parse_changes
 from sian.cli.verb_export import write_card
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sian.data.sampling import Tile
-    from sian.training.recipe import Recipe
-    from sian.training.recipe_sections import Stage
 
 
 def train(
@@ -58,90 +51,26 @@ def train(
     import torch
 
     from sian.data import open_dataset
-    from sian.data.tiles import read_tiles
-    from sian.files.weights import find_weights
-    from sian.synthesis.finetuning import check_tiles, start_from
-    from sian.synthesis.styles import check_aliases
-    from sian.training import Hardware, Recipe
-    from sian.training import train as run_training
-    from sian.training.checkpoint import found
-    from sian.training.checks import check_run
+    from sian.synthesis.train_and_export import train as train_and_export
+    from sian.training import Hardware
     from sian.training.device import is_main_process
-    from sian.training.perceptual import vgg_layers
-    from sian.training.recipe_classes import resolve
-    from sian.training.start import check_start
-    from sian.training.stopping import read_looks
 
     if threads:
         torch.set_num_threads(threads)
-    own = run / "recipe.yaml" if resume and (run / "recipe.yaml").is_file() else None
-    chosen = Recipe.load(
-        recipe or own or ("finetune" if init else "small"), parse_changes(changes, "stages.0.images=2000")
+    made = train_and_export(
+        recipe,
+        open_dataset(data).split(split),
+        run,
+        changes=parse_changes(changes, "stages.0.images=2000"),
+        resume=resume,
+        hardware=Hardware(device, devices, precision, workers),
+        weights=weights,
+        trust_weights=trust_weights,
+        aliases=parse_aliases(alias),
+        init=init,
+        export=export,
+        progress=console.progress,
+        say=console.say,
     )
-    chosen, start = start_from(chosen, init) if init else (chosen, None)
-    aliases = parse_aliases(alias)
-    source = open_dataset(data).split(split)
-    chosen = resolve(chosen, source)
-    check_run(run, chosen, resume)  # before the seconds of reading tiles
-    check_start(run, chosen, start, bool(found(run / "checkpoints")))
-    if own and chosen.stages != (before := Recipe.load(own).stages):
-        console.say(
-            f"the run's stages change from {_stages(before)} to {_stages(chosen.stages)}; to keep its own, leave out "
-            "RECIPE and --set"
-        )
-    if vgg_layers(chosen):
-        find_weights("vgg19", weights, trust_weights)
-    with console.progress("describing tiles", "tiles") as report:
-        tiles = read_tiles(source, chosen.data.organ_aliases, report, chosen.data.class_names)
-    check_tiles(source, start)
-    check_aliases(aliases, {tile.organ for tile in tiles})
-    _say_held_out(tiles, chosen)
-    hardware = Hardware(device, devices, precision, workers)
-    with console.progress("training") as report:
-        last = run_training(
-            chosen,
-            tiles,
-            run,
-            resume=resume,
-            hardware=hardware,
-            weights=weights,
-            trust_weights=trust_weights,
-            start=start,
-            report=report,
-        )
-    console.say(f"last checkpoint: {last}")
-    if looks := read_looks(run)["looks"]:
-        first, best = looks[0], min(looks, key=lambda look: look["distance"])
-        console.say(
-            f"held-out tiles: style distance {first['distance']:.3f} at the start, best {best['distance']:.3f} after "
-            f"{best['images']:.0f} of {looks[-1]['images']:.0f} images; the best is the model"
-        )
     if export and is_main_process():
-        from sian.synthesis.export import export_run
-
-        with console.progress("batch norm and style bank", "steps") as report:
-            path = export_run(run, source, run / "model.safetensors", tiles=tiles, aliases=aliases, report=report)
-        write_card(path)
-
-
-def _say_held_out(tiles: Sequence[Tile], recipe: Recipe) -> None:
-    """Say which tiles are held out, or that there are too few."""
-    from sian.training.stopping import hold_out
-
-    section = recipe.stopping
-    if held := hold_out(tiles, section, recipe.seed)[1]:
-        console.say(f"held out, to see when to stop: {', '.join(tile.id for tile in held)}")
-    elif section.tiles:
-        why = f"fewer than {section.least}" if len(tiles) < section.least else "of too few patients"
-        console.say(
-            f"{len(tiles)} tile{'s' * (len(tiles) > 1)}, {why}: nothing is held out, so that the run goes its full "
-            "length and nothing tells whether it was too long; look at RUN/samples"
-        )
-
-
-def _stages(stages: tuple[Stage, ...]) -> str:
-    """The stages in short, e.g. "2000 images of 128 px + 50 epochs of 256 px"."""
-    return " + ".join(
-        f"{stage.images} images of {stage.size} px" if stage.images else f"{stage.epochs} epochs of {stage.size} px"
-        for stage in stages
-    )
+        write_card(made)

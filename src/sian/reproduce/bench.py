@@ -126,8 +126,8 @@ class Bench:
         """A hash of the training tiles' pixels and masks."""
         return pixels_sha256(self.train)
 
-    def train_run(self, recipe: Recipe, run: Path, report: Report) -> Path:
-        """Train one row, or go on where it was; its last checkpoint."""
+    def train_run(self, recipe: Recipe, run: Path, report: Report, stop: Callable[[], bool] | None = None) -> Path:
+        """Train one row, or go on where it was, at most until `stop` says yes; its last checkpoint."""
         from sian.training import train
 
         return train(
@@ -138,6 +138,7 @@ class Bench:
             hardware=self.hardware,
             weights=self.weights,
             trust_weights=self.trust_weights,
+            stop=stop,
             report=report,
         )
 

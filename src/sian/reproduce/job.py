@@ -6,7 +6,6 @@ precision and measured. What is left are few small files: `collecting` brings th
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -251,19 +250,14 @@ def _painter(recipe: Recipe) -> Painter:
 
 def _train_until(recipe: Recipe, bench: Bench, run: Path, enough: Callable[[int], bool]) -> None:
     """Train as the recipe says, or until `enough` says so of the images seen; a checkpoint is saved either way."""
-    asked = begun = False
+    ended = False
 
-    def report(done: int, total: int) -> None:
-        nonlocal asked, begun
-        stop = enough(done)
-        # The loop says where it begins before it listens to signals.
-        if begun and stop and not asked and done < total:
-            asked = True
-            signal.raise_signal(signal.SIGTERM)  # the loop saves and stops after the step in work
-        begun = True
+    def report(done: int, _: int) -> None:
+        nonlocal ended
+        ended = enough(done)
 
     try:
-        bench.train_run(recipe, run, report)
+        bench.train_run(recipe, run, report, stop=lambda: ended)
     except Interrupted:
-        if not asked:
+        if not ended:
             raise

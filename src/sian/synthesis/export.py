@@ -29,7 +29,6 @@ from sian.networks import (
     stack,
 )
 from sian.seeds import torch_generator
-from sian.synthesis.finetuning import check_tiles, start_from
 from sian.synthesis.looks import look, measure
 from sian.synthesis.model import MOST_WINDOWS
 from sian.synthesis.modelfile import (
@@ -43,65 +42,15 @@ from sian.synthesis.modelfile import (
 from sian.synthesis.painting import encode_windows
 from sian.synthesis.storage import Storage
 from sian.synthesis.styles import OrganStyles, Styles, check_aliases, make_part
-from sian.training import Hardware, Recipe, checkpoint
-from sian.training import train as run_training
+from sian.training import Recipe, checkpoint
 from sian.training.average import estimate_batch_norm, folded
 from sian.training.journal import read_journal
-from sian.training.recipe_classes import resolve
 from sian.training.start import read_start
 from sian.training.stopping import BEST, read_looks
 
 NORM_BATCHES, NORM_BATCH = 16, 8  # windows that batch norm is estimated from: 128
 
 Report = Callable[[int, int], None]
-
-
-def train(
-    recipe: str | Path | Recipe,
-    data: Dataset,
-    run: str | Path,
-    *,
-    resume: bool = False,
-    hardware: Hardware | None = None,
-    weights: Path | None = None,
-    trust_weights: bool = False,
-    aliases: Mapping[str, str] | None = None,
-    init: str | Path | None = None,
-    report: Report | None = None,
-) -> Path:
-    """Train on annotated tiles and export the model; returns the model file, RUN/model.safetensors.
-
-    Args:
-        recipe: a bundled recipe's name, a path, or a recipe.
-        data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``.
-        run: the run's folder.
-        resume: go on from the newest checkpoint.
-        hardware: where to compute.
-        weights: folder that holds vgg19.safetensors, searched first.
-        trust_weights: accept weights of an unknown SHA-256.
-        aliases: other names of organs in the style bank, e.g. {"lung": "liver"}.
-        init: a model file to start from, "bundled" for the one that comes along; e.g. with the recipe "finetune".
-        report: called with (images seen, images in all).
-    """
-    chosen, start = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe), None
-    if init is not None:
-        chosen, start = start_from(chosen, init)
-    chosen = resolve(chosen, data)
-    check_tiles(data, start)
-    tiles = read_tiles(data, chosen.data.organ_aliases, class_names=chosen.data.class_names)
-    check_aliases(aliases, {tile.organ for tile in tiles})
-    run_training(
-        chosen,
-        tiles,
-        run,
-        resume=resume,
-        hardware=hardware,
-        weights=weights,
-        trust_weights=trust_weights,
-        start=start,
-        report=report,
-    )
-    return export_run(run, data, Path(run) / "model.safetensors", tiles=tiles, aliases=aliases)
 
 
 def export_run(

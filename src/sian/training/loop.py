@@ -66,6 +66,7 @@ def train(
     weights: Path | None = None,
     trust_weights: bool = False,
     start: Start | None = None,
+    stop: Callable[[], bool] | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train a painter; returns the last checkpoint.
@@ -79,12 +80,13 @@ def train(
         weights: a folder that holds `vgg19.safetensors`, searched first.
         trust_weights: accept weights of an unknown SHA-256.
         start: the networks to begin with, when the recipe starts from a model.
+        stop: asked after every step; once it says yes, a checkpoint is saved and the run ends.
         report: called with (images seen, images in all).
 
     Raises:
         BadInput: the run exists already, belongs to another recipe, or a loss is no longer finite.
         MissingResource: VGG19's weights, the device, or space on the disk are not on this machine.
-        Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
+        Interrupted: Ctrl-C, SIGTERM or `stop`; a checkpoint was saved.
     """
     run = Path(run)
     check_run(run, recipe, resume)
@@ -249,11 +251,11 @@ def train(
                     stats, clock = Means(), now
                 if report:
                     report(state.images, total)
-                stop = agreed(fabric, stopped.is_set())
+                ending = agreed(fabric, stopped.is_set() or (stop is not None and stop()))
                 over = state.images >= total or watch.ended
-                if due(before, state.images, recipe.every.checkpoint) or over or stop:
+                if due(before, state.images, recipe.every.checkpoint) or over or ending:
                     save()
-                if stop and not over:
+                if ending and not over:
                     raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
                 if state.images >= stretch.end or over:
                     break

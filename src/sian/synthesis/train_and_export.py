@@ -1,0 +1,180 @@
+"""`sian.train`, which is `sian train` too: a recipe and tiles to a run, and the run to a model file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sian.data.tiles import read_tiles
+from sian.errors import BadInput
+from sian.files.weights import find_weights
+from sian.synthesis.export import export_run
+from sian.synthesis.finetuning import check_tiles, start_from
+from sian.synthesis.styles import check_aliases
+from sian.training import Hardware, Recipe
+from sian.training import train as run_training
+from sian.training.checkpoint import found
+from sian.training.checks import check_run
+from sian.training.device import is_main_process
+from sian.training.perceptual import vgg_layers
+from sian.training.recipe_classes import resolve
+from sian.training.start import check_start
+from sian.training.stopping import hold_out, read_looks
+
+if TYPE_CHECKING:
+    from sian.data import Dataset
+    from sian.data.sampling import Tile
+    from sian.training.recipe_sections import Stage
+    from sian.training.start import Start
+
+MODEL = "model.safetensors"  # in the run's folder
+TRAINING = "training"  # the part of the work that `report` is told of
+
+Report = Callable[[int, int], None]
+Progress = Callable[[str, str], AbstractContextManager[Report]]  # what is done, and the plural of what is counted
+Say = Callable[[str], None]
+
+
+def train(
+    recipe: str | Path | Recipe | None,
+    data: Dataset,
+    run: str | Path,
+    *,
+    changes: Mapping[str, str] | None = None,
+    resume: bool = False,
+    hardware: Hardware | None = None,
+    weights: Path | None = None,
+    trust_weights: bool = False,
+    aliases: Mapping[str, str] | None = None,
+    init: str | Path | None = None,
+    export: bool = True,
+    stop: Callable[[], bool] | None = None,
+    report: Report | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> Path:
+    """Train on annotated tiles and export the model; returns the model file, RUN/model.safetensors.
+
+    With several devices the script runs in as many processes. The first of them alone exports, so the others may
+    return before the file is there.
+
+    Args:
+        recipe: a bundled recipe's name, a path, or a recipe. None takes the resumed run's own, or "small", or
+            "finetune" where there is an `init`.
+        data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``.
+        run: the run's folder.
+        changes: of single values of a recipe that is read, e.g. {"stages.0.images": "2000"}.
+        resume: go on from the newest checkpoint.
+        hardware: where to compute.
+        weights: folder that holds vgg19.safetensors, searched first.
+        trust_weights: accept weights of an unknown SHA-256.
+        aliases: other names of organs in the style bank, e.g. {"lung": "liver"}.
+        init: a model file to start from, "bundled" for the one that comes along; e.g. with the recipe "finetune".
+        export: whether to make the model file; if not, the last checkpoint is returned.
+        stop: asked after every step; once it says yes, the run saves a checkpoint and ends with `Interrupted`.
+        report: called with (images seen, images in all).
+        progress: called with the name of each part of the work and with what is counted in it; returns a context
+            that gives a `report` for that part.
+        say: called with sentences about the run.
+
+    Raises:
+        BadInput: the recipe, the tiles, the run's folder or an alias does not fit.
+        MissingResource: VGG19's weights, the device, or space on the disk are not on this machine.
+        Interrupted: Ctrl-C, SIGTERM or `stop`; a checkpoint was saved.
+    """
+    run, say = Path(run), say or _nothing
+    progress = progress or (lambda what, _: nullcontext(report if what == TRAINING and report else _nothing))
+    chosen, start = _recipe_and_start(recipe, changes or {}, run, resume, init, say)
+    chosen = resolve(chosen, data)
+    check_run(run, chosen, resume)  # before the seconds of reading tiles
+    check_start(run, chosen, start, bool(found(run / "checkpoints")))
+    if vgg_layers(chosen):
+        find_weights("vgg19", weights, trust_weights)
+    check_tiles(data, start)
+    with progress("describing tiles", "tiles") as described:
+        tiles = read_tiles(data, chosen.data.organ_aliases, described, chosen.data.class_names)
+    check_aliases(aliases, {tile.organ for tile in tiles})
+    say_held_out(tiles, chosen, say)
+    with progress(TRAINING, "images") as seen:
+        last = run_training(
+            chosen,
+            tiles,
+            run,
+            resume=resume,
+            hardware=hardware,
+            weights=weights,
+            trust_weights=trust_weights,
+            start=start,
+            stop=stop,
+            report=seen,
+        )
+    say(f"last checkpoint: {last}")
+    _say_distances(run, say)
+    if not export:
+        return last
+    if is_main_process():
+        with progress("batch norm and style bank", "steps") as done:
+            export_run(run, data, run / MODEL, tiles=tiles, aliases=aliases, report=done)
+    return run / MODEL
+
+
+def _nothing(*_: object) -> None:
+    """For whoever did not ask to be told."""
+
+
+def _recipe_and_start(
+    recipe: str | Path | Recipe | None,
+    changes: Mapping[str, str],
+    run: Path,
+    resume: bool,
+    init: str | Path | None,
+    say: Say,
+) -> tuple[Recipe, Start | None]:
+    """The recipe with everything that was asked for, and the model that it starts from, if it does."""
+    own = run / "recipe.yaml" if resume and (run / "recipe.yaml").is_file() else None
+    if isinstance(recipe, Recipe):
+        if changes:
+            raise BadInput(f"changes: found {', '.join(changes)} beside a recipe; make them in it, or name a file")
+        chosen = recipe
+    else:
+        chosen = Recipe.load(recipe or own or ("finetune" if init else "small"), changes)
+    chosen, start = start_from(chosen, init) if init else (chosen, None)
+    if own and chosen.stages != (before := Recipe.load(own).stages):
+        say(
+            f"the run's stages change from {_stages(before)} to {_stages(chosen.stages)}; to keep its own, leave out "
+            "RECIPE and --set"
+        )
+    return chosen, start
+
+
+def say_held_out(tiles: Sequence[Tile], recipe: Recipe, say: Say) -> None:
+    """Say which tiles are held out, or that there are too few."""
+    section = recipe.stopping
+    if held := hold_out(tiles, section, recipe.seed)[1]:
+        say(f"held out, to see when to stop: {', '.join(tile.id for tile in held)}")
+    elif section.tiles:
+        why = f"fewer than {section.least}" if len(tiles) < section.least else "of too few patients"
+        say(
+            f"{len(tiles)} tile{'s' * (len(tiles) > 1)}, {why}: nothing is held out, so that the run goes its full "
+            "length and nothing tells whether it was too long; look at RUN/samples"
+        )
+
+
+def _say_distances(run: Path, say: Say) -> None:
+    """Say how near the paintings of held-out tiles came, where some were held out."""
+    if looks := read_looks(run)["looks"]:
+        first, best = looks[0], min(looks, key=lambda look: look["distance"])
+        say(
+            f"held-out tiles: style distance {first['distance']:.3f} at the start, best {best['distance']:.3f} after "
+            f"{best['images']:.0f} of {looks[-1]['images']:.0f} images; the best is the model"
+        )
+
+
+def _stages(stages: tuple[Stage, ...]) -> str:
+    """The stages in short, e.g. "2000 images of 128 px + 50 epochs of 256 px"."""
+    return " + ".join(
+        f"{stage.images} images of {stage.size} px" if stage.images else f"{stage.epochs} epochs of {stage.size} px"
+        for stage in stages
+    )
