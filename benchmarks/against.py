@@ -11,6 +11,7 @@ the cost of the steps between, since both load, save and draw samples once. Each
 the next pair the other way round; the median of the pairs' ratios survives a busy machine, seconds don't. CPU seconds
 are the kernel's, of the process and of all that it started; on one thread they are what an idle core would take. The
 first pair of `synthesize` warms the file cache and is not counted. Pictures are compared value by value.
+`bf16` says something on a CPU with AVX512-BF16 or AMX only; others emulate it, fifty times slower.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ class Cost:
 def main() -> None:
     arguments = _arguments()
     print(
-        f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {arguments.threads} thread(s), "
-        f"load average {os.getloadavg()[0]:.1f} before"
+        f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores, "
+        f"torch {torch.__version__}, {arguments.threads} thread(s), load average {os.getloadavg()[0]:.1f} before"
     )
     with tempfile.TemporaryDirectory(prefix="sian-against-") as name:
         folder = Path(name)
