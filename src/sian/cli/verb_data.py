@@ -11,7 +11,8 @@ from sian.cli import console
 
 if TYPE_CHECKING:
     from sian.data.importing import ImportReport
-    from sian.data.inspecting import Inspection, ItemFacts
+    from sian.data.inspecting import Inspection
+    from sian.data.item_facts import ItemFacts
 
 app = typer.Typer(
     help="Annotated tiles: import them into a data set on disk, inspect and export one.", rich_markup_mode=None

@@ -13,6 +13,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -20,12 +22,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sian.errors import BadInput, nearest
 from sian.files import read_image
+from sian.files.packed_lines import PackedLines
 from sian.files.real_places import is_inside
 from sian.masks import read_mask
 from sian.masks.checking import MAX_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -36,6 +39,8 @@ ITEMS = "items.jsonl"
 ID_PATTERN = re.compile(r"[\w(][\w .,()+=@#-]{0,199}")  # no slash, no colon, no leading dot
 PLAIN_PATH = re.compile(r"\w+/[\w(][\w ,()+=@#-]*(\.[\w ,()+=@#-]+)*")  # a folder and a name in it
 TCGA_BARCODE = re.compile(r"(TCGA-\w{2}-\w{4})(?:-\d{2}[A-Z](?:-\d{2}(?:-([A-Z]{2})\w?)?)?)?")
+
+MOST_COMPARED = 10_000  # names that a wrong one is compared with: a quarter of a second
 
 Preparation = Literal["ffpe", "frozen", "unknown"]
 PREPARATIONS: tuple[Preparation, ...] = ("ffpe", "frozen", "unknown")
@@ -164,14 +169,13 @@ class Dataset:
     Attributes:
         folder: where it is.
         info: what ``dataset.json`` says.
-        items: what it holds, in the order of writing.
+        items: what it holds, in the order of writing; of a data set on disk an item is made when it is asked for.
     """
 
     def __init__(self, folder: Path, info: DatasetInfo, items: Iterable[Item]) -> None:
         self.folder = folder
         self.info = info
-        self.items = tuple(items)
-        self._by_id = {item.id: item for item in self.items}
+        self.items: Sequence[Item] = items if isinstance(items, PackedLines) else tuple(items)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -180,24 +184,24 @@ class Dataset:
         return iter(self.items)
 
     def __getitem__(self, item_id: str) -> Item:
-        if item_id not in self._by_id:
-            names = list(self._by_id)
+        if item_id not in self._places:
+            names = list(islice(self._places, MOST_COMPARED))
             shown = difflib.get_close_matches(item_id, names, n=5) or names[:5]
-            raise BadInput(f"{self.folder}: no item {item_id!r} among {len(names)}{nearest(item_id, shown)}")
-        return self._by_id[item_id]
+            raise BadInput(f"{self.folder}: no item {item_id!r} among {len(self)}{nearest(item_id, shown)}")
+        return self.items[self._places[item_id]]
 
     def __contains__(self, item_id: object) -> bool:
-        return item_id in self._by_id
+        return item_id in self._places
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.folder)!r}, {len(self)} items)"
 
-    @property
+    @cached_property
     def organs(self) -> tuple[str, ...]:
         """The organs of its items, in alphabetical order."""
         return tuple(sorted({item.organ for item in self.items}))
 
-    @property
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         """The splits of its items, in the order in which they appear."""
         return tuple(dict.fromkeys(item.split for item in self.items))
@@ -213,7 +217,14 @@ class Dataset:
                 f"{self.folder}: no items of split {name!r}{nearest(name, self.splits)}; take another (--split), or "
                 f"import tiles as {name!r} (`sian data import TILES -o DATA --split {name}`)"
             )
+        if isinstance(self.items, PackedLines):
+            return Dataset(self.folder, self.info, self.items.where(lambda item: item.split == name))
         return Dataset(self.folder, self.info, (item for item in self.items if item.split == name))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where in `items` an id is."""
+        return {item.id: place for place, item in enumerate(self.items)}
 
     def image(self, item: Item) -> npt.NDArray[np.uint8]:
         """An item's image: (H, W, 3) uint8; its size is checked against the manifest."""
@@ -249,7 +260,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder, expected a data set; make one with `sian data import`")
-    return Dataset(folder, read_info(folder), read_items(folder))
+    return Dataset(folder, read_info(folder), packed_items(folder))
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -269,21 +280,58 @@ def read_info(folder: Path) -> DatasetInfo:
 
 def read_items(folder: Path) -> list[Item]:
     """Read and check ``items.jsonl``; a last line that was cut off by a killed writer does not exist."""
+    return list(packed_items(folder))
+
+
+def packed_items(folder: Path) -> PackedLines[Item]:
+    """The same, for more items than fit in memory as objects: each is checked now, and made when it is asked for."""
     path = folder / ITEMS
-    if not path.is_file():
-        return []
-    lines = complete_lines(_read_text(path))
-    items, problems = [], []
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}, line {number}"
-        try:
-            items.append(_validated(Item, _parse_json(where, line), where))
-        except BadInput as problem:
-            problems.append(str(problem))
-    problems += _duplicates(path, items)
-    if problems:
-        raise BadInput("; ".join(problems))
+    problems: list[str] = []
+    twice: list[str] = []
+
+    def sound() -> Iterator[bytes]:
+        seen: set[str] = set()
+        for number, line in _numbered_lines(path):
+            try:
+                name = _item(f"{path}, line {number}", line).id
+            except BadInput as problem:
+                problems.append(str(problem))
+                continue
+            if name.casefold() in seen:  # file systems of macOS and Windows do not tell cases apart
+                twice.append(f"{path}: found the id {name!r} twice, expected each once")
+            seen.add(name.casefold())
+            yield line
+
+    items = PackedLines(sound(), Item.model_validate_json)
+    if problems or twice:
+        raise BadInput("; ".join(problems + twice))
     return items
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that end in a newline, without it, and their numbers from 1; none of a file that is not there."""
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.endswith(b"\n") and line.strip():
+                    yield number, line[:-1]
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
+
+
+def _item(where: str, line: bytes) -> Item:
+    try:
+        return Item.model_validate_json(line)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]  # in our own words, where we have some
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise BadInput(f"{where}: is not UTF-8 text; import the data again") from None
+    _validated(Item, _parse_json(where, text), where)
+    raise BadInput(f"{where}: {reason}; import the data again")
 
 
 def complete_lines(text: str) -> list[str]:
@@ -347,13 +395,3 @@ def _problem(detail: Any, model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
         return f"unknown key {key!r}{nearest(key, model.model_fields)}"
     return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
-
-
-def _duplicates(path: Path, items: list[Item]) -> list[str]:
-    seen: set[str] = set()
-    problems = []
-    for item in items:
-        if item.id.casefold() in seen:  # file systems of macOS and Windows do not tell cases apart
-            problems.append(f"{path}: found the id {item.id!r} twice, expected each once")
-        seen.add(item.id.casefold())
-    return problems

@@ -6,21 +6,25 @@ user to judge: duplicates, a patient in two splits, unknown magnification.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import os
+from array import array
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sian.data import monuseg
 from sian.data.dataset import MANIFEST, Dataset, DatasetInfo, Item, check_size, open_dataset
+from sian.data.item_facts import FactTable, ItemFacts
 from sian.errors import BadInput
 from sian.files import sha256_array, sha256_pixels
 from sian.masks import check_mask, nucleus_areas, nucleus_pieces
 from sian.masks.files import read_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -30,31 +34,6 @@ PLAUSIBLE_AREA_UM2 = (4.0, 200.0)
 MPP_SPREAD = 1.15  # larger ratios within a data set are another magnification, not another scanner
 NO_CLASS = "no class"
 WRAPPED_IDS = (255, 65_535)
-
-
-@dataclass(frozen=True)
-class ItemFacts:
-    """What was found in one item's files.
-
-    Attributes:
-        item: its line in the manifest.
-        mask_dtype: of the mask as stored, e.g. "uint16".
-        nuclei: ids found in the mask.
-        highest_id: above `nuclei` when ids have gaps.
-        median_area: pixels; nan without nuclei.
-        smallest_area: pixels; 0 without nuclei.
-        in_pieces: nuclei that lie in several separate pieces.
-        sha256_image: of the pixels found.
-    """
-
-    item: Item
-    mask_dtype: str
-    nuclei: int
-    highest_id: int
-    median_area: float
-    smallest_area: int
-    in_pieces: int
-    sha256_image: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +53,7 @@ class Inspection:
 
     folder: Path
     info: DatasetInfo
-    facts: tuple[ItemFacts, ...]
+    facts: Sequence[ItemFacts]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     organs: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -99,11 +78,11 @@ def inspect_dataset(folder: str | Path, report: Callable[[int, int], None] | Non
         result.
     """
     dataset = open_dataset(folder)
-    facts: list[ItemFacts] = []
+    facts = FactTable(dataset.items)
     problems: list[str] = []
     for number, item in enumerate(dataset, start=1):
         try:
-            facts.append(_look(dataset, item, problems))
+            facts.add(number - 1, _look(dataset, item, problems))
         except BadInput as problem:
             problems.append(str(problem))
         if report:
@@ -111,7 +90,7 @@ def inspect_dataset(folder: str | Path, report: Callable[[int, int], None] | Non
     return Inspection(
         folder=dataset.folder,
         info=dataset.info,
-        facts=tuple(facts),
+        facts=facts,
         problems=tuple(problems),
         notes=tuple(_notes(dataset, facts)),
         organs=_table(dataset, "organ"),
@@ -157,30 +136,32 @@ def _in_pieces(mask: npt.NDArray[np.int32]) -> int:
 
 def _table(dataset: Dataset, key: str) -> dict[str, dict[str, int]]:
     """How many items of each organ (or preparation) are in each split: {organ: {split: n}}."""
-    table: dict[str, dict[str, int]] = {}
-    for value in sorted({str(getattr(item, key)) for item in dataset}):
-        counts = Counter(item.split for item in dataset if getattr(item, key) == value)
-        table[value] = {split: counts.get(split, 0) for split in dataset.splits}
-    return table
+    counts = Counter((str(getattr(item, key)), item.split) for item in dataset)
+    return {
+        value: {split: counts[value, split] for split in dataset.splits}
+        for value in sorted({value for value, _ in counts})
+    }
 
 
 def _classes(dataset: Dataset) -> dict[str, dict[str, int]]:
     """How many nuclei of each class each organ has: {organ: {class: n}}; empty if no item has classes."""
-    names = list(dict.fromkeys([*dataset.info.classes, *(name for item in dataset for name in item.classes or {})]))
-    if not any(item.classes for item in dataset):
+    names = dict.fromkeys(dataset.info.classes)
+    counts, nuclei, with_classes = Counter[tuple[str, str]](), Counter[str](), False
+    for item in dataset:
+        nuclei[item.organ] += item.nuclei
+        for name, ids in (item.classes or {}).items():
+            names[name], with_classes = None, True
+            counts[item.organ, name] += len(ids)
+    if not with_classes:
         return {}
-    table: dict[str, dict[str, int]] = {}
-    for organ in dataset.organs:
-        items = [item for item in dataset if item.organ == organ]
-        counts = {name: sum(len((item.classes or {}).get(name, ())) for item in items) for name in names}
-        table[organ] = {**counts, NO_CLASS: sum(item.nuclei for item in items) - sum(counts.values())}
-    return table
+    table = {organ: {name: counts[organ, name] for name in names} for organ in dataset.organs}
+    return {organ: {**found, NO_CLASS: nuclei[organ] - sum(found.values())} for organ, found in table.items()}
 
 
-def _notes(dataset: Dataset, facts: list[ItemFacts]) -> Iterator[str]:
+def _notes(dataset: Dataset, facts: FactTable) -> Iterator[str]:
     if not len(dataset):
         yield "the data set holds no items"
-    yield from _duplicates(facts)
+    yield from _duplicates(dataset, facts)
     yield from _patients(dataset)
     yield from _magnification(dataset, facts)
     yield from _masks(facts)
@@ -190,32 +171,32 @@ def _notes(dataset: Dataset, facts: list[ItemFacts]) -> Iterator[str]:
     yield from _strays(dataset)
 
 
-def _duplicates(facts: list[ItemFacts]) -> Iterator[str]:
-    same: dict[str, list[Item]] = defaultdict(list)
-    for fact in facts:
-        same[fact.sha256_image].append(fact.item)
-    for items in same.values():
-        if len(items) > 1:
-            across = " in different splits" if len({item.split for item in items}) > 1 else ""
-            yield f"the same image{across}: {_names(items)}"
+def _duplicates(dataset: Dataset, facts: FactTable) -> Iterator[str]:
+    for places in facts.same_images():
+        across = " in different splits" if len({dataset.items[place].split for place in places}) > 1 else ""
+        yield f"the same image{across}: {_names(dataset.items[place].id for place in places)}"
 
 
 def _patients(dataset: Dataset) -> Iterator[str]:
-    by_patient: dict[str, list[Item]] = defaultdict(list)
+    """In two rounds, as few patients are in several splits, however many items there are."""
+    splits: dict[str, str] = {}
+    several: dict[str, set[str]] = {}
     for item in dataset:
-        if item.patient:
-            by_patient[item.patient].append(item)
-    for patient, items in by_patient.items():
-        splits = sorted({item.split for item in items})
-        if len(splits) > 1:
-            yield f"patient {patient} is in {' and '.join(splits)}: {_names(items)}; scores on them flatter"
+        if item.patient and (first := splits.setdefault(item.patient, item.split)) != item.split:
+            several.setdefault(item.patient, {first}).add(item.split)
+    ids: dict[str, list[str]] = {patient: [] for patient in splits if patient in several}
+    for item in dataset if ids else ():
+        if item.patient in several:
+            ids[item.patient].append(item.id)
+    for patient, names in ids.items():
+        where = " and ".join(sorted(several[patient]))
+        yield f"patient {patient} is in {where}: {_names(names)}; scores on them flatter"
 
 
-def _magnification(dataset: Dataset, facts: list[ItemFacts]) -> Iterator[str]:
-    unknown = [item for item in dataset if item.mpp is None]
-    if unknown:
-        yield f"micrometres per pixel unknown for {_names(unknown)}; give it with `sian data import --mpp`"
-    known = [item.mpp for item in dataset if item.mpp is not None]
+def _magnification(dataset: Dataset, facts: FactTable) -> Iterator[str]:
+    if unknown := _names(item.id for item in dataset if item.mpp is None):
+        yield f"micrometres per pixel unknown for {unknown}; give it with `sian data import --mpp`"
+    known = array("d", (item.mpp for item in dataset if item.mpp is not None))
     if known and max(known) / min(known) > MPP_SPREAD:
         yield f"several magnifications: {min(known):g} to {max(known):g} micrometres per pixel"
     low, high = PLAUSIBLE_AREA_UM2
@@ -228,75 +209,72 @@ def _magnification(dataset: Dataset, facts: list[ItemFacts]) -> Iterator[str]:
             )
 
 
-def _masks(facts: list[ItemFacts]) -> Iterator[str]:
-    in_pieces = {fact.item.id: fact.in_pieces for fact in facts if fact.in_pieces}
-    if in_pieces:
+def _masks(facts: FactTable) -> Iterator[str]:
+    nuclei, highest, in_pieces = (np.array(c) for c in (facts.nuclei, facts.highest_id, facts.in_pieces))
+    if in_pieces.any():
         yield (
-            f"{sum(in_pieces.values())} nuclei in {len(in_pieces)} items lie in several pieces; "
+            f"{in_pieces.sum()} nuclei in {np.count_nonzero(in_pieces)} items lie in several pieces; "
             "each is described as one nucleus"
         )
-    wrapped = [f.item for f in facts if f.highest_id in WRAPPED_IDS and f.nuclei == f.highest_id and f.in_pieces]
-    if wrapped:
-        yield f"ids end at the limit of their file format and may have wrapped: {_names(wrapped)}"
-    single = [fact.item for fact in facts if fact.smallest_area == 1]
-    if single:
-        yield f"nuclei of a single pixel in {_names(single)}"
-    empty = [fact.item for fact in facts if not fact.nuclei]
-    if empty:
-        yield f"no nuclei at all in {_names(empty)}; legal if that is background"
+    if wrapped := _names(facts.names(np.isin(highest, WRAPPED_IDS) & (nuclei == highest) & (in_pieces > 0))):
+        yield f"ids end at the limit of their file format and may have wrapped: {wrapped}"
+    if single := _names(facts.names(np.array(facts.smallest_area) == 1)):
+        yield f"nuclei of a single pixel in {single}"
+    if empty := _names(facts.names(nuclei == 0)):
+        yield f"no nuclei at all in {empty}; legal if that is background"
 
 
 def _class_notes(dataset: Dataset) -> Iterator[str]:
-    with_classes = [item for item in dataset if item.classes]
-    if not with_classes:
+    found = {name for item in dataset for name in item.classes or {}}
+    if not found:
         return
-    strange = {name for item in with_classes for name in item.classes or {}} - set(dataset.info.classes)
-    if strange:
+    if strange := found - set(dataset.info.classes):
         names = ", ".join(repr(name) for name in sorted(strange))
         yield f"{MANIFEST} does not name the class {names}; a recipe with data.classes needs its name there"
-    without = [item for item in dataset if item.nuclei > len(item.class_by_id)]
-    if without:
-        yield f"nuclei without a class in {_names(without)}"
+    if without := _names(item.id for item in dataset if item.nuclei > len(item.class_by_id)):
+        yield f"nuclei without a class in {without}"
 
 
 def _monuseg(dataset: Dataset) -> Iterator[str]:
-    lung = [item for item in dataset if item.organ == "liver" and item.id[5:7] in monuseg.LUNG_SITE_CODES]
-    lung = [item for item in lung if item.id in monuseg.TILES]
+    tiles = [item for item in dataset if item.id in monuseg.TILES]
+    lung = [item for item in tiles if item.organ == "liver" and item.id[5:7] in monuseg.LUNG_SITE_CODES]
     if lung:
         yield (
             f"{len(lung)} tiles that MoNuSeg calls liver carry TCGA's codes of lung cohorts "
-            f"({_names(lung, shown=6)}); the name is kept, organ_aliases in a recipe can map it"
+            f"({_names((item.id for item in lung), shown=6)}); the name is kept, organ_aliases in a recipe can map it"
         )
-    tiles = Counter(item.split for item in dataset if item.id in monuseg.TILES)
+    counts = Counter(item.split for item in tiles)
     for split, size in monuseg.SPLIT_SIZES.items():
-        if 0 < tiles[split] != size and len(tiles) > 0:
-            yield f"{tiles[split]} of MoNuSeg's {size} {split} tiles are here"
-    moved = [item for item in dataset if item.id in monuseg.TILES and monuseg.TILES[item.id][0] != item.split]
-    if moved:
-        yield f"not in MoNuSeg's official split: {_names(moved)}"
+        if 0 < counts[split] != size:
+            yield f"{counts[split]} of MoNuSeg's {size} {split} tiles are here"
+    if moved := _names(item.id for item in tiles if monuseg.TILES[item.id][0] != item.split):
+        yield f"not in MoNuSeg's official split: {moved}"
 
 
 def _unknown(dataset: Dataset) -> Iterator[str]:
     for key, option in (("organ", "--organ"), ("preparation", "--preparation")):
-        items = [item for item in dataset if getattr(item, key) == "unknown"]
-        if items:
-            yield f"{key} unknown for {_names(items)}; give it with `sian data import {option}`"
+        if names := _names(item.id for item in dataset if getattr(item, key) == "unknown"):
+            yield f"{key} unknown for {names}; give it with `sian data import {option}`"
     if dataset.info.licence == "unknown":
         yield "the licence is unknown; give it with `sian data import --licence`"
 
 
 def _strays(dataset: Dataset) -> Iterator[str]:
     """Files that belong to no item: what a killed writer left, or what someone put there."""
-    known = {name for item in dataset for name in (item.image, item.mask)}
     for part in ("images", "masks"):
-        folder = dataset.folder / part
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        strays = [file.name for file in files if f"{part}/{file.name}" not in known]
+        if not (dataset.folder / part).is_dir():
+            continue
+        known = {name for item in dataset for name in (item.image, item.mask) if name.startswith(f"{part}/")}
+        with os.scandir(dataset.folder / part) as files:
+            strays = sorted(file.name for file in files if f"{part}/{file.name}" not in known)
         if strays:
             shown = ", ".join(strays[:3])
             yield f"{len(strays)} files in {part}/ belong to no item ({shown}); rerun a cut-off import"
 
 
-def _names(items: list[Item], shown: int = 4) -> str:
-    names = ", ".join(item.id for item in items[:shown])
-    return names if len(items) <= shown else f"{len(items)} items ({names}, ...)"
+def _names(ids: Iterable[str], shown: int = 4) -> str:
+    """A few ids, or how many there are and the first of them; "" of none."""
+    coming = iter(ids)
+    names = list(islice(coming, shown))
+    further = sum(1 for _ in coming)
+    return f"{shown + further} items ({', '.join(names)}, ...)" if further else ", ".join(names)
