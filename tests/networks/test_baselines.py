@@ -235,6 +235,14 @@ def test_a_patchgan_score_sees_70_pixels(padding):
 
 
 @torch.no_grad()
+def test_pix2pix_shows_its_discriminator_the_mask_in_minus_one_to_one():
+    torch.manual_seed(0)
+    network, image, mask = PatchGan(2, 1, 4, condition="semantic"), random(1, 3, 64, 64), random(1, 1, 64, 64) > 0
+    plain = network.scales[0](torch.cat([image, torch.where(mask, 1.0, -1.0)], 1))
+    assert torch.equal(network(torch.cat([image, mask.float()], 1))[0][-1], plain[-1])
+
+
+@torch.no_grad()
 def test_dropout_is_half_of_the_features_and_a_function_of_the_seed():
     torch.manual_seed(0)
     network, maps, style = UnetGenerator(4, 7), layout(1, 128, 128), torch.zeros(1, 0)

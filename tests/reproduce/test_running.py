@@ -91,6 +91,8 @@ def test_what_a_report_rests_on_is_checked(bench, finished, monkeypatch):
     changed = {**measured, "inputs": {**measured["inputs"], "model": {"path": "", "sha256": "0"}}}
     bench.report_path(first).write_text(json.dumps(changed))
     assert run_row(first, bench)["inputs"] == measured["inputs"]  # measured again, of the model that is there
+    bench.report_path(first).write_text(json.dumps({**measured, "noise": 0.5}))
+    assert run_row(first, bench)["noise"] == 0.0  # painted as the row is
     sibling = replace(bench, style="sibling")
     assert run_row(first, sibling)["style"] == "sibling"
     assert sibling.report_path(first).name == "report-sibling.json"

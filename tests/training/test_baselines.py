@@ -19,6 +19,7 @@ from sian.networks import build_discriminator, build_painter
 from sian.synthesis import Style, export
 from sian.training import Hardware, Recipe, losses, train
 from sian.training.augmentation import draw
+from sian.training.loop import _set_rates
 from sian.training.step import Batch, generator_loss
 
 CPU = Hardware("cpu")
@@ -264,6 +265,17 @@ def test_the_protocol_paints_with_a_model_without_styles(sharp, folder, setting)
     painted = [made.fake.read(name) for name in made.fake.names]
     assert len(painted) == 8  # two tiles of 272 px, four windows each
     assert {image.shape for image in painted} == {(256, 256, 3)}
+
+
+@pytest.mark.parametrize(("network", "last"), [("pix2pix", 0.0), ("pix2pixhd", 0.0), ("sharpgan", 0.0), ("spade", 1.0)])
+def test_rates_fall_to_what_the_original_lets_them_fall_to(network, last):
+    chosen = recipe(network)
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    seen = []
+    for done in (0.0, 0.5, 0.75, 1.0):
+        _set_rates(chosen, done, adam, adam)
+        seen.append(adam.param_groups[0]["lr"] / chosen.optimiser.discriminator_rate)
+    assert seen == pytest.approx([1.0, 1.0, (1 + last) / 2, last])
 
 
 def test_spade_on_crops_is_refused_where_its_map_would_not_learn():

@@ -115,6 +115,11 @@ def test_patience(tmp_path, tiles):
     watch.looks.append({"images": 3, "distance": 2.0})  # as good as the best is no better
     assert watch.ended
     assert watch.best["images"] == 1
+    endless = StoppingSection(**{**STOPPING, "patience": None})  # the paper's: the best of all looks
+    watch = Watch(tiles[:1], endless, 0, tmp_path, 0)
+    watch.looks = [{"images": images, "distance": 1.0 + images} for images in range(50)]
+    assert not watch.ended
+    assert watch.best["images"] == 0
 
 
 def test_a_run_that_gets_no_better_ends_and_keeps_the_best(tiles, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sian.errors import BadInput
 
-WINDOW = 256  # the paper's, section 4.1
+WINDOW = 256  # the paper's, section 3.3
 
 
 def test_offsets(side: int = 1000, size: int = WINDOW) -> list[int]:  # noqa: PT028  (not a test)

@@ -1,4 +1,4 @@
-"""The reconstruction protocol: paint every test window's mask again and compare (paper, section 4.2).
+"""The reconstruction protocol: paint every test window's mask again and compare (paper, sections 4.1 and 4.2).
 
 Windows of 256 px cover each test tile; a window's layout is cut from the whole tile's. Where the style comes
 from decides much of the FID, so there are four settings:

@@ -1,4 +1,4 @@
-"""From an instance mask to its layout: the front door of this folder (paper, section 3.1)."""
+"""From an instance mask to its layout: the front door of this folder (paper, section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P, the direction mask: where the centroid of a pixel's nucleus lies, near or far (paper, section 3.1).
+"""P, the direction mask: where the centroid of a pixel's nucleus lies, near or far (paper, section 3.2).
 
 All comparisons are made in integers (n y - sum of y, not y - mean y), so that no rounding decides a class.
 """

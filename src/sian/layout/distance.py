@@ -1,4 +1,4 @@
-"""Q, the distance mask: 0 at a nucleus' outline, 1 on its skeleton (paper, section 3.1).
+"""Q, the distance mask: 0 at a nucleus' outline, 1 on its skeleton (paper, section 3.2).
 
     Q = dB / (dB + dS)
 

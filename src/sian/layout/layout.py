@@ -15,7 +15,7 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SECTORS = 8  # paper, section 3.1: eight directions
+SECTORS = 8  # paper, section 3.2: eight directions
 DIRECTION_CLASSES = 1 + 2 * SECTORS  # background, eight near the centroid, eight far from it
 
 Pixels = TypeVar("Pixels", bound=np.generic)

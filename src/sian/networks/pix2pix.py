@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from sian import seeds
 from sian.networks.convolution import normal_weights
 from sian.networks.discriminator import Discriminator, PatchDiscriminator
+from sian.networks.feature_heads import Features
 from sian.networks.interface import GeneratorInterface
 from sian.networks.layouts import CONDITIONS, Condition, select
 
@@ -116,8 +117,15 @@ class UnetGenerator(GeneratorInterface):
 
 
 class PatchGan(Discriminator):
-    """One scale without spectral norm, with affine instance norm and padding 1; a score sees 70 px."""
+    """One scale without spectral norm, with affine instance norm and padding 1; a score sees 70 px.
+
+    The layout is scaled to [-1, 1] for it as for the generator.
+    """
 
     def patch(self, inputs: int, width: int, layers: int) -> nn.Module:
         """The discriminator of one scale."""
         return normal_weights(PatchDiscriminator(inputs, width, layers, spectral=False, padding=1, affine=True))
+
+    def forward(self, pair: Tensor, features: Features | None = None) -> list[list[Tensor]]:
+        """See `Discriminator.forward`."""
+        return super().forward(torch.cat([pair[:, :3], 2 * pair[:, 3:] - 1], 1), features)

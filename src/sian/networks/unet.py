@@ -1,4 +1,4 @@
-"""A residual U-Net that predicts a nucleus mask's layout: M, P and Q (paper, section 3.1, as targets).
+"""A residual U-Net that predicts a nucleus mask's layout: M, P and Q (paper, section 3.2, as targets).
 
 The modern baseline beside SegNet. What it learns of a pixel is what the generator is told of it: whether it is
 nuclear, in which of the sixteen directions and rings the centroid lies, and how far from the outline it is.

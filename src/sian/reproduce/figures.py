@@ -78,7 +78,7 @@ class _PaintedWindows:
 
     def __init__(self, models: Models, scene: Scene, seed: int) -> None:
         self.titles = [row.title for row, _ in models.values()]
-        self._painters = [model_painter(model) for _, model in models.values()]
+        self._painters = [model_painter(model, row.noise) for row, model in models.values()]
         self._scene, self._seed = scene, seed
         self._painted: dict[int, list[Picture]] = {}
 

@@ -54,7 +54,7 @@ def measure_row(row: Row, bench: Bench, model_path: Path, facts: Mapping[str, An
     model = load(model_path).to(bench.device)
     with bench.progress(f"{row.name}: painting", "windows") as report:
         made = reconstruct(
-            model_painter(model),
+            model_painter(model, row.noise),
             bench.scene,
             style=bench.style,
             bank=model.styles,
@@ -63,7 +63,7 @@ def measure_row(row: Row, bench: Bench, model_path: Path, facts: Mapping[str, An
             label=row.name,
             report=report,
         )
-    result = _compare(made, bench, row.name, {"model": {"path": model_path.name, "sha256": model.sha256}})
+    result = _compare(made, bench, row, {"model": {"path": model_path.name, "sha256": model.sha256}})
     seconds = time.perf_counter() - started
     result["reproduce"] = {**_own(bench, seconds), "row": row.name, **_of_model(model), **facts}
     write_json(bench.report_path(row), result)
@@ -90,9 +90,9 @@ def measure_floors(bench: Bench) -> dict[str, Any]:
     return result
 
 
-def _compare(made: Reconstruction, bench: Bench, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _compare(made: Reconstruction, bench: Bench, row: Row, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """As `evaluate_reconstruction`, without the floors."""
-    tools = bench.tools
+    tools, name = bench.tools, row.name
     total = 3 * len(made.fake)  # segmented, and Inception on both sides
     with bench.progress(f"{name}: measuring", "images") as report:
         seen = {}
@@ -109,7 +109,7 @@ def _compare(made: Reconstruction, bench: Bench, name: str, inputs: Mapping[str,
             protocol="reconstruction",
             settings={
                 "style": made.style,
-                "noise": 0.0,
+                "noise": row.noise,
                 "window": len(made.masks.read(made.masks.names[0])),
                 "inputs": {
                     "segmenter": {"path": Path(bench.segmenter).name, "sha256": bench.segmenter_sha256},

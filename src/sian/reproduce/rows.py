@@ -23,6 +23,7 @@ class Row:
         recipe: the bundled recipe, at the published scale.
         network: which changes of a scale apply.
         changes: of the recipe, at every scale.
+        noise: its strength where the row is measured: 1 where the original keeps its dropout on.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Row:
     recipe: str
     network: str
     changes: Mapping[str, str] = field(default_factory=dict)
+    noise: float = 0.0
 
     def load(self, scale: Scale, seed: int = 0) -> Recipe:
         """The row's recipe at a scale.
@@ -67,8 +69,8 @@ def _ablation(
 
 
 _ALL = (
-    Row("pix2pix", "pix2pix", "pix2pix", "pix2pix"),
-    Row("sharpgan", "Sharp-GAN", "sharpgan", "sharpgan"),
+    Row("pix2pix", "pix2pix", "pix2pix", "pix2pix", noise=1.0),
+    Row("sharpgan", "Sharp-GAN", "sharpgan", "sharpgan", noise=1.0),
     Row("pix2pixhd", "pix2pixHD", "pix2pixhd", "pix2pixhd"),
     Row("spade", "SPADE", "spade", "spade"),
     Row("spade-boundary", "SPADE + boundary", "spade-boundary", "spade"),

@@ -182,7 +182,7 @@ def _finished(path: Path, bench: Bench, row: Row | None) -> dict[str, Any] | Non
                 "never share a table: move it where it belongs"
             )
     same = {"seed": bench.seed, "a_tile": bench.scale.a_tile, "test_sha256": bench.test_sha256}
-    if any(own.get(key) != value for key, value in same.items()):
+    if any(own.get(key) != value for key, value in same.items()) or (row and report.get("noise") != row.noise):
         return None
     segmenter = report["inputs"].get("segmenter") or {}
     return report if segmenter.get("sha256") == bench.segmenter_sha256 else None

@@ -150,7 +150,8 @@ def _notes(table: Table, scale: Scale, outcome: Outcome, style: str) -> list[str
     notes = [
         f"Scale {scale.name}: networks {scale.widths}, trained {scale.length}; {windows} of each test tile measured. "
         "The paper's numbers are of 224 windows and of training as published.",
-        f"Protocol: reconstruction, style {style}, no noise; EMA weights, exported in half precision.",
+        f"Protocol: reconstruction, style {style}, no noise (pix2pix and Sharp-GAN with their dropout, as their "
+        "originals have it at test); EMA weights, exported in half precision.",
     ]
     if measured:
         own = measured["reproduce"]

@@ -133,7 +133,7 @@ class SpadeDataSection(DataSection):
 
 
 class SpadeLosses(LossSection):
-    """Hinge, feature matching 10, VGG 10, KLD 0.05 summed; no L_reg."""
+    """Hinge, feature matching 10, VGG 10, KLD 0.05 as the recipe reduces it; no L_reg."""
 
     regularisation: float = Field(default=0.0, ge=0)
 
@@ -168,12 +168,13 @@ class CoarseToFineLosses(NoStyleLosses):
 
 
 class Pix2PixOptimiserSection(OptimiserSection):
-    """`OptimiserSection` as pix2pix and pix2pixHD have it: linear decay over the second half."""
+    """`OptimiserSection` as pix2pix and pix2pixHD have it: linear decay to nothing over the second half."""
 
     generator_rate: float = Field(default=2e-4, gt=0)
     discriminator_rate: float = Field(default=2e-4, gt=0)
     betas: tuple[Beta, Beta] = (0.5, 0.999)
     decay_from: float = Field(default=0.5, ge=0.0, le=1.0)
+    last_rate: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class SingleStage(Stage):

@@ -50,7 +50,6 @@ from sian.training.stopping import Watch, hold_out
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
 ENVIRONMENT = "environment.json"  # in the run's folder: where and by what code it was computed
-LAST_RATE = 0.02  # of the full learning rate; where the linear decay ends
 
 Report = Callable[[int, int], None]
 
@@ -382,7 +381,8 @@ def _uniform(shape: tuple[int, ...], random: torch.Generator, device: torch.devi
 
 def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) -> None:
     start = recipe.optimiser.decay_from
-    factor = 1.0 if done < start else 1 - (1 - LAST_RATE) * (done - start) / max(1e-9, 1 - start)
+    lost = 1 - recipe.optimiser.last_rate
+    factor = 1.0 if done < start else 1 - lost * (done - start) / max(1e-9, 1 - start)
     rates = (recipe.optimiser.generator_rate, recipe.optimiser.discriminator_rate)
     for optimiser, rate in zip(optimisers, rates, strict=True):
         for group in optimiser.param_groups:

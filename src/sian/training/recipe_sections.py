@@ -160,12 +160,16 @@ class AugmentSection(Section):
 
 
 class OptimiserSection(Section):
-    """Adam for generator with encoder, and discriminator; rates fall linearly to 2 % from `decay_from` of the run."""
+    """Adam for generator with encoder, and discriminator.
+
+    From `decay_from` of the run on, rates fall linearly to `last_rate` of what they were.
+    """
 
     generator_rate: float = Field(default=1e-4, gt=0)
     discriminator_rate: float = Field(default=4e-4, gt=0)
     betas: tuple[Beta, Beta] = (0.0, 0.999)
     decay_from: float = Field(default=1.0, ge=0.0, le=1.0)
+    last_rate: float = Field(default=0.02, ge=0.0, le=1.0)
 
 
 class Stage(Section):
@@ -201,14 +205,15 @@ class StoppingSection(Section):
 
     `tiles`: how many are held out, of at least `least` in all; 0 holds none out. Patients are
     held out whole. `windows`: painted in each. `every`:
-    how many images lie between two looks. `patience`: how many looks without a new best end the run; the best is kept.
+    how many images lie between two looks. `patience`: how many looks without a new best end the run; null never does.
+    The best is the model either way.
     """
 
     tiles: int = Field(default=0, ge=0)
     least: int = Field(default=4, ge=2)
     windows: int = Field(default=8, ge=1)
     every: int = Field(default=200, ge=1)
-    patience: int = Field(default=3, ge=1)
+    patience: int | None = Field(default=3, ge=1)
 
     @model_validator(mode="after")
     def _some_are_left(self) -> StoppingSection:

@@ -90,7 +90,7 @@ class Watch:
     @property
     def ended(self) -> bool:
         """Whether the last `patience` looks brought no new best one."""
-        if not self.looks:
+        if not self.looks or self.section.patience is None:
             return False
         return len(self.looks) - 1 - self.looks.index(self.best) >= self.section.patience
 
