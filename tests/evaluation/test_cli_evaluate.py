@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import sian
 from sian.cli.main import main
 from sian.evaluation.features import InceptionFeatures
+from sian.evaluation.scenes import cut_windows, window_sizes
 from sian.files import read_png_text, write_png
 from sian.synthesis.styles import Styles
 
@@ -33,7 +36,7 @@ def inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 def test_report_and_json(folders, inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake, real, masks = folders
     report = tmp_path / "report"
-    arguments = ["evaluate", fake, "--real", real, "--masks", masks, "--predicted", masks, *inception]
+    arguments = ["evaluate", fake, "--real", real, "--masks", masks, "--segmented", masks, *inception]
     assert main([*arguments, "-o", str(report), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((report / "evaluation.json").read_text())
@@ -63,7 +66,10 @@ def test_names_without_a_partner_are_printed(folders, tmp_path: Path, capsys: py
 
 def test_data_sets_stand_for_folders(inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(toys.write_dataset(tmp_path / "data"))
-    arguments = ["evaluate", data, "--real", data, "--masks", data, "--predicted", str(Path(data) / "masks")]
+    (tmp_path / "found").mkdir()
+    for number in range(3):  # those of the split
+        shutil.copy(Path(data) / "masks" / f"tile{number}.png", tmp_path / "found")
+    arguments = ["evaluate", data, "--real", data, "--masks", data, "--segmented", str(tmp_path / "found")]
     assert main([*arguments, "--split", "test", *inception, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["organs"] == {"breast": 1, "kidney": 2}
 
@@ -164,7 +170,7 @@ def test_bad_images_are_one_sentence_and_nothing_is_written(
     ("arguments", "code", "words"),
     [
         (["absent", "--real", "{real}"], 3, "no such folder"),
-        (["{fake}", "--real", "{real}", "--masks", "{masks}"], 3, "add --segmenter MODEL or --predicted"),
+        (["{fake}", "--real", "{real}", "--masks", "{masks}"], 3, "add --segmenter MODEL or --segmented"),
         (["{fake}", "--real", "{real}", "--protocol", "reconstuction"], 3, "did you mean 'reconstruction'"),
         (["--protocol", "reconstruction"], 3, "add --data DATASET"),
         (["--protocol", "reconstruction", "--data", "{real}"], 3, "dataset.json"),
@@ -223,3 +229,98 @@ def test_something_else_than_a_segmenter(folders, tmp_path: Path, capsys: pytest
     assert main([*arguments, "--no-fid", "-o", str(tmp_path / "report")]) == 3
     assert "x.safetensors" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+
+
+# Another segmenter's masks
+
+
+def _spoiled(masks: str, how: str) -> None:
+    """Make one of the masks what it should not be."""
+    first, second = sorted(Path(masks).glob("*.png"))[:2]
+    if how == "missing":
+        first.unlink()
+    elif how == "extra":
+        (Path(masks) / "another.png").write_bytes(first.read_bytes())
+    elif how == "wrong-sized":
+        sian.write_mask(first, sian.read_mask(second)[:-1])
+    else:
+        write_png(first, np.zeros((*sian.read_mask(second).shape, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("missing", "no mask of w0"),
+        ("extra", "masks without an image: another"),
+        ("wrong-sized", "w0 of 31 x 32 px where 32 x 32 are expected"),
+        ("rgb", "w0.png"),
+    ],
+)
+@pytest.mark.parametrize("side", ["--segmented", "--segmented-real"])
+def test_bad_segmentations_are_one_sentence_before_anything(
+    folders, tmp_path, monkeypatch, capsys, how, words, side
+) -> None:
+    fake, real, masks = folders
+    given = shutil.copytree(masks, tmp_path / "given")
+    _spoiled(given, how)
+    monkeypatch.setattr(InceptionFeatures, "load", classmethod(lambda *_, **__: pytest.fail("something was computed")))
+    options = ["--segmented", str(given)] if side == "--segmented" else ["--segmented", masks, side, str(given)]
+    report = tmp_path / "report"
+    assert main(["evaluate", fake, "--real", real, "--masks", masks, *options, "-o", str(report)]) == 3
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sian: error: ")]
+    assert len(error) == 1
+    assert words in error[0]
+    assert not report.exists()
+
+
+def test_another_judge_has_a_name_and_a_floor(folders, inception, tmp_path, capsys) -> None:
+    """What it finds on the real images stands beside: half of the nuclei, so DQ is 2/3 as the definition has it."""
+    fake, real, masks = folders
+    less = tmp_path / "less"
+    for path in Path(masks).glob("*.png"):
+        mask = sian.read_mask(path)
+        kept = np.unique(mask)[1::2]
+        sian.write_mask(less / path.name, np.where(np.isin(mask, kept), mask, 0))
+    options = ["--segmented", masks, "--segmented-real", str(less), "--judge", "stardist"]
+    assert main(["evaluate", fake, "--real", real, "--masks", masks, *options, *inception, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["inputs"]["segmenter"]["name"] == "stardist"
+    assert result["inputs"]["segmenter"]["items"] == len(list(Path(masks).glob("*.png")))
+    assert result["metrics"]["pq"] == 1
+    found = [len(np.unique(sian.read_mask(p))) - 1 for p in sorted(less.glob("*.png"))]
+    true = [len(np.unique(sian.read_mask(Path(masks) / p.name))) - 1 for p in sorted(less.glob("*.png"))]
+    expected = np.mean([2 * f / (f + t) for f, t in zip(found, true, strict=True)])
+    assert result["floors"]["dq"] == pytest.approx(expected)
+    assert result["floors"]["sq"] == 1
+
+
+def test_another_judge_of_a_model(model, inception, tmp_path, capsys) -> None:
+    data = toys.write_dataset(tmp_path / "data", size=300)
+    windows = cut_windows(sian.open_dataset(data).split("test"))
+    for window in windows:
+        sian.write_mask(tmp_path / "found" / f"{window.name}.png", window.mask)
+    assert window_sizes(sian.open_dataset(data).split("test")) == {w.name: w.mask.shape for w in windows}
+    words = ["evaluate", "--protocol", "reconstruction", "--data", str(data), *inception, "--json"]
+    assert main([*words, "--segmented", str(tmp_path / "found")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["metrics"]["pq"] == 1
+    assert result["inputs"]["segmenter"]["name"] == "found"
+    next((tmp_path / "found").iterdir()).unlink()
+    assert main([*words, "--segmented", str(tmp_path / "found")]) == 3
+    assert "expected one instance mask for each of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--segmented", "{masks}", "--segmenter", "bundled"], "leave one of them out"),
+        (["--judge", "stardist"], "belong to --segmented FOLDER"),
+    ],
+)
+def test_judges_that_contradict(folders, tmp_path, capsys, options, words) -> None:
+    fake, real, masks = folders
+    filled = [option.format(masks=masks) for option in options]
+    assert main(["evaluate", fake, "--real", real, "--masks", masks, *filled, "--no-fid", "--json"]) == 3
+    assert words in capsys.readouterr().err
+    assert main(["evaluate", fake, "--real", real, "--segmented", masks, "--no-fid", "--json"]) == 3
+    assert "add --masks MASKS" in capsys.readouterr().err

@@ -157,7 +157,7 @@ def test_one_image_is_refused() -> None:
 def test_masks_without_a_segmentation_are_refused() -> None:
     two = from_images("two", {n: np.zeros((20, 20, 3), np.uint8) for n in "ab"})
     masks = from_images("masks", {n: np.zeros((20, 20), np.int32) for n in "ab"})
-    with pytest.raises(BadInput, match="add --segmenter MODEL or --predicted"):
+    with pytest.raises(BadInput, match="add --segmenter MODEL or --segmented"):
         evaluate(two, two, masks, tools=Tools())
 
 

@@ -12,6 +12,7 @@ from sian.cli.arguments import parse_aliases
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
+    from sian.evaluation.collection import Collection
     from sian.evaluation.evaluate import Evaluation, Tools
     from sian.evaluation.reconstruction import Reconstruction
 
@@ -28,7 +29,16 @@ def evaluate(
     segmenter: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Segments the images; 'bundled' is the one that comes along.")
     ] = None,
-    predicted: Annotated[Path | None, typer.Option(help="Segmentations made before, instead of a segmenter.")] = None,
+    segmented: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Masks that any other segmenter found in the images, instead of one."),
+    ] = None,
+    segmented_real: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The same of the real images, for the floor.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the report calls that segmenter; the folder's name.")
+    ] = None,
     floor: Annotated[Path | None, typer.Option(help="More real images, whose FID and KID are the floor.")] = None,
     protocol: Annotated[str, typer.Option(help="folders, or reconstruction (of a model on a data set).")] = "folders",
     model: Annotated[Path | None, typer.Option(help="reconstruction: the model file; the bundled one.")] = None,
@@ -89,20 +99,30 @@ def evaluate(
             "--fit: fits styles to reference images whose nuclei a segmenter finds; expected --protocol "
             "reconstruction, --segmenter MODEL (e.g. bundled) and a --style other than prior"
         )
+    if segmented is not None and segmenter is not None:
+        raise BadInput("--segmented: holds what a segmenter found, and --segmenter is another; leave one of them out")
+    if segmented is None and (segmented_real is not None or judge is not None):
+        raise BadInput("--segmented-real, --judge: belong to --segmented FOLDER, found none; add it")
     aliases = parse_aliases(alias)
     dataset = _opened(data, split or "test")
+    if segmented is not None and protocol == "folders" and masks is None:
+        raise BadInput("--segmented: needs the masks that were painted to compare with; add --masks MASKS")
+    images = (fake, real) if protocol == "folders" else (dataset, dataset)
+    found, found_real = (_segmented(f, of, split) for f, of in zip((segmented, segmented_real), images, strict=True))
     tools = _tools(segmenter, fid, weights, trust_weights, cache, device)
     inputs = _inputs(segmenter)
+    if found is not None:
+        inputs = {"segmenter": {"name": judge or Path(found.label).name, **found.describe()}}
     if protocol == "reconstruction":
         assert dataset is not None  # noqa: S101 - checked above, for the type checker
         made, inputs, text = _painted(
             dataset, model, device, split or "test", style, noise, seed, aliases, inputs, tools if fit else None
         )
-        finished = _measured(made, tools, inputs, noise, fit)
+        finished = _measured(made, tools, found, found_real, inputs, noise, fit)
         if save_images is not None:
             _save(made, text, save_images)
     else:
-        finished = _compared(fake, real, masks, predicted, floor, split, tools, inputs)
+        finished = _compared(fake, real, masks, found, found_real, floor, split, tools, inputs)
     if memorisation and dataset is not None:
         finished.result["memorisation"] = _screened(finished, dataset, split or "test", tools)
     if output is not None:
@@ -196,11 +216,26 @@ def _inputs(segmenter: Path | None) -> dict[str, Any]:
     return {"segmenter": {"path": str(segmenter), "sha256": sha256_file(path)}}
 
 
+def _segmented(folder: Path | None, of: Path | Dataset | None, split: str | None) -> Collection | None:
+    """Another segmenter's masks of a folder's images, or of a data set's windows: checked before anything is done."""
+    from sian.evaluation.collection import open_images
+    from sian.evaluation.scenes import window_sizes
+    from sian.evaluation.segmented import open_segmented
+
+    if folder is None or of is None:
+        return None
+    if not isinstance(of, Path):
+        return open_segmented(folder, window_sizes(of.split(split or "test")), "window")
+    images = open_images(of, _split_of(of, split))
+    return open_segmented(folder, {name: images.read(name).shape[:2] for name in images.names})
+
+
 def _compared(
     fake: Path | None,
     real: Path | None,
     masks: Path | None,
-    predicted: Path | None,
+    predicted: Collection | None,
+    predicted_real: Collection | None,
     floor: Path | None,
     split: str | None,
     tools: Tools,
@@ -217,7 +252,8 @@ def _compared(
             open_images(real, _split_of(real, split)),
             open_masks(masks, _split_of(masks, split)) if masks else None,
             tools=tools,
-            predicted=open_masks(predicted) if predicted else None,
+            predicted=predicted,
+            predicted_real=predicted_real,
             train=open_images(floor) if floor else None,
             settings={"inputs": inputs},
             report=report,
@@ -264,11 +300,28 @@ def _painted(
     return made, inputs, png_text(model, None, seed)
 
 
-def _measured(made: Reconstruction, tools: Tools, inputs: dict[str, Any], noise: bool, fit: bool) -> Evaluation:
+def _measured(
+    made: Reconstruction,
+    tools: Tools,
+    predicted: Collection | None,
+    predicted_real: Collection | None,
+    inputs: dict[str, Any],
+    noise: bool,
+    fit: bool,
+) -> Evaluation:
     from sian.evaluation.reconstruction import evaluate_reconstruction
 
     with console.progress("measuring") as report:
-        return evaluate_reconstruction(made, tools, inputs=inputs, noise=float(noise), fitted=fit, report=report)
+        return evaluate_reconstruction(
+            made,
+            tools,
+            predicted=predicted,
+            predicted_real=predicted_real,
+            inputs=inputs,
+            noise=float(noise),
+            fitted=fit,
+            report=report,
+        )
 
 
 def _save(made: Reconstruction, text: dict[str, str], folder: Path) -> None:

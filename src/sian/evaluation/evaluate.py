@@ -74,6 +74,7 @@ def evaluate(
     *,
     tools: Tools,
     predicted: Collection | None = None,
+    predicted_real: Collection | None = None,
     train: Collection | None = None,
     others: Mapping[str, Collection] | None = None,
     protocol: str = "folders",
@@ -88,6 +89,7 @@ def evaluate(
         masks: instance masks by the fakes' names.
         tools: extractor and segmenter.
         predicted: segmentations of the fakes that exist already; instead of a segmenter.
+        predicted_real: the same of the real images, for the floor.
         train: more real images that `real` is compared with, as the floor of FID and KID.
         others: more fakes for rows beside the floors, e.g. {"trivial painter": ...}.
         protocol: what the result calls itself.
@@ -102,14 +104,14 @@ def evaluate(
     if masks is not None and tools.segmenter is None and predicted is None:
         raise BadInput(
             f"{masks.label}: found masks but nothing that segments the images, expected a segmenter or "
-            "segmentations; add --segmenter MODEL or --predicted FOLDER."
+            "segmentations; add --segmenter MODEL or --segmented FOLDER."
         )
     others = dict(others or {})
     count = _Counter(_work(fake, real, masks, predicted, train, others, tools), report)
     segmented = _segmentations(fake, masks, tools, predicted, count)
     row = _measure(fake, real, masks, segmented, tools, count)
     real_features = _features(real, tools, count, cached=True)
-    floor_rows = _floor_rows(real, real_features, masks, train, others, tools, count)
+    floor_rows = _floor_rows(real, real_features, masks, predicted_real, train, others, tools, count)
     settings = dict(settings or {})
     result = _assemble(fake, real, masks, row, real_features, floor_rows, tools, protocol, settings)
     collections = {"fake": fake, "real": real, **({"masks": masks} if masks else {})}
@@ -207,6 +209,7 @@ def _floor_rows(
     real: Collection,
     real_features: Features | None,
     masks: Collection | None,
+    predicted_real: Collection | None,
     train: Collection | None,
     others: Mapping[str, Collection],
     tools: Tools,
@@ -220,8 +223,9 @@ def _floor_rows(
         rows.append(_floor("other real images", f"{train.label} against {real.label}", numbers))
     if real_features is not None and len(real) >= 4:
         rows.append(_floor("halves", "two halves of the real images, mean of 5 splits", halves(real_features)))
-    if tools.segmenter is not None and masks is not None and any(name in masks for name in real.names):
-        scores = _measure(real, None, masks, _segmentations(real, masks, tools, None, count), Tools(), count)
+    segments = tools.segmenter is not None or predicted_real is not None
+    if segments and masks is not None and any(name in masks for name in real.names):
+        scores = _measure(real, None, masks, _segmentations(real, masks, tools, predicted_real, count), Tools(), count)
         numbers = {"n": len(scores.agreements), **_known(scores.numbers(None))}
         rows.append(_floor("segmenter on real images", "the same segmenter on the real images", numbers))
     for name, images in others.items():

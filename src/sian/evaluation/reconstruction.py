@@ -141,6 +141,8 @@ def evaluate_reconstruction(
     made: Reconstruction,
     tools: Tools,
     *,
+    predicted: Collection | None = None,
+    predicted_real: Collection | None = None,
     inputs: Mapping[str, Any] | None = None,
     noise: float = 0.0,
     fitted: bool = False,
@@ -151,13 +153,15 @@ def evaluate_reconstruction(
     Args:
         made: what `reconstruct` returned.
         tools: extractor and segmenter.
+        predicted: what another segmenter found in the paintings, by the windows' names; instead of a segmenter.
+        predicted_real: the same of the real windows, for the floor.
         inputs: more inputs to name, e.g. {"model": {"path": ..., "sha256": ...}}.
         noise: the strength of the painter's noise, for the record.
         fitted: whether styles were fitted to their references, for the record.
         report: called with (images measured, images in all).
     """
     first = made.masks.read(made.masks.names[0])
-    masks = made.masks if tools.segmenter is not None else None
+    masks = made.masks if tools.segmenter is not None or predicted is not None else None
     settings = {
         "style": f"{made.style}, fitted" if fitted else made.style,
         "noise": noise,
@@ -169,6 +173,8 @@ def evaluate_reconstruction(
         made.real,
         masks,
         tools=tools,
+        predicted=predicted,
+        predicted_real=predicted_real,
         train=made.train,
         others={"trivial painter": made.trivial},
         protocol="reconstruction",

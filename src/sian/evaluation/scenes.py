@@ -88,6 +88,17 @@ def cut_windows(data: Dataset, size: int = WINDOW, a_tile: int | None = None) ->
     return [windows[i] for i in _spread(windows, a_tile)]
 
 
+def window_sizes(data: Dataset, size: int = WINDOW) -> dict[str, tuple[int, int]]:
+    """Names and sizes of the windows that `cut_windows` cuts, without reading a tile.
+
+    Args:
+        data: a data set on disk.
+        size: of a window, in px.
+    """
+    places = {item.id: _places((item.height, item.width), size) for item in data}
+    return {_name(tile, y, x): (size, size) for tile, found in places.items() for y, x in found}
+
+
 def window_collection(data: Dataset, size: int = WINDOW, *, dense: bool = False) -> Collection:
     """The windows of a data set's tiles as a collection: the evaluation grid, or the denser one of training."""
     offsets = train_offsets if dense else test_offsets
@@ -136,7 +147,7 @@ def _spread(windows: Sequence[Window], a_tile: int | None) -> list[int]:
 def _cut(tile: str, organ: str, image: Image, mask: Mask, size: int, offsets: Offsets = test_offsets) -> list[Window]:
     return [
         Window(
-            f"{tile}_y{y:04d}_x{x:04d}",
+            _name(tile, y, x),
             tile,
             organ,
             image[y : y + size, x : x + size],
@@ -144,6 +155,10 @@ def _cut(tile: str, organ: str, image: Image, mask: Mask, size: int, offsets: Of
         )
         for y, x in _places(mask.shape, size, offsets)
     ]
+
+
+def _name(tile: str, y: int, x: int) -> str:
+    return f"{tile}_y{y:04d}_x{x:04d}"
 
 
 def _places(shape: tuple[int, ...], size: int, offsets: Offsets = test_offsets) -> list[tuple[int, int]]:
