@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sian.errors import BadInput, Interrupted, SianError, first_line
 from sian.files import sha256_file
 from sian.reproduce.bench import Bench
+from sian.reproduce.judges import Judged, read_judged
 from sian.reproduce.measuring import FORMAT, measure_floors, measure_row
 from sian.reproduce.rows import Row
 from sian.synthesis.export import export_run
@@ -36,11 +37,13 @@ class Outcome:
         reports: by row.
         failures: by row, for the rows that have no report.
         floors: the report of the floors.
+        judged: by row, what other judges say of it.
     """
 
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
     floors: dict[str, Any] | None = None
+    judged: dict[str, Judged] = field(default_factory=dict)
 
     @contextmanager
     def failing(self, row: Row) -> Iterator[None]:
@@ -101,6 +104,8 @@ def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> O
         if row.name in outcome.reports:
             with outcome.failing(row):
                 _check_inception(row, bench, outcome.reports[row.name], outcome.floors)
+                if judged := read_judged(bench.folder(row), outcome.reports[row.name]):
+                    outcome.judged[row.name] = judged
             if row.name in outcome.failures:
                 del outcome.reports[row.name]
     return outcome
@@ -155,7 +160,8 @@ def _report_of(row: Row, bench: Bench) -> dict[str, Any] | None:
     report = _finished(bench.report_path(row), bench, row)
     model = bench.folder(row) / "model.safetensors"
     if report is not None and not model.is_file() and read_job(model.parent).get("model") is False:
-        return report  # a job has left its numbers alone
+        wanted = row.load(bench.scale, bench.seed)
+        return report if _is_of(report["reproduce"]["recipe"], wanted, bench.report_path(row)) else None
     if report is None or not model.is_file():
         return None
     recipe = row.load(bench.scale, bench.seed)
@@ -209,15 +215,20 @@ def _is_trained(model: Path, recipe: Recipe) -> bool:
     Raises:
         BadInput: it is of another recipe.
     """
-    found = type(recipe).parse(read_info(model).recipe, str(model)).model_dump(mode="json")
+    return _is_of(read_info(model).recipe, recipe, model)
+
+
+def _is_of(values: Mapping[str, Any], recipe: Recipe, path: Path) -> bool:
+    """Whether what lies at `path` is of the end of a run of this recipe, going by the recipe that it holds."""
+    found = type(recipe).parse(values, str(path)).model_dump(mode="json")
     wanted = recipe.model_dump(mode="json")
     fixed = [key for key in wanted if key not in (*MAY_CHANGE, *UNDECIDING)]
     if differs := _first_difference(found, wanted, fixed):
         raise BadInput(
-            f"{model}: was trained by another recipe ({differs!r} differs); name another output folder, "
+            f"{path}: was trained by another recipe ({differs!r} differs); name another output folder, "
             "or remove this row"
         )
-    planned = "minutes" in read_job(model.parent)  # its length was chosen on the way
+    planned = "minutes" in read_job(path.parent)  # its length was chosen on the way
     return planned or _first_difference(found, wanted, [k for k in wanted if k not in UNDECIDING]) is None
 
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sian.errors import BadInput
+from sian.reproduce.judges import REAL, floors_of, judges_columns
 from sian.reproduce.running import Outcome
 from sian.reproduce.scales import Scale
 from sian.reproduce.tables import Column, Table
@@ -79,9 +80,10 @@ def sheet(table: Table, scale: Scale, outcome: Outcome, style: str) -> Sheet:
                 f"{table.name}: the report of {name!r} is of the scale {report['reproduce']['scale']!r}, expected "
                 f"{scale.name!r}; numbers of different scales never share a table"
             )
+    table = replace(table, columns=judges_columns(table.columns, outcome.judged))
     rows = [_row(table, line.row, line.title, line.paper, outcome) for line in table.lines]
     if outcome.floors:
-        rows += _floors(table, outcome.floors)
+        rows += _floors(table, outcome.floors, floors_of(outcome.judged))
     return Sheet(table.name, table.title, scale.name, table.columns, rows, _notes(table, scale, outcome, style))
 
 
@@ -90,7 +92,8 @@ def _row(table: Table, name: str, title: str, paper: Mapping[str, float], outcom
     if report is None:
         why = "failed" if name in outcome.failures else "not run"
         return SheetRow(name, title, "missing", {}, paper, why)
-    ours = {column.key: column.of(report) for column in table.columns}
+    both = {**report, "judges": outcome.judged.get(name, {})}
+    ours = {column.key: column.of(both) for column in table.columns}
     return SheetRow(name, title, "row", ours, paper, str(report["n"]), _facts(report))
 
 
@@ -115,13 +118,14 @@ def _sizes(recipe: Mapping[str, Any]) -> str:
     return " + ".join(sizes)
 
 
-def _floors(table: Table, floors: Mapping[str, Any]) -> list[SheetRow]:
+def _floors(table: Table, floors: Mapping[str, Any], others: Mapping[str, Any]) -> list[SheetRow]:
     """The floors that have a number of this table, and the trivial painter."""
     rows = []
     for floor in floors["floor_rows"]:
         if floor["name"] == "trivial painter":
             continue
-        ours = {column.key: _floor_number(column, floor, floors) for column in table.columns}
+        judges = others if floor["name"] == REAL else {}
+        ours = {column.key: _floor_number(column, {**floor, "judges": judges}, floors) for column in table.columns}
         if any(value is not None for value in ours.values()):
             per_organ = any(column.path[0] == "per_organ" for column in table.columns)
             rows.append(
@@ -137,7 +141,7 @@ def _floor_number(column: Column, floor: Mapping[str, Any], floors: Mapping[str,
     if column.path[0] == "per_organ":
         value = floors.get("organ_floors", {}).get(column.path[1], {}).get(floor["name"])
         return None if value is None else float(value)
-    return column.of({"metrics": floor})
+    return column.of({"metrics": floor, "judges": floor["judges"]})
 
 
 def _n(count: Any) -> str:

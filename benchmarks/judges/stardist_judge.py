@@ -1,0 +1,127 @@
+"""StarDist as a judge that no one here wrote: trained by its own library on the real training tiles.
+
+In an environment of its own (TensorFlow stays out of SIAN's):
+
+    python -m venv judge && judge/bin/pip install -r benchmarks/judges/requirements.txt
+    judge/bin/python benchmarks/judges/stardist_judge.py train data/monuseg runs/stardist
+    judge/bin/python benchmarks/judges/stardist_judge.py segment runs/stardist IMAGES MASKS
+    sian evaluate --protocol reconstruction --model MODEL --data data/monuseg --segmented MASKS --judge stardist ...
+
+`train` reads a data set of SIAN's (items.jsonl, images, masks), holds some tiles out for StarDist's own thresholds, and
+writes `training.json` with seed, length, tiles and versions. `segment` writes one 16-bit grey PNG for each image.
+Images are divided by 255 and not normalised one by one, so that a window is seen as the tile that it was cut from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from stardist import fill_label_holes
+from stardist.models import Config2D, StarDist2D
+
+SEED = 0
+HELD_OUT = 3  # training tiles for StarDist's thresholds
+PATCH, BATCH = 256, 4
+STEPS_AN_EPOCH = 50
+FEATURES = 32  # of the U-Net's first level, StarDist's default
+RAYS = 32
+NAME = "stardist"
+
+
+def main() -> None:
+    """Train or segment."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    training = verbs.add_parser("train")
+    training.add_argument("data", type=Path)
+    training.add_argument("out", type=Path)
+    training.add_argument("--epochs", type=int, default=20)
+    training.add_argument("--seed", type=int, default=SEED)
+    segmenting = verbs.add_parser("segment")
+    segmenting.add_argument("model", type=Path)
+    segmenting.add_argument("images", type=Path)
+    segmenting.add_argument("masks", type=Path)
+    options = parser.parse_args()
+    if options.verb == "train":
+        train(options.data, options.out, options.epochs, options.seed)
+    else:
+        segment(options.model, options.images, options.masks)
+
+
+def train(data: Path, out: Path, epochs: int, seed: int) -> None:
+    """Train on the split "train" and write down how."""
+    lines = (data / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    items = [item for item in map(json.loads, lines) if item["split"] == "train"]
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(items))
+    held, learned = ([items[n] for n in part] for part in (order[:HELD_OUT], order[HELD_OUT:]))
+    images, masks = read(data, learned)
+    checked = read(data, held)
+    config = Config2D(
+        n_rays=RAYS,
+        grid=(2, 2),
+        n_channel_in=3,
+        unet_n_filter_base=FEATURES,
+        train_patch_size=(PATCH, PATCH),
+        train_batch_size=BATCH,
+        train_epochs=epochs,
+        train_steps_per_epoch=STEPS_AN_EPOCH,
+        train_learning_rate=3e-4,
+        train_tensorboard=False,
+    )
+    model = StarDist2D(config, name=NAME, basedir=str(out))
+    started = time.process_time()
+
+    def jittered(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One of eight turns and flips, brighter or darker, and each colour a little more or less."""
+        turns, flip = int(random.integers(4)), bool(random.integers(2))
+        x, y = np.rot90(x, turns), np.rot90(y, turns)
+        x, y = (x[:, ::-1], y[:, ::-1]) if flip else (x, y)
+        gain = random.uniform(0.8, 1.2) * random.uniform(0.9, 1.1, 3)
+        return np.clip(x * gain, 0, 1).astype(np.float32), y
+
+    model.train(images, masks, validation_data=checked, augmenter=jittered, seed=seed, epochs=epochs)
+    model.optimize_thresholds(*checked)
+    facts = {
+        "seed": seed,
+        "epochs": epochs,
+        "steps": epochs * STEPS_AN_EPOCH,
+        "patches": epochs * STEPS_AN_EPOCH * BATCH,
+        "patch_px": PATCH,
+        "cpu_hours": round((time.process_time() - started) / 3600, 3),
+        "learned": sorted(item["id"] for item in learned),
+        "held_out": sorted(item["id"] for item in held),
+        "versions": {name: version(name) for name in ("stardist", "csbdeep", "tensorflow-cpu", "keras", "numpy")},
+    }
+    (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def read(data: Path, items: list[dict[str, str]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images in [0, 1] and masks of some items."""
+    images = [picture(data / item["image"]) for item in items]
+    masks = [fill_label_holes(np.array(Image.open(data / item["mask"])).astype(np.int32)) for item in items]
+    return images, masks
+
+
+def picture(path: Path) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1]."""
+    return np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
+
+
+def segment(folder: Path, images: Path, masks: Path) -> None:
+    """Write what is found in every PNG of a folder."""
+    model = StarDist2D(None, name=NAME, basedir=str(folder))
+    masks.mkdir(parents=True, exist_ok=True)
+    for path in sorted(images.glob("*.png")):
+        found, _ = model.predict_instances(picture(path))
+        Image.fromarray(found.astype(np.uint16)).save(masks / path.name)
+
+
+if __name__ == "__main__":
+    main()
