@@ -100,7 +100,7 @@ def test_damage_is_one_sentence(folder, file, damage):
         checkpoint.load(folder / "000000008", *parts(1))
     sentence = str(caught.value)
     assert str(path) in sentence
-    assert "remove that checkpoint's folder" in sentence
+    assert "start the run anew" in sentence
     assert "\n" not in sentence
 
 
@@ -121,6 +121,37 @@ def test_state_of_another_kind_is_refused(folder, change):
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BadInput, match="000000008"):
         checkpoint.load(folder / "000000008", *parts(1))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_one_flipped_bit_is_found_and_the_one_before_named(folder, file):
+    checkpoint.save(folder, state(16), *parts(), keep=2)
+    path = folder / "000000016" / file
+    content = bytearray(path.read_bytes())
+    digits = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
+    content[digits[-1] if file == "state.json" else -1] ^= 1  # a number that is still one
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"another content than was written; .* --resume --from 8$"):
+        checkpoint.load(folder / "000000016", *parts(1))
+    assert checkpoint.load(checkpoint.chosen(folder, 8), *parts(1)) == state()
+    assert sorted(entry.name for entry in folder.iterdir()) == ["000000008", "000000016.aside"]
+
+
+def test_checkpoints_of_earlier_versions_hold_no_sha256(folder):
+    path = folder / "000000008" / "state.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in record.items() if not key.startswith("sha256")}))
+    assert checkpoint.load(folder / "000000008", *parts(1)) == state()
+
+
+def test_the_checkpoint_to_go_on_from(folder):
+    checkpoint.save(folder, state(16), *parts(), keep=2)
+    assert checkpoint.chosen(folder).name == "000000016"
+    assert checkpoint.chosen(folder / "nowhere") is None
+    with pytest.raises(BadInput, match="no checkpoint of 12 images, expected one of these: 8, 16"):
+        checkpoint.chosen(folder, 12)
+    assert checkpoint.chosen(folder, 8, write=False).name == "000000008"
+    assert len(checkpoint.found(folder)) == 2
 
 
 def test_state_that_is_a_list(folder):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import torch
 from tests.training import toys
 
-from sian.errors import BadInput
+from sian.errors import BadInput, SianWarning
+from sian.files.locks import only_writer
 from sian.training import Hardware, train
+from sian.training.environment import as_before, write_environment
 from sian.training.journal import read_journal
 
 CPU = Hardware("cpu")
@@ -67,3 +72,25 @@ def test_what_a_run_leaves(straight):
     assert {"style_change", "style_spread"} <= lines[-1].keys()
     assert [path.name for path in (run / "samples").iterdir()] == ["000000012.png"]
     assert all(bool(tensor.isfinite().all()) for tensor in toys.tensors(straight).values())
+
+
+def test_there_must_be_a_run_to_go_on_with(tiles, tmp_path):
+    with pytest.raises(BadInput, match="holds no run to go on with"):
+        train(toys.recipe(), tiles, tmp_path / "nowhere", resume=True, hardware=CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tiles, tmp_path):
+    with only_writer(tmp_path / "run"), pytest.raises(BadInput, match="writes there since"):
+        train(toys.recipe(), tiles, tmp_path / "run", hardware=CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_threads_are_said_as_their_last_bits_differ(tmp_path):
+    write_environment(tmp_path, torch.device("cpu"), "32-true")
+    assert as_before(CPU, tmp_path, on_cpu=True) == Hardware("cpu", precision="32-true")
+    path = tmp_path / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "threads": 99}))
+    with pytest.warns(SianWarning, match="began with 99; .* --threads 99"):
+        as_before(CPU, tmp_path, on_cpu=True)
+    assert as_before(CPU, tmp_path).precision == "32-true"

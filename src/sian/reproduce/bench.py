@@ -129,12 +129,13 @@ class Bench:
     def train_run(self, recipe: Recipe, run: Path, report: Report, stop: Callable[[], bool] | None = None) -> Path:
         """Train one row, or go on where it was, at most until `stop` says yes; its last checkpoint."""
         from sian.training import train
+        from sian.training.checks import holds_run
 
         return train(
             recipe,
             self.tiles,
             run,
-            resume=True,
+            resume=holds_run(run),
             hardware=self.hardware,
             weights=self.weights,
             trust_weights=self.trust_weights,

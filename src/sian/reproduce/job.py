@@ -28,7 +28,7 @@ from sian.reproduce.rows import Row
 from sian.reproduce.running import of_job, read_job
 from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
 from sian.training import Recipe, checkpoint
-from sian.training.checks import check_run
+from sian.training.checks import check_run, holds_run
 
 if TYPE_CHECKING:
     from sian.data.sampling import Tile
@@ -78,7 +78,7 @@ def run_job(
     run, model = bench.folder(row) / "run", bench.folder(row) / "model.safetensors"
     if keep_model:
         check_size(recipe)
-    check_run(run, recipe, resume=True)
+    check_run(run, recipe, resume=holds_run(run))
     bench.check_weights(inception=evaluate)
     facts = read_job(bench.folder(row)) or {"format": FORMAT, "row": row.name, "scale": bench.scale.name}
     facts |= {"minutes": minutes, "seed": bench.seed, "evaluated": evaluate, "model": keep_model}

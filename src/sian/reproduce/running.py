@@ -21,7 +21,7 @@ from sian.reproduce.measuring import FORMAT, measure_floors, measure_row
 from sian.reproduce.rows import Row
 from sian.synthesis.export import export_run
 from sian.synthesis.modelfile import read_info
-from sian.training.checks import MAY_CHANGE, check_run
+from sian.training.checks import MAY_CHANGE, check_run, holds_run
 
 if TYPE_CHECKING:
     from sian.training import Recipe
@@ -130,7 +130,7 @@ def train_row(row: Row, bench: Bench) -> Path:
     run, model = folder / "run", folder / "model.safetensors"
     if model.is_file() and _is_trained(model, recipe):
         return model
-    check_run(run, recipe, resume=True)
+    check_run(run, recipe, resume=holds_run(run))
     with bench.progress(f"{row.name}: training", "images") as report:
         bench.train_run(recipe, run, report)
     with bench.progress(f"{row.name}: batch norm and style bank", "steps") as report:

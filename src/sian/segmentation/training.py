@@ -17,14 +17,14 @@ from torch import nn
 import sian
 from sian import seeds
 from sian.errors import Interrupted
-from sian.files import write_json, write_text
-from sian.files.code_and_machine import commit, machine
+from sian.files import write_text
 from sian.segmentation.jitter import jitter
 from sian.segmentation.networks import build
 from sian.segmentation.objectives import TERMS
 from sian.training import average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, flushed_denormals, launch, stop_signals
+from sian.training.environment import as_before, one_at_a_time, write_environment
 from sian.training.journal import Journal, Means, due
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ RATES = "optimiser.rate"
 GRADIENT_NORM = 5.0  # larger gradients are shortened to it
 
 
+@one_at_a_time
 @flushed_denormals()
 def train(
     recipe: SegmenterRecipe,
@@ -46,6 +47,7 @@ def train(
     *,
     resume: bool = False,
     hardware: Hardware | None = None,
+    go_on_from: int | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Train a segmenter on one device; returns the last checkpoint.
@@ -54,8 +56,9 @@ def train(
         recipe: what to do.
         tiles: the training tiles.
         run: the run's folder; new, unless `resume`.
-        resume: go on from the newest checkpoint (from the start when there is none yet).
+        resume: go on with a run from its newest checkpoint (from the start when it has none yet).
         hardware: where to compute.
+        go_on_from: of a resumed run, the images of the checkpoint to take instead of the newest.
         report: called with (images seen, images in all).
 
     Raises:
@@ -65,13 +68,13 @@ def train(
     """
     run, hardware = Path(run), hardware or Hardware()
     check_run(run, recipe, resume)
+    hardware = as_before(hardware, run, on_cpu=hardware.computes_on_cpu)
     tiles.windows(recipe)  # refuses tiles that are too small before anything is written
 
     # Device and books.
     fabric = launch(replace(hardware, devices=1))
     write_text(run / "recipe.yaml", recipe.dump())
-    device = machine(torch.get_num_threads(), str(fabric.device))
-    write_json(run / "environment.json", {"device": device, "commit": commit(), "version": sian.__version__})
+    write_environment(run, fabric.device, hardware.chosen_precision)
 
     # Network, its average, optimiser, and where the last run of this folder stopped.
     network = build(**recipe.network.model_dump(), seed=recipe.seed)
@@ -83,8 +86,9 @@ def train(
     network, optimiser = fabric.setup(bare, adam)
     averaged.to(fabric.device)
     state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
-    if saved := checkpoint.found(run / "checkpoints"):  # after the move: Adam's moments follow their parameters
-        state = checkpoint.load(saved[-1], {"segmenter": bare}, averaged, {"segmenter": adam})
+    # After the move: Adam's moments follow their parameters.
+    if saved := checkpoint.chosen(run / "checkpoints", go_on_from):
+        state = checkpoint.load(saved, {"segmenter": bare}, averaged, {"segmenter": adam})
     journal = Journal(run, state.images)
     batch_size = recipe.data.batch
     total = math.ceil(recipe.images / batch_size) * batch_size

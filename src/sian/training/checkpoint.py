@@ -3,7 +3,8 @@
 ::
 
     RUN/checkpoints/000012000/      images seen
-      state.json                    format, images, step, recipe's hash, scalars, optimisers' settings, code version
+      state.json                    format, images, step, recipe's hash, scalars, optimisers' settings, code version,
+                                    SHA-256 of the other files and of itself
       networks.safetensors          weights of all networks, raw (spectral norm's u and v among them)
       average.safetensors           EMA of the painter
       optimisers.safetensors        Adam's moments
@@ -13,6 +14,7 @@ Random numbers need no state: each step derives its own from (seed, purpose, ste
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -27,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sian.errors import BadInput, MissingResource, first_line
+from sian.files.hashing import sha256_file
 
 FORMAT = "sian.checkpoint/1"
 _PART = ".part"  # suffix of a folder that is being written
@@ -75,7 +78,8 @@ def save(
     for file, content in (("networks", tensors), ("average", average.state_dict()), ("optimisers", moments)):
         _write_tensors(part / f"{file}.safetensors", content)
     record = {"format": FORMAT, **state.__dict__, "optimisers": settings}
-    (part / "state.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    record["sha256"] = {file.name: sha256_file(file) for file in sorted(part.iterdir())}
+    (part / "state.json").write_text(json.dumps(record | {"sha256_state": _own_hash(record)}, indent=1), "utf-8")
     for written in part.iterdir():
         _flush(written)
     replaced = folder / f".{target.name}.old{_PART}"  # a leftover of this name is removed by the next save
@@ -95,6 +99,31 @@ def found(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.name.isdigit() and entry.is_dir())
 
 
+def chosen(folder: Path, images: int | None = None, write: bool = True) -> Path | None:
+    """The checkpoint to go on from; None without any.
+
+    Args:
+        folder: the run's `checkpoints` folder.
+        images: of the checkpoint that is wanted instead of the newest; newer ones are set aside, as NAME.aside.
+        write: whether this process is the one that may do so.
+
+    Raises:
+        BadInput: none has seen so many images.
+    """
+    complete = found(folder)
+    if images is None:
+        return complete[-1] if complete else None
+    wanted = next((entry for entry in complete if int(entry.name) == images), None)
+    if wanted is None:
+        there = ", ".join(str(int(entry.name)) for entry in complete) or "none"
+        raise BadInput(f"{folder}: found no checkpoint of {images} images, expected one of these: {there}")
+    for newer in complete[complete.index(wanted) + 1 :] if write else ():
+        aside = newer.with_name(f"{newer.name}.aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        newer.rename(aside)
+    return wanted
+
+
 def read_state(checkpoint: Path) -> tuple[State, dict[str, Any]]:
     """The state and the optimisers' settings of a checkpoint.
 
@@ -104,8 +133,13 @@ def read_state(checkpoint: Path) -> tuple[State, dict[str, Any]]:
     path = checkpoint / "state.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("format") != FORMAT:
+        if record.get("format") != FORMAT:
             raise ValueError(f"not {FORMAT}")
+        expected = record.pop("sha256_state", None)
+        if expected is not None and _own_hash(record) != expected:
+            raise ValueError("another content than was written")
+        del record["format"]
+        record.pop("sha256", None)
         settings, state = record.pop("optimisers"), State(**record)
         if any(type(getattr(state, name)) is not kind for name, kind in _KINDS.items()):
             raise ValueError(f"other types than {', '.join(_KINDS)} have")
@@ -115,12 +149,15 @@ def read_state(checkpoint: Path) -> tuple[State, dict[str, Any]]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file.
+    """All tensors of a safetensors file; one of a checkpoint is compared with the SHA-256 that was written with it.
 
     Raises:
-        BadInput: the file is missing, cut short or something else.
+        BadInput: the file is missing, cut short, changed or something else.
     """
     try:
+        expected = _expected_hash(path)
+        if expected is not None and sha256_file(path) != expected:
+            raise ValueError("another content than was written")
         return load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
         raise _damaged(path, error) from None
@@ -188,8 +225,23 @@ def _flush(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
+def _own_hash(record: Mapping[str, Any]) -> str:
+    """Of all that `state.json` says."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _expected_hash(path: Path) -> str | None:
+    """What `state.json` beside a file says of it; None where nobody wrote that down."""
+    state = path.with_name("state.json")
+    if not (path.parent.name.isdigit() and state.is_file()):
+        return None
+    record = json.loads(state.read_text(encoding="utf-8"))
+    known = record.get("sha256", {}) if isinstance(record, dict) else {}
+    return known.get(path.name) if isinstance(known, dict) else None
+
+
 def _damaged(path: Path, error: Exception) -> BadInput:
-    return BadInput(
-        f"{path}: expected a whole checkpoint of this run, found {first_line(error)}; remove that checkpoint's folder "
-        "to go on from the one before"
-    )
+    folder = path if path.name.isdigit() else path.parent
+    before = [int(entry.name) for entry in found(folder.parent) if entry.name < folder.name]
+    advice = f"go on from the one before with --resume --from {before[-1]}" if before else "start the run anew"
+    return BadInput(f"{path}: expected a whole checkpoint of this run, found {first_line(error)}; {advice}")

@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 MAY_CHANGE = ("stages", "images", "every")  # keys of a recipe that a resumed run may have otherwise
 
 
+def holds_run(run: Path) -> bool:
+    """Whether a run was begun in that folder."""
+    return (run / "recipe.yaml").exists() or (run / "checkpoints").exists()
+
+
 def check_run(run: Path, recipe: BaseRecipe, resume: bool) -> None:
-    """Refuse to start where a run is already, or to go on with another recipe.
+    """Refuse to start where a run is already, and to go on where none is or with another recipe.
 
     A run may be made longer or shorter, and may be written down more or less often: `MAY_CHANGE`.
 
     Raises:
-        BadInput: either.
+        BadInput: any of these.
     """
     path = run / "recipe.yaml"
-    if not path.exists() and not (run / "checkpoints").exists():
+    if not holds_run(run):
+        if resume:
+            raise BadInput(f"{run}: holds no run to go on with; check the path, or leave --resume out to begin one")
         return
     if not resume:
         raise BadInput(f"{run}: holds a run already; go on with --resume, or name another folder")

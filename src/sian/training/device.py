@@ -43,6 +43,12 @@ class Hardware:
     workers: int = 0
 
     @property
+    def computes_on_cpu(self) -> bool:
+        """Whether no GPU computes."""
+        there = torch.cuda.is_available() or torch.backends.mps.is_available()
+        return self.accelerator == "cpu" or (self.accelerator == "auto" and not there)
+
+    @property
     def chosen_precision(self) -> str:
         """The precision, decided."""
         cuda = self.accelerator in ("cuda", "gpu") or (self.accelerator == "auto" and torch.cuda.is_available())

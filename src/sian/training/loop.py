@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,8 @@ from sian import seeds
 from sian.data.loading import batches
 from sian.data.sampling import Sample, Tile, WindowSampler
 from sian.data.stains import restain
-from sian.errors import BadInput, Interrupted, warn
-from sian.files import write_json, write_png, write_text
-from sian.files.code_and_machine import commit, machine
-from sian.files.jsonfiles import read_json
+from sian.errors import BadInput, Interrupted
+from sian.files import write_png, write_text
 from sian.networks import (
     LAYOUT_CHANNELS,
     REFERENCE_SIZE,
@@ -37,7 +35,8 @@ from sian.networks import (
 )
 from sian.training import augmentation, average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
-from sian.training.device import PRECISIONS, Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
+from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
+from sian.training.environment import as_before, one_at_a_time, write_environment
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
 from sian.training.perceptual import perceptual_network
@@ -49,11 +48,11 @@ from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, 
 from sian.training.stopping import Watch, hold_out
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
-ENVIRONMENT = "environment.json"  # in the run's folder: where and by what code it was computed
 
 Report = Callable[[int, int], None]
 
 
+@one_at_a_time
 @flushed_denormals()
 def train(
     recipe: Recipe,
@@ -66,6 +65,7 @@ def train(
     trust_weights: bool = False,
     start: Start | None = None,
     stop: Callable[[], bool] | None = None,
+    go_on_from: int | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train a painter; returns the last checkpoint.
@@ -74,12 +74,13 @@ def train(
         recipe: what to do.
         tiles: the training tiles, with their layouts.
         run: the run's folder; new, unless `resume`.
-        resume: go on from the newest checkpoint (from the start when there is none yet).
+        resume: go on with a run from its newest checkpoint (from the start when it has none yet).
         hardware: where to compute.
         weights: a folder that holds `vgg19.safetensors`, searched first.
         trust_weights: accept weights of an unknown SHA-256.
         start: the networks to begin with, when the recipe starts from a model.
         stop: asked after every step; once it says yes, a checkpoint is saved and the run ends.
+        go_on_from: of a resumed run, the images of the checkpoint to take instead of the newest.
         report: called with (images seen, images in all).
 
     Raises:
@@ -89,7 +90,8 @@ def train(
     """
     run = Path(run)
     check_run(run, recipe, resume)
-    hardware = _as_before(hardware or Hardware(), run)
+    hardware = hardware or Hardware()
+    hardware = as_before(hardware, run, on_cpu=hardware.computes_on_cpu)
     check_start(run, recipe, start, bool(checkpoint.found(run / "checkpoints")))
     vgg = perceptual_network(recipe, weights, trust_weights)
 
@@ -99,9 +101,7 @@ def train(
     schedule = _schedule(recipe, learned, fabric.world_size)
     if fabric.is_global_zero:
         write_text(run / "recipe.yaml", recipe.dump())
-        device = machine(torch.get_num_threads(), str(fabric.device))
-        place = {"device": device, "precision": hardware.chosen_precision}
-        write_json(run / ENVIRONMENT, {**place, "commit": commit(), "version": sian.__version__})
+        write_environment(run, fabric.device, hardware.chosen_precision)
         write_start(run, start)
 
     # Networks, their average, optimisers.
@@ -137,8 +137,8 @@ def train(
     networks = {"painter": painter, "discriminator": bare_discriminator}
     optimisers = {"painter": painter_adam, "discriminator": discriminator_adam}
     state = checkpoint.State(0, 0, recipe.dump(), sian.__version__)
-    if saved := checkpoint.found(run / "checkpoints"):
-        state = checkpoint.load(saved[-1], networks, averaged, optimisers)
+    if saved := checkpoint.chosen(run / "checkpoints", go_on_from, fabric.is_global_zero):
+        state = checkpoint.load(saved, networks, averaged, optimisers)
         state.recipe, state.version = recipe.dump(), sian.__version__  # of what goes on now
     scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
@@ -261,18 +261,6 @@ def train(
     if journal:
         journal.close()
     return checkpoint.found(run / "checkpoints")[-1]
-
-
-def _as_before(hardware: Hardware, run: Path) -> Hardware:
-    """With the precision that a resumed run began with; another one that was asked for is taken, and said."""
-    path = run / ENVIRONMENT
-    before = read_json(path).get("precision") if path.is_file() else None
-    if before not in PRECISIONS or hardware.precision == before:
-        return hardware
-    if hardware.precision is None:
-        return replace(hardware, precision=before)
-    warn(f"{run}: goes on in precision {hardware.precision}, began in {before}; it will not be the same run to the bit")
-    return hardware
 
 
 @dataclass(frozen=True)

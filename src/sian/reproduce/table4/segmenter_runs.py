@@ -31,6 +31,7 @@ from sian.reproduce.table4.segmenter_rows import Scale4, Training
 from sian.segmentation.segmenter_export import export_run
 from sian.segmentation.training import train
 from sian.segmentation.training_windows import KnownTile, TrainingTiles, read_known
+from sian.training.checks import holds_run
 
 if TYPE_CHECKING:
     from sian.data.dataset import Item
@@ -165,7 +166,8 @@ def run(row: Training, seed: int, bench: Bench4) -> dict[str, Any]:
     painted = bench.known("painted", recipe.losses.border_px) if row.synthetic else []
     tiles = TrainingTiles([*chosen, *painted], recipe)
     with bench.progress(label, "windows") as report:
-        train(recipe, tiles, folder / "run", resume=True, hardware=bench.hardware, report=report)
+        resume = holds_run(folder / "run")
+        train(recipe, tiles, folder / "run", resume=resume, hardware=bench.hardware, report=report)
     started = time.perf_counter()
     model = export_run(folder / "run", tiles, folder / "model.safetensors")
     segmenter = segmentation.load(model, bench.device)
