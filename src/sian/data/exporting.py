@@ -16,6 +16,7 @@ from sian.data.provenance import PROVENANCE, Provenance
 from sian.errors import BadInput, nearest
 from sian.files import write_json
 from sian.files.folders import atomic_folder, check_free
+from sian.files.locks import only_writer
 from sian.masks import nucleus_ids
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def export_dataset(
     chosen = FORMATS[format]
     target = Path(target)
     _check(data, target, chosen)
-    with atomic_folder(target) as folder:
+    with only_writer(target, folder=False), atomic_folder(target) as folder:
         chosen.write(folder, data, _samples(data, report))
         provenance = Provenance(layout=chosen.name, losses=chosen.losses, dataset=data.info, items=list(data.items))
         write_json(folder / PROVENANCE, provenance.model_dump(exclude_none=True))

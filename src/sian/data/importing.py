@@ -24,6 +24,7 @@ from sian.data.sources import find_pairs
 from sian.data.writing import DatasetWriter, check_target, is_intact
 from sian.errors import BadInput, nearest
 from sian.files import read_image, sha256_file, sha256_pixels
+from sian.files.locks import only_writer
 from sian.masks import decode_mask_png, encode_mask_png, read_mask
 from sian.masks.files import MAX_PNG_ID
 
@@ -120,11 +121,12 @@ def import_dataset(
     check = partial(_check, given=given, empty=empty)
     info = _info(collection, name, licence, mpp)
     check_target(target, info)
-    if (target / MANIFEST).is_file():
-        others = {item.id for item in open_dataset(target)} - {pair.id for pair in collection.pairs}
-        info = _joined(read_info(target), info, target) if others else info
-    checked = _check_all(collection, target, check, report)
-    return _write_all(collection, target, info, checked, report)
+    with only_writer(target):
+        if (target / MANIFEST).is_file():
+            others = {item.id for item in open_dataset(target)} - {pair.id for pair in collection.pairs}
+            info = _joined(read_info(target), info, target) if others else info
+        checked = _check_all(collection, target, check, report)
+        return _write_all(collection, target, info, checked, report)
 
 
 def _check_given(organ: str | None, split: str | None, preparation: str | None) -> None:

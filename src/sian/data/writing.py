@@ -25,6 +25,7 @@ from sian.data.dataset import (
 )
 from sian.errors import BadInput
 from sian.files import remove_leftovers, sha256_array, sha256_pixels, write_json, write_png, write_text
+from sian.files.locks import LOCK
 from sian.masks import check_mask, nucleus_ids, write_mask
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def check_target(folder: Path, info: DatasetInfo) -> None:
                 f"{folder}: already holds the data set {name!r}, expected a new folder or {info.name!r}; "
                 f"choose another folder, or give both the same --name to have them in one"
             )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir()):
         raise BadInput(f"{folder}: found other files, expected a new or empty folder; choose another folder")
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sian.data.dataset import DatasetInfo
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
+from sian.files.locks import only_writer
 from sian.layout import describe
 from sian.masks import check_mask_of
 from sian.synthesis import Style
@@ -141,36 +142,39 @@ def restyle_dataset(
     name = OWN if own else str(getattr(fixed, "name", style))
     in_bank = own or (isinstance(style, str) and style in model.styles)  # a file may be called as an organ is
     name = _recorded(name, OWN if in_bank else fixed, noise, mpp)
-    writer = DatasetWriter(folder, _info(data, model))
-    painted = 0
-    for number, item in enumerate(data):
-        known = writer.items.get(item.id)
-        done = known and (known.model, known.style, known.seed) == (model.sha256, name, seed + number)
-        if not (done and known and known.sha256_mask == item.sha256_mask):
-            mask = data.mask(item)
-            try:
-                made = _paint(data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id or None)
-            except BadInput as error:
-                raise BadInput(f"{data.folder}: item {item.id}: {error}") from None
-            writer.add(
-                item.id,
-                made.image,
-                mask,
-                text=restyled_text(model, made, seed + number, item.id),
-                organ=item.organ,
-                split=item.split,
-                preparation=item.preparation,
-                patient=item.patient,
-                mpp=item.mpp if mpp is None else mpp,
-                source=f"{data.info.name}: {item.source}" if item.source else data.info.name,
-                classes=item.classes,
-                model=model.sha256,
-                style=name,
-                seed=seed + number,
-            )
-            painted += 1
-        if report:
-            report(number + 1, len(data))
+    with only_writer(folder):
+        writer = DatasetWriter(folder, _info(data, model))
+        painted = 0
+        for number, item in enumerate(data):
+            known = writer.items.get(item.id)
+            done = known and (known.model, known.style, known.seed) == (model.sha256, name, seed + number)
+            if not (done and known and known.sha256_mask == item.sha256_mask):
+                mask = data.mask(item)
+                try:
+                    made = _paint(
+                        data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id or None
+                    )
+                except BadInput as error:
+                    raise BadInput(f"{data.folder}: item {item.id}: {error}") from None
+                writer.add(
+                    item.id,
+                    made.image,
+                    mask,
+                    text=restyled_text(model, made, seed + number, item.id),
+                    organ=item.organ,
+                    split=item.split,
+                    preparation=item.preparation,
+                    patient=item.patient,
+                    mpp=item.mpp if mpp is None else mpp,
+                    source=f"{data.info.name}: {item.source}" if item.source else data.info.name,
+                    classes=item.classes,
+                    model=model.sha256,
+                    style=name,
+                    seed=seed + number,
+                )
+                painted += 1
+            if report:
+                report(number + 1, len(data))
     return painted
 
 
