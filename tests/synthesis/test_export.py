@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import torch
 import sian
 from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter
-from sian.errors import BadInput
+from sian.errors import BadInput, Interrupted
 from sian.files import write_png
+from sian.files.locks import only_writer
 from sian.masks import median_area
 from sian.synthesis import export
+from sian.synthesis.train_and_export import train
 from sian.training import Recipe, checkpoint
 
 from . import toys
@@ -211,6 +214,41 @@ def test_train_on_the_command_line(folder: Path, tmp_path: Path, capfd) -> None:
     assert captured.out.strip() == str(target / "model.safetensors")
     assert "stages change" not in captured.err
     assert sian.load(target / "model.safetensors").info.recipe["seed"] == 3
+
+
+def test_a_stopped_run_says_how_a_model_is_made_of_it_or_makes_one(folder: Path, tmp_path: Path) -> None:
+    recipe, data = Recipe.parse(RECIPE, "toy"), sian.open_dataset(folder)
+    with pytest.raises(Interrupted) as stopped:
+        train(recipe, data, tmp_path / "a run", stop=lambda: True, aliases={"lung": "liver"})
+    said = str(stopped.value)
+    assert "stopped after 2 of 4 images; go on with --resume, or make a model of what there is with `" in said
+    command = shlex.split(said.rpartition("with `")[2].rstrip("`"))
+    assert command[0] == "sian"
+    assert main(command[1:]) == 0
+    model = tmp_path / "a run" / "model.safetensors"
+    assert sian.load(model).info.aliases == {"lung": "liver"}
+    model.unlink()
+    (tmp_path / "a run" / "checkpoints").rename(tmp_path / "kept")
+    with pytest.raises(Interrupted, match=r"the model of what there is: .*model\.safetensors"):
+        train(recipe, data, tmp_path / "a run", resume=True, stop=lambda: True, export_on_stop=True)
+    assert sian.load(model).info.training.images == 2
+
+
+def test_a_checkpoint_to_go_on_from_is_one_of_a_run(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nothing to resume; add --resume"):
+        train("small", sian.open_dataset(folder), tmp_path / "run", go_on_from=8)
+    with pytest.raises(BadInput, match="holds no run to go on with"):
+        train("small", sian.open_dataset(folder), tmp_path / "run", go_on_from=8, resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_model_cannot_go_is_said_before_the_work(run: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for target, sentence in ((tmp_path, "found a folder"), (tmp_path / "file" / "m.safetensors", "cannot be written")):
+        with pytest.raises(BadInput, match=sentence):
+            export.export_run(run / "nothing is read", sian.open_dataset(folder), target)
+    with only_writer(tmp_path / "m", folder=False), pytest.raises(BadInput, match="writes there since"):
+        export.export_run(run, sian.open_dataset(folder), tmp_path / "m")
 
 
 def test_a_resumed_run_with_other_stages_says_so(folder: Path, tmp_path: Path, capfd) -> None:

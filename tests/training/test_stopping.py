@@ -73,16 +73,18 @@ def last_step(run: Path) -> tuple[int, int]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_stopped_run_goes_on(data, tmp_path, capsys, number):
     recipe, run = toys.write_recipe(tmp_path / "toy.yaml", **ENDLESS), tmp_path / "run"
     code, errors = stopped_by(number, recipe, data, run)
     images, step = last_step(run)
     assert images == 2 * step > 0
-    if number == signal.SIGINT:
+    if number == signal.SIGTERM:  # as Ctrl-C
         assert code == 130
         assert f"stopped after {images} of 100000 images; go on with --resume" in errors
+        assert f"make a model of what there is with `sian export {run} --data {data}`" in errors
         assert "Traceback" not in errors
+        assert "error" not in errors
     else:
         assert code == -signal.SIGKILL
     length = f"stages.0.images={images + 4}"

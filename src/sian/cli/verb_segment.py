@@ -48,6 +48,10 @@ def train(
         list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. images=2000.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    go_on_from: Annotated[
+        int | None,
+        typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: this checkpoint, not the newest."),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
@@ -65,6 +69,8 @@ def train(
     from sian.training.device import Hardware
 
     _set_threads(threads)
+    if go_on_from is not None and not resume:
+        raise typer.BadParameter("--from chooses a checkpoint to go on from; add --resume")
     chosen = SegmenterRecipe.load(recipe, parse_changes(changes, "images=2000"))
     check_run(run, chosen, resume)
     sources = [open_dataset(folder).split(split) for folder in data]
@@ -73,7 +79,7 @@ def train(
     tiles = TrainingTiles(known, chosen)
     hardware = Hardware(device, 1, None, workers)
     with console.progress("training") as report:
-        last = run_training(chosen, tiles, run, resume=resume, hardware=hardware, report=report)
+        last = run_training(chosen, tiles, run, resume=resume, hardware=hardware, go_on_from=go_on_from, report=report)
     console.say(f"last checkpoint: {last}")
     with console.progress("batch norm", "batches") as report:
         path = export_run(run, tiles, report=report)

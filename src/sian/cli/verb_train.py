@@ -32,6 +32,10 @@ def train(
         typer.Option("--set", help="Change one value: KEY=VALUE, e.g. stages.0.images=2000."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    go_on_from: Annotated[
+        int | None,
+        typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: this checkpoint, not the newest."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many devices (DDP above 1).")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
@@ -46,6 +50,9 @@ def train(
         list[str] | None, typer.Option(help="Another name of an organ's style: NEW=ORGAN, e.g. lung=liver.")
     ] = None,
     export: Annotated[bool, typer.Option(help="Write RUN/model.safetensors when the run is complete.")] = True,
+    export_on_stop: Annotated[
+        bool, typer.Option("--export-on-stop", help="Write it of what there is when Ctrl-C ends the run.")
+    ] = False,
 ) -> None:
     """Train SIAN on annotated tiles. Ctrl-C saves and stops; --resume goes on."""
     import torch
@@ -69,6 +76,8 @@ def train(
         aliases=parse_aliases(alias),
         init=init,
         export=export,
+        export_on_stop=export_on_stop,
+        go_on_from=go_on_from,
         progress=console.progress,
         say=console.say,
     )

@@ -9,6 +9,7 @@ import torch
 
 from sian import seeds
 from sian.errors import BadInput
+from sian.files.locks import only_writer
 from sian.segmentation.jitter import jitter
 from sian.segmentation.networks import build
 from sian.segmentation.segmenter import Segmenter, Storage, save
@@ -45,8 +46,16 @@ def export_run(
         The model file's path.
 
     Raises:
-        BadInput: the run has no checkpoint, or a damaged one.
+        BadInput: the run has no checkpoint, or a damaged one; or the place cannot be written to.
     """
+    target = path or run / "model.safetensors"
+    with only_writer(target, folder=False):  # before the work
+        return _exported(run, tiles, target, storage, report)
+
+
+def _exported(
+    run: Path, tiles: TrainingTiles, target: Path, storage: Storage, report: Callable[[int, int], None] | None
+) -> Path:
     found = checkpoint.found(run / "checkpoints")
     if not found:
         raise BadInput(f"{run}: holds no checkpoint, expected a run of `sian segment train`; train first")
@@ -56,7 +65,7 @@ def export_run(
     network.load_state_dict(checkpoint.read_tensors(found[-1] / "average.safetensors"))
     average.estimate_batch_norm(network, _passes(network, tiles, recipe, report))
     facts = {**_facts(run, state), **tiles.facts}
-    return save(Segmenter(network.eval(), recipe, facts), path or run / "model.safetensors", storage)
+    return save(Segmenter(network.eval(), recipe, facts), target, storage)
 
 
 def _passes(

@@ -17,6 +17,7 @@ from sian.data.sampling import Tile, WindowSampler
 from sian.data.tiles import read_tiles
 from sian.data.windows import test_offsets
 from sian.errors import BadInput, warn
+from sian.files.locks import only_writer
 from sian.masks import median_area
 from sian.networks import (
     LAYOUT_CHANNELS,
@@ -79,9 +80,27 @@ def export_run(
         report: called with (steps done, steps in all).
 
     Raises:
-        BadInput: no checkpoint in the run, a damaged one, an alias of an organ that no tile is of, no nuclei.
+        BadInput: no checkpoint in the run, a damaged one, an alias of an organ that no tile is of, no nuclei, or a
+            target that is a folder or cannot be written to.
     """
-    run, target = Path(run), Path(target)
+    target = Path(target)
+    if target.is_dir():
+        raise BadInput(f"{target}: found a folder, expected the name of a model file; add e.g. model.safetensors")
+    with only_writer(target, folder=False):  # before the work
+        return _exported(Path(run), data, target, tiles, aliases, metrics, discriminator, storage, report)
+
+
+def _exported(
+    run: Path,
+    data: Dataset,
+    target: Path,
+    tiles: Sequence[Tile] | None,
+    aliases: Mapping[str, str] | None,
+    metrics: Mapping[str, Any] | None,
+    discriminator: bool,
+    storage: Storage,
+    report: Report | None,
+) -> Path:
     saved = checkpoint.found(run / "checkpoints")
     if not saved:
         raise BadInput(f"{run}: found no checkpoint, expected a run of `sian train`; check the folder")

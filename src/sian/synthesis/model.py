@@ -225,7 +225,9 @@ class Model:
         if not hash_sign:
             return Style(self.styles[name].vector, name)
         if not number.isdecimal() or len(number) > MOST_DIGITS:
-            raise BadInput(f"style {shown(text)}: expected ORGAN#NUMBER of at most {MOST_DIGITS} digits, e.g. 'kidney#3'")
+            raise BadInput(
+                f"style {shown(text)}: expected ORGAN#NUMBER of at most {MOST_DIGITS} digits, e.g. 'kidney#3'"
+            )
         return self.styles[name].sample(int(number))
 
     @torch.inference_mode()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sian.data.tiles import read_tiles
-from sian.errors import BadInput
+from sian.errors import BadInput, Interrupted
 from sian.files.weights import find_weights
 from sian.synthesis.export import export_run
 from sian.synthesis.finetuning import check_tiles, start_from
@@ -50,6 +51,8 @@ def train(
     aliases: Mapping[str, str] | None = None,
     init: str | Path | None = None,
     export: bool = True,
+    export_on_stop: bool = False,
+    go_on_from: int | None = None,
     stop: Callable[[], bool] | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
@@ -73,6 +76,8 @@ def train(
         aliases: other names of organs in the style bank, e.g. {"lung": "liver"}.
         init: a model file to start from, "bundled" for the one that comes along; e.g. with the recipe "finetune".
         export: whether to make the model file; if not, the last checkpoint is returned.
+        export_on_stop: whether to make the model file of what there is when the run is stopped.
+        go_on_from: of a resumed run, the images of the checkpoint to take instead of the newest.
         stop: asked after every step; once it says yes, the run saves a checkpoint and ends with `Interrupted`.
         report: called with (images seen, images in all).
         progress: called with the name of each part of the work and with what is counted in it; returns a context
@@ -85,6 +90,8 @@ def train(
         Interrupted: Ctrl-C, SIGTERM or `stop`; a checkpoint was saved.
     """
     run, say = Path(run), say or _nothing
+    if go_on_from is not None and not resume:
+        raise BadInput(f"{run}: a checkpoint of {go_on_from} images to go on from, but nothing to resume; add --resume")
     progress = progress or (lambda what, _: nullcontext(report if what == TRAINING and report else _nothing))
     chosen, start = _recipe_and_start(recipe, changes or {}, run, resume, init, say)
     chosen = resolve(chosen, data)
@@ -97,19 +104,23 @@ def train(
         tiles = read_tiles(data, chosen.data.organ_aliases, described, chosen.data.class_names)
     check_aliases(aliases, {tile.organ for tile in tiles})
     say_held_out(tiles, chosen, say)
-    with progress(TRAINING, "images") as seen:
-        last = run_training(
-            chosen,
-            tiles,
-            run,
-            resume=resume,
-            hardware=hardware,
-            weights=weights,
-            trust_weights=trust_weights,
-            start=start,
-            stop=stop,
-            report=seen,
-        )
+    try:
+        with progress(TRAINING, "images") as seen:
+            last = run_training(
+                chosen,
+                tiles,
+                run,
+                resume=resume,
+                hardware=hardware,
+                weights=weights,
+                trust_weights=trust_weights,
+                start=start,
+                go_on_from=go_on_from,
+                stop=stop,
+                report=seen,
+            )
+    except Interrupted as stopped:
+        raise _stopped(stopped, run, data, tiles, aliases, export_on_stop, progress) from None
     say(f"last checkpoint: {last}")
     _say_distances(run, say)
     if not export:
@@ -118,6 +129,26 @@ def train(
         with progress("batch norm and style bank", "steps") as done:
             export_run(run, data, run / MODEL, tiles=tiles, aliases=aliases, report=done)
     return run / MODEL
+
+
+def _stopped(
+    stopped: Interrupted,
+    run: Path,
+    data: Dataset,
+    tiles: Sequence[Tile],
+    aliases: Mapping[str, str] | None,
+    export: bool,
+    progress: Progress,
+) -> Interrupted:
+    """What to say of a run that was stopped: how a model is made of what there is, or where it is."""
+    if not export:
+        also = "".join(f" --alias {shlex.quote(f'{new}={old}')}" for new, old in (aliases or {}).items())
+        command = f"sian export {shlex.quote(str(run))} --data {shlex.quote(str(data.folder))}{also}"
+        return Interrupted(f"{stopped}, or make a model of what there is with `{command}`")
+    if is_main_process():
+        with progress("batch norm and style bank", "steps") as done:
+            export_run(run, data, run / MODEL, tiles=tiles, aliases=aliases, report=done)
+    return Interrupted(f"{stopped}; the model of what there is: {run / MODEL}")
 
 
 def _nothing(*_: object) -> None:
