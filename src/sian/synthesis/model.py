@@ -26,7 +26,7 @@ from sian.synthesis.model_classes import Classes, classes_of_each, left_over, wi
 from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.stylefile import SUFFIX, read_style
-from sian.synthesis.styles import OrganStyles, Style, Styles, mixture
+from sian.synthesis.styles import OrganStyles, Style, Styles, mixture, parse_mixture
 
 BUNDLED = "model.safetensors"
 SMALLEST_REFERENCE = 32  # px
@@ -220,7 +220,7 @@ class Model:
 
     def _named(self, text: str) -> Style:
         if "=" in text:
-            return mixture(_parse_mixture(text), self.styles)
+            return mixture(parse_mixture(text), self.styles)
         name, hash_sign, number = text.partition("#")
         if not hash_sign:
             return Style(self.styles[name].vector, name)
@@ -384,19 +384,3 @@ def _layouts(masks: Sequence[NDArray[np.int32] | Layout]) -> Iterator[Layout]:
 
 def _layout(mask: NDArray[np.int32] | Layout) -> Layout:
     return mask if isinstance(mask, Layout) else describe(mask)
-
-
-def _parse_mixture(text: str) -> dict[str, float]:
-    parts: dict[str, float] = {}
-    for part in text.replace(",", "+").split("+"):
-        name, _, weight = (word.strip() for word in part.partition("="))
-        try:
-            if name in parts:
-                raise ValueError
-            parts[name] = float(weight)
-        except ValueError:
-            raise BadInput(
-                f"style {shown(text)}: expected each organ once, as ORGAN=WEIGHT, found {shown(part)}; "
-                "write e.g. kidney=0.7+breast=0.3"
-            ) from None
-    return parts

@@ -215,6 +215,27 @@ def mixture(parts: Mapping[str, float], styles: Styles) -> Style:
     return Style(np.asarray(vector, np.float32), "+".join(f"{name}={weight:g}" for name, weight in parts.items()))
 
 
+def parse_mixture(text: str) -> dict[str, float]:
+    """The weights of a mixture as it is written, e.g. "kidney=0.7+breast=0.3".
+
+    Raises:
+        BadInput: not of that form, or an organ twice.
+    """
+    parts: dict[str, float] = {}
+    for part in text.replace(",", "+").split("+"):
+        name, _, weight = (word.strip() for word in part.partition("="))
+        try:
+            if name in parts:
+                raise ValueError
+            parts[name] = float(weight)
+        except ValueError:
+            raise BadInput(
+                f"style {shown(text)}: expected each organ once, as ORGAN=WEIGHT, found {shown(part)}; "
+                "write e.g. kidney=0.7+breast=0.3"
+            ) from None
+    return parts
+
+
 def _joined(name: str, parts: list[OrganStyles]) -> OrganStyles:
     """Several preparations of one organ as one."""
     if len(parts) == 1:
