@@ -166,7 +166,11 @@ def test_tables_that_lead_elsewhere(capsys, tmp_path, tile):
 def test_tables_that_are_none(capsys, tmp_path):
     (tmp_path / "mine").mkdir()
     for content, found in [
-        (b"tile;split\na;train\n", "found no column tile, split, organ"),
+        (b"tile;split\na;train\n", "found no column organ, expected tile, split, organ"),
+        (b"tile,split,organ\na,train,liver\na,test,liver\n", "found 'a' twice"),
+        (b"tile,split,organ\n,train,liver\n", "a row without a name"),
+        (b"tile,split,organ\na,train,0,25\n", "found 4 values for 3 columns in row 2"),
+        (b"tile,split,split,organ\na,train,test,liver\n", "found a column twice"),
         (b"", "found no column"),
         (b"\xff\xfe\0", "cannot be read as a table"),
         (b"tile,split,organ\na,train,liver\n", "a has no image in train/"),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMAT = "sian.dataset/1"
 MANIFEST = "dataset.json"
 ITEMS = "items.jsonl"
-ID_PATTERN = re.compile(r"[\w(][\w .,()+=@#-]{0,199}")  # no slash, no colon, no leading dot
+ID_PATTERN = re.compile(r"[\w(\[][\w .,()\[\]+=@#&'~!-]{0,199}")  # no slash, no colon, no leading dot
 PLAIN_PATH = re.compile(r"\w+/[\w(][\w ,()+=@#-]*(\.[\w ,()+=@#-]+)*")  # a folder and a name in it
 TCGA_BARCODE = re.compile(r"(TCGA-\w{2}-\w{4})(?:-\d{2}[A-Z](?:-\d{2}(?:-([A-Z]{2})\w?)?)?)?")
 

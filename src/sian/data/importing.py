@@ -208,7 +208,8 @@ def _check(
 ) -> _Checked | None:
     if not ID_PATTERN.fullmatch(pair.id):
         raise BadInput(
-            f"{pair.image}: the name has unusual characters; expected letters, digits, ._- and spaces; rename it"
+            f"{pair.image}: the name has unusual characters; expected letters, digits, spaces and any of "
+            "._-+=@#&'~!()[]; rename it"
         )
     sha256_source = _hash_source(pair, given, hashes)
     if existing is not None and _is_done(existing, pair.id, sha256_source):

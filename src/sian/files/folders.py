@@ -6,6 +6,7 @@ removes it.
 
 from __future__ import annotations
 
+import glob
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
@@ -42,7 +43,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{LEFTOVER_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(f".{path.name}.*{LEFTOVER_SUFFIX}"):
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{LEFTOVER_SUFFIX}"):
             shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
         yield temporary

@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from sian.errors import BadInput, first_line
+from sian.files.regular import check_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +28,7 @@ def read_unpacked(path: Path, kind: str, most: int) -> bytes:
     Raises:
         BadInput: no regular file, cannot be read, broken gzip, or more than `most` bytes.
     """
-    if path.exists() and not path.is_file():
-        raise BadInput(f"{path}: found a folder, a pipe or a device, expected a file of {kind}; check the path")
+    check_regular(path, f"a file of {kind}")
     try:
         with path.open("rb") as stream:
             content = stream.read(most + 1)

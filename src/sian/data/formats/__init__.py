@@ -4,6 +4,7 @@ from sian.data.formats import (
     cellpose,
     coco,
     hovernet,
+    hovernet_json,
     hovernet_npy,
     ometiff,
     omezarr,
@@ -31,7 +32,8 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+OTHERS = {".json": hovernet_json.read}  # formats that are read only
 # Annotations that lie beside their image, in any of the folders that `sian.data.sources` knows, by their ending.
-ANNOTATION_READERS = {ending: read for known in FORMATS.values() for ending, read in known.annotations.items()}
+ANNOTATION_READERS = OTHERS | {end: read for known in FORMATS.values() for end, read in known.annotations.items()}
 
 __all__ = ["ANNOTATION_READERS", "FORMATS", "Format", "Sample"]

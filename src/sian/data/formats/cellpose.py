@@ -6,9 +6,10 @@ NAME_masks.png (``--img_filter _img``), are read as well.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sian.data.formats.format import Format, Sample, files_in, folders_below, write_picture
+from sian.data.formats.format import Format, Sample, files_in, folders_below, name_collisions, write_picture
 from sian.data.pairs import Pair
 from sian.files.images import IMAGE_SUFFIXES
 from sian.masks.files import MASK_SUFFIXES, MAX_PNG_ID, encode_mask_png, write_mask
@@ -56,4 +57,5 @@ FORMAT = Format(
     losses="Holds pixels and ids whole (ids beyond 65,535 in a .tif); classes and all else only in provenance.json.",
     write=write,
     find=find,
+    problems=partial(name_collisions, marks=(MASK_MARK, IMAGE_MARK)),
 )

@@ -69,6 +69,19 @@ class Format:
     problems: Callable[[Dataset], list[str]] = _no_problems
 
 
+def name_collisions(dataset: Dataset, marks: tuple[str, ...]) -> list[str]:
+    """Which ids would give files of another item's name, in a format that puts marks behind ids."""
+    by_split: dict[str, set[str]] = {}
+    for item in dataset:
+        by_split.setdefault(item.split, set()).add(item.id.casefold())
+    return [
+        f"found the ids {item.id!r} and {item.id + mark!r}, whose files could not be told apart; rename one"
+        for item in dataset
+        for mark in marks
+        if item.id.casefold() + mark in by_split[item.split]
+    ]
+
+
 def class_names(dataset: Dataset) -> list[str]:
     """The class names of a data set: those its manifest lists, then others that its items use."""
     used = {name: None for item in dataset for name in sorted(item.classes or {})}

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.formats.format import Format, Sample, as_mask, as_picture, check_shape, files_in, folders_below
+from sian.data.formats.format import (
+    Format,
+    Sample,
+    as_mask,
+    as_picture,
+    check_shape,
+    files_in,
+    folders_below,
+    name_collisions,
+)
 from sian.data.formats.pyramid import mask_levels, picture_levels
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import origin_text
@@ -178,4 +187,5 @@ FORMAT = Format(
     losses="Holds pixels, ids, classes and mpp whole; split, organ and patient only as notes and in provenance.json.",
     write=write,
     find=find,
+    problems=partial(name_collisions, marks=(LABELS_MARK,)),
 )
