@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sian.data.formats.qupath import read as read_geojson
+from sian.data.formats.geojson import read as read_geojson
 from sian.errors import BadInput
 from sian.files.images import DECODE_ERRORS, decode_image
 from sian.masks import read_mask
