@@ -80,9 +80,10 @@ def test_one_pass_is_the_generator_itself(generator):
     assert difference(paint(generator, layout, style(), Noise(strength=0)), expected) <= 1
 
 
-def test_the_stacked_layout_equals_the_networks_own(generator):
+def test_the_stacked_layout_is_one_hot(generator):
     layout = describe(grid_mask(64, 96))
-    plain = stack(torch.from_numpy(layout.direction)[None], torch.from_numpy(layout.distance)[None])
+    one_hot = np.eye(17, dtype=np.float32)[layout.direction].transpose(2, 0, 1)
+    plain = torch.from_numpy(np.concatenate([layout.semantic[None] > 0, one_hot, layout.distance[None]]))[None].float()
     ours = painting.layout_tensor(layout, style(), generator)
     assert torch.equal(ours, plain)
     assert ours.is_contiguous(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sian.masks.checking import nucleus_ids
+from sian.masks.boxes import nucleus_boxes
 from sian.masks.outlines import check_ring, fill_ring
 
 if TYPE_CHECKING:
@@ -39,13 +39,8 @@ def trace_nuclei(mask: npt.NDArray[np.int32]) -> Iterator[tuple[int, list[Polygo
     >>> list(trace_nuclei(np.array([[0, 7, 7]], np.int32)))
     [(7, [[[(3, 0), (3, 1), (1, 1), (1, 0)]]])]
     """
-    from scipy.ndimage import find_objects
-
-    ids = np.concatenate([[0], nucleus_ids(mask)])
-    numbered = np.searchsorted(ids, mask)  # ids may be huge; positions in the list of ids are not
-    for number, box in enumerate(find_objects(numbered), start=1):
-        top, left = box[0].start, box[1].start
-        yield int(ids[number]), trace_region(numbered[box] == number, top, left)
+    for nucleus, box in nucleus_boxes(mask).items():
+        yield nucleus, trace_region(mask[box] == nucleus, box[0].start, box[1].start)
 
 
 def trace_region(region: npt.NDArray[np.bool_], top: int = 0, left: int = 0) -> list[Polygon]:

@@ -9,10 +9,20 @@ from sian.networks.encoder import REFERENCE_SIZE, StyleEncoder, stain_statistics
 from sian.networks.folded import FoldedGenerator
 from sian.networks.generator import LEVELS, STRIDE, Generator, LevelGenerator, training_noise
 from sian.networks.interface import GeneratorInterface
-from sian.networks.layouts import ALL_CHANNELS, DIRECTION_CLASSES, LAYOUT_CHANNELS, channels_of, pyramid, select, stack
+from sian.networks.layouts import (
+    ALL_CHANNELS,
+    DIRECTION_CLASSES,
+    LAYOUT_CHANNELS,
+    channels_of,
+    pyramid,
+    select,
+    stack,
+    stack_layouts,
+)
 from sian.networks.noise import noise_at
 from sian.networks.painter import NoEncoder, Painter
 from sian.networks.sian_block import SianBlock
+from sian.networks.signed_images import pixels_of, signed, signed_images
 from sian.networks.spectral import add_factors, load_folded
 from sian.networks.vgg import VggFeatures
 
@@ -45,9 +55,13 @@ __all__ = [
     "load_folded",
     "move_to",
     "noise_at",
+    "pixels_of",
     "pyramid",
     "select",
+    "signed",
+    "signed_images",
     "stack",
+    "stack_layouts",
     "stain_statistics",
     "training_noise",
 ]

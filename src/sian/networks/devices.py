@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -34,3 +37,16 @@ def move_to(network: nn.Module, device: str) -> None:
         network.to(find_device(device))
     except (RuntimeError, AssertionError) as error:
         raise MissingResource(f"device {device!r} cannot be used ({first_line(error)}); try cpu") from None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: the number of threads changes the last bit of a few pixels."""
+    before = torch.get_num_threads()
+    if before != 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before != 1:
+            torch.set_num_threads(before)

@@ -6,12 +6,17 @@ width with the corresponding feature maps".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sian.layout import Layout
 
 DIRECTION_CLASSES = 17  # background, 8 sectors inside, 8 outside (paper, section 3.2)
 LAYOUT_CHANNELS = 1 + DIRECTION_CLASSES + 1  # M, one-hot P, Q
@@ -78,20 +83,51 @@ def stack(
 
     Returns:
         (n, 19 or 21 + class_count, h, w) in the dtype of `distance`: channel 0 is M, 1 to 17 are P, 18 is Q, 19 the
-        boundary, 20 the depth; the last ones are the classes, one-hot.
+        boundary, 20 the depth; the last ones are the classes, one-hot. Its memory is channels last.
     """
-    one_hot = _one_hot(direction, 0, DIRECTION_CLASSES).to(distance.dtype)  # (n, 17, h, w)
-    semantic = 1 - one_hot[:, :1]  # every nuclear pixel has a direction class above 0
-    extras = [] if boundary is None or depth is None else [boundary[:, None].to(distance.dtype), depth[:, None]]
-    if classes is not None and class_count:
-        extras.append(_one_hot(classes, 1, class_count).to(distance.dtype))
-    return torch.cat([semantic, one_hot, distance[:, None], *extras], 1)
+    extras = boundary is not None and depth is not None
+    known = class_count if classes is not None else 0
+    channels = (ALL_CHANNELS if extras else LAYOUT_CHANNELS) + known
+    table = torch.eye(LAYOUT_CHANNELS, channels, dtype=distance.dtype, device=distance.device)[1:-1]  # (17, channels)
+    table[1:, 0] = 1  # every nuclear pixel has a direction class above 0
+    maps = F.embedding(direction.int(), table)  # (n, h, w, channels), faster by far than comparing class by class
+    maps[..., LAYOUT_CHANNELS - 1] = distance
+    if boundary is not None and depth is not None:
+        maps[..., LAYOUT_CHANNELS] = boundary
+        maps[..., LAYOUT_CHANNELS + 1] = depth
+    if classes is not None and known:
+        table = torch.eye(1 + known, dtype=distance.dtype, device=distance.device)[:, 1:]
+        maps[..., -known:] = F.embedding(classes.int(), table)
+    return maps.permute(0, 3, 1, 2)
 
 
-def _one_hot(numbers: Tensor, first: int, count: int) -> Tensor:
-    """(n, count, h, w) bool: where (n, h, w) is `first`, `first` + 1, ..."""
-    wanted = torch.arange(first, first + count, dtype=numbers.dtype, device=numbers.device)[:, None, None]
-    return numbers[:, None] == wanted
+def stack_layouts(
+    layouts: Sequence[Layout], class_count: int = 0, *, extras: bool = True, device: torch.device | str = "cpu"
+) -> Tensor:
+    """`stack` of layouts of one size.
+
+    Args:
+        layouts: n of them.
+        class_count: how many nuclear classes there are.
+        extras: with boundary and depth, where all of them have both.
+        device: where the tensor is made.
+    """
+    direction, distance, *others = (
+        _together([getattr(layout, part) for layout in layouts], device)
+        for part in ("direction", "distance", "boundary", "depth", "classes")
+    )
+    assert direction is not None  # noqa: S101 - every layout has these two
+    assert distance is not None  # noqa: S101
+    boundary, depth, classes = others
+    if class_count and classes is None:
+        classes = torch.zeros_like(direction)
+    more = (boundary, depth) if extras else (None, None)
+    return stack(direction, distance.float(), *more, classes, class_count)
+
+
+def _together(maps: Sequence[NDArray[Any] | None], device: torch.device | str) -> Tensor | None:
+    found = [part for part in maps if part is not None]
+    return torch.from_numpy(np.stack(found)).to(device) if len(found) == len(maps) else None
 
 
 def pyramid(layout: Tensor, levels: int, mode: Downsampling) -> list[Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sian import seeds
 from sian.errors import BadInput
+from sian.masks.boxes import nucleus_boxes
 from sian.nuclei.drawing import Depths, draw, patches
 from sian.nuclei.fitting import FEWEST, fit_tissue
 from sian.nuclei.placement import Ellipse
@@ -141,17 +142,15 @@ class _Changes:
 
 def _collect(mask: npt.NDArray[np.integer]) -> _Library:
     """The whole nuclei of a mask, also those that others press against: they are larger than the rest."""
-    from scipy.ndimage import find_objects
-
     nuclei = measure(mask)
     half_length = np.sqrt(nuclei.area * nuclei.aspect / np.pi)
     usable = nuclei.whole & (half_length <= np.quantile(half_length[nuclei.whole], LARGEST_QUANTILE))
     chosen = np.flatnonzero(usable)
     chosen = chosen[np.argsort(nuclei.area[chosen], kind="stable")]
-    boxes = find_objects(mask)
+    boxes = nucleus_boxes(mask)
     depths, corners = [], []
     for number in chosen:
-        box = boxes[int(nuclei.ids[number]) - 1]
+        box = boxes[int(nuclei.ids[number])]
         depths.append(_signed_depth(np.pad(mask[box] == nuclei.ids[number], RIM)))
         corners.append((box[0].start - RIM, box[1].start - RIM))
     top, left = np.array(corners).T

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from sian.data import DatasetInfo, Item
 from sian.data.writing import describe_item
 from sian.errors import BadInput, first_line
 from sian.files import encode_png
 from sian.masks.files import encode_mask_png
+from sian.networks.devices import one_thread
 from sian.production.gate import Gate
 from sian.production.mask_supply import StoredMask
 from sian.production.schedule import Blend, ImageOrder, Schedule, names_file
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from sian.production.plan import GateSection, Plan
     from sian.synthesis import Model
-
-DEVICE_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Worker:
         Raises:
             BadInput: its mask cannot be used.
         """
-        with _one_thread():
+        with one_thread():
             for attempt in job.tries:
                 made = self._attempt(attempt)
                 if not made.reason:
@@ -221,21 +219,8 @@ class Foreman:
     def _vector(self, name: str) -> npt.NDArray[np.float32]:
         if name in self._fixed:
             return self._fixed[name]
-        with _one_thread():  # a picture's style is encoded as an image is painted: the same bits everywhere
+        with one_thread():  # a picture's style is encoded as an image is painted: the same bits everywhere
             vector = self.model.style(self.schedule.plan.path(name) if names_file(name) else name).vector
         if "#" not in name:
             self._fixed[name] = vector
         return vector
-
-
-class _one_thread:  # noqa: N801 - used like a function
-    """Torch on one thread, and back."""
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        if self.before != DEVICE_THREADS:
-            torch.set_num_threads(DEVICE_THREADS)
-
-    def __exit__(self, *_: object) -> None:
-        if self.before != DEVICE_THREADS:
-            torch.set_num_threads(self.before)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sian.layout import Layout, turn_image
+from sian.masks.boxes import nucleus_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,14 +65,9 @@ class Donor:
 
 def donor(whole: Window, mask: NDArray[np.int32]) -> Donor:
     """Find the nuclei of a tile that can be taken; a cut one would show its edge."""
-    from scipy.ndimage import find_objects
-
     height, width = mask.shape
     ids, boxes = [], []
-    for number, box in enumerate(find_objects(mask), 1):
-        if box is None:
-            continue
-        rows, columns = box
+    for number, (rows, columns) in nucleus_boxes(mask).items():
         if rows.start > 0 and columns.start > 0 and rows.stop < height and columns.stop < width:
             ids.append(number)
             boxes.append((rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from sian.networks import signed
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
@@ -54,7 +56,7 @@ def run_network(
 
 def _apply(network: nn.Module, picture: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
     pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
-    images = (pixels.permute(2, 0, 1)[None].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    images = signed(pixels.permute(2, 0, 1)[None]).contiguous(memory_format=torch.channels_last)
     output: NDArray[np.float32] = network(images)[0].float().cpu().numpy()
     return output
 

@@ -27,6 +27,8 @@ from sian.networks import (
     build_discriminator,
     build_painter,
     channels_of,
+    signed,
+    signed_images,
     stack,
 )
 from sian.seeds import torch_generator
@@ -201,7 +203,7 @@ def _estimate_norms(painter: Painter, tiles: Sequence[Tile], seed: int, report: 
         def once() -> None:
             raw = next(stream)
             random = torch_generator(seed, "batch norm", index)
-            style, _ = painter.encoder(raw["reference"].float() / 127.5 - 1)
+            style, _ = painter.encoder(signed(raw["reference"]))
             noise = generator.draw_noise(NORM_BATCH, REFERENCE_SIZE, REFERENCE_SIZE, random)
             maps = stack(
                 raw["direction"],
@@ -254,8 +256,7 @@ def _tile_styles(painter: Painter, tile: Tile) -> NDArray[np.float32]:
     for y in test_offsets(height):
         for x in test_offsets(width):
             window = tile.image[y : y + REFERENCE_SIZE, x : x + REFERENCE_SIZE]
-            pixels = torch.from_numpy(window.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
-            vectors.append(painter.encoder(pixels)[0][0].numpy())
+            vectors.append(painter.encoder(signed_images(window[None]))[0][0].numpy())
     return np.stack(vectors).astype(np.float32)
 
 

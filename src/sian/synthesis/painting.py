@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,13 +21,15 @@ from sian.layout import Layout
 from sian.networks import (
     ALL_CHANNELS,
     FINE,
-    LAYOUT_CHANNELS,
     LEVELS,
     Brush,
     GeneratorInterface,
     LevelGenerator,
     PlainBrush,
     noise_at,
+    pixels_of,
+    signed_images,
+    stack_layouts,
 )
 
 WINDOW = 512  # px of a window's core; smaller ones paint more margin (384 px: an eighth slower)
@@ -100,7 +101,7 @@ def paint(
     coarse = canvas.coarse()  # (1, c, H / 8, W / 8)
     size = window if max(padded.shape) > window + 2 * MARGIN else max(padded.shape)
     for part in _parts(padded.shape, size):
-        image[part.core] = _bytes(canvas.fine(coarse, part))
+        image[part.core] = pixels_of(canvas.fine(coarse, part))[0]
         if part_done is not None:
             part_done(part.core[0].start, part.core[1].start, image[part.core])
     return np.ascontiguousarray(image[:height, :width])
@@ -146,7 +147,7 @@ def paint_area(
     canvas = _Canvas(generator, brush or PlainBrush(generator, vector), cut, vector, shifted)
     part = _part_around(area[0] - top, area[1] - left, area[2] - top, area[3] - left, cut.shape)
     rows, columns = area[0] - top - part.core[0].start, area[1] - left - part.core[1].start
-    pixels = _bytes(canvas.fine(canvas.coarse(), part))
+    pixels = pixels_of(canvas.fine(canvas.coarse(), part))[0]
     return np.ascontiguousarray(pixels[rows : rows + area[2] - area[0], columns : columns + area[3] - area[1]])
 
 
@@ -176,7 +177,8 @@ def _whole(generator: GeneratorInterface, layout: Layout, style: Tensor, noise: 
         None if part is None or not noise.strength else noise.strength * part.to(style.device)
         for part in generator.noise_of(noise.seed, height, width)
     ]
-    return _bytes(generator(maps, style, drawn))
+    painted: NDArray[np.uint8] = pixels_of(generator(maps, style, drawn))[0]
+    return painted
 
 
 @dataclass(frozen=True)
@@ -275,31 +277,10 @@ def _padded(layout: Layout, stride: int, smallest: int) -> Layout:
 
 def layout_tensor(layout: Layout, like: Tensor, generator: GeneratorInterface) -> Tensor:
     """`sian.networks.stack` of a layout for a generator, (1, c, h, w), channels last, on the device of `like`."""
-    channels, classes = generator.layout_channels, generator.classes
-    direction = torch.from_numpy(np.ascontiguousarray(layout.direction))[None].to(like.device)
-    distance = torch.from_numpy(np.ascontiguousarray(layout.distance, np.float32))[None].to(like.device)
-    table = torch.eye(LAYOUT_CHANNELS, channels, device=like.device)[1:-1]  # (17, 19 or 21), a row for each class
-    table[1:, 0] = 1
-    maps = F.embedding(direction.int(), table)  # (1, h, w, 19), several times faster than comparing class by class
-    maps[..., LAYOUT_CHANNELS - 1] = distance
-    if channels - classes == ALL_CHANNELS:
-        if layout.boundary is None or layout.depth is None:
-            raise BadInput(
-                "this model needs a layout's boundary and depth, found none; give the mask or sian.describe it"
-            )
-        maps[..., LAYOUT_CHANNELS] = torch.from_numpy(np.ascontiguousarray(layout.boundary)).to(like.device)
-        maps[..., LAYOUT_CHANNELS + 1] = torch.from_numpy(np.ascontiguousarray(layout.depth)).to(like.device)
-    if classes and layout.classes is not None:
-        numbers = torch.from_numpy(np.ascontiguousarray(layout.classes))[None].to(like.device)
-        maps[..., -classes:] = F.embedding(numbers.int(), torch.eye(classes + 1, device=like.device)[:, 1:])
-    return maps.permute(0, 3, 1, 2)
-
-
-def _bytes(image: Tensor) -> NDArray[np.uint8]:
-    """(1, 3, h, w) in [-1, 1] to (h, w, 3) uint8."""
-    pixels = ((image[0].float() + 1) * 127.5).round().clamp(0, 255).byte()
-    result: NDArray[np.uint8] = pixels.permute(1, 2, 0).cpu().numpy()
-    return result
+    extras = generator.layout_channels - generator.classes == ALL_CHANNELS
+    if extras and (layout.boundary is None or layout.depth is None):
+        raise BadInput("this model needs a layout's boundary and depth, found none; give the mask or sian.describe it")
+    return stack_layouts([layout], generator.classes, extras=extras, device=like.device)
 
 
 def encode_windows(image: NDArray[np.uint8], size: int, most: int) -> Tensor:
@@ -321,4 +302,4 @@ def encode_windows(image: NDArray[np.uint8], size: int, most: int) -> Tensor:
     if len(places) > most:
         places = [places[i] for i in np.linspace(0, len(places) - 1, most).round().astype(int)]
     windows = np.stack([image[y : y + size, x : x + size] for y, x in places])
-    return torch.from_numpy(windows).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return signed_images(windows)

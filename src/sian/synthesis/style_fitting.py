@@ -20,6 +20,7 @@ from sian.data.windows import evenly
 from sian.errors import BadInput, SianWarning
 from sian.layout import Layout, describe
 from sian.masks import check_mask_of
+from sian.networks import signed_images
 from sian.synthesis.model_classes import with_classes
 from sian.synthesis.painting import layout_tensor
 from sian.synthesis.styles import Style
@@ -131,7 +132,7 @@ def _crops(
     pixels = np.stack([image[y : y + CROP, x : x + CROP] for y, x in places])
     like = torch.empty(0, device=model.device)
     return _Crops(
-        torch.from_numpy(pixels).permute(0, 3, 1, 2).float().to(model.device) / 127.5 - 1,
+        signed_images(pixels).to(model.device),
         torch.cat([layout_tensor(layout, like, model.painter.generator) for layout in layouts]),
         torch.from_numpy(np.stack([layout.semantic > 0 for layout in layouts])[:, None]).float().to(model.device),
     )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset as TorchBase
 
 from sian import seeds
@@ -21,7 +20,7 @@ from sian.data.dataset import Dataset
 from sian.data.loading import Loader
 from sian.errors import BadInput
 from sian.layout import Layout, describe, turn_image
-from sian.networks import stack
+from sian.networks import stack_layouts
 from sian.synthesis import Model
 from sian.torchdata.example import Example, Source
 from sian.torchdata.on_the_fly import Brush
@@ -141,7 +140,7 @@ class TorchDataset(TorchBase[Any]):
         image, mask, layout = self._sample(index)
         tensors = [torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(mask)]
         if self.layout and layout is not None:
-            tensors.append(_stacked(layout))
+            tensors.append(stack_layouts([layout], extras=False)[0].contiguous())
         if self.transform is None:
             return tuple(tensors)
         with torch.random.fork_rng(devices=[]):
@@ -190,13 +189,6 @@ class TorchDataset(TorchBase[Any]):
         while len(self._kept) > self.keep:
             self._kept.popitem(last=False)
         return found
-
-
-def _stacked(layout: Layout) -> Tensor:
-    """(19, h, w) float32."""
-    maps = (np.ascontiguousarray(part) for part in (layout.direction, layout.distance))
-    direction, distance = (torch.from_numpy(part)[None] for part in maps)
-    return stack(direction, distance.float())[0]
 
 
 def _check(source: Any, size: int | None, length: int | None, seed: int, keep: int) -> None:

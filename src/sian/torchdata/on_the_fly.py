@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from sian import seeds
 from sian.errors import BadInput
+from sian.networks.devices import one_thread
 from sian.synthesis import Model, OrganStyles, Style, load
 
 if TYPE_CHECKING:
@@ -79,17 +78,6 @@ class Brush:
         if self.vary and known is not None:
             return known.sample(seeds.derive(self.seed, "draw", index))
         return self.model.style(wanted)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: the number of threads changes the last bit of a few pixels."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _listed(styles: Any) -> list[Any]:

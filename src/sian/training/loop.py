@@ -31,6 +31,7 @@ from sian.networks import (
     build_discriminator,
     build_painter,
     channels_of,
+    signed,
     stack,
 )
 from sian.training import augmentation, average, checkpoint
@@ -344,7 +345,7 @@ def _batch(
     on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
     image, reference, place = (on_device.pop(name) for name in ("image", "reference", "place"))
     n, generator = len(image), painter.generator
-    image, reference = (pixels.float() / 127.5 - 1 for pixels in (image, reference))
+    image, reference = (signed(pixels) for pixels in (image, reference))
     if recipe.data.stain or recipe.data.hue:
         more, shift = recipe.data.stain * _uniform((2, n, 3), random, device)
         hue = recipe.data.hue * _uniform((n, 3, 3), random, device) if recipe.data.hue else None

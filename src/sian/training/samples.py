@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from sian import seeds
 from sian.data.sampling import Tile
-from sian.networks import Painter, stack
+from sian.networks import Painter, pixels_of, signed_images, stack_layouts
 
 OTHER_STYLES = 2
 
@@ -40,19 +39,9 @@ def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 
         y, x = (int(random.integers(0, side - size + 1)) for side in tile.layout.shape)
         images.append(tile.image[y : y + size, x : x + size])
         maps.append(tile.layout.window(y, x, size, size))
-    real = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    real, layout = signed_images(np.stack(images)), stack_layouts(maps, classes)
     direction = np.stack([window.direction for window in maps])
-    distance = torch.from_numpy(np.stack([window.distance for window in maps]))
-    boundary, depth, known = (
-        _stacked([getattr(window, name) for window in maps]) for name in ("boundary", "depth", "classes")
-    )
-    layout = stack(torch.from_numpy(direction), distance, boundary, depth, known, classes)
     return SampleWindows(real, layout, direction)
-
-
-def _stacked(maps: Sequence[NDArray[Any] | None]) -> Tensor | None:
-    found = [part for part in maps if part is not None]
-    return torch.from_numpy(np.stack(found)) if len(found) == len(maps) else None
 
 
 @torch.no_grad()
@@ -76,7 +65,7 @@ def paint_grid(painter: Painter, windows: SampleWindows, seed: int) -> tuple[NDA
     own = paint_windows(painter, layout, style, seed)
     others = [paint_windows(painter, layout, style.roll(-k, 0), seed) for k in range(1, OTHER_STYLES + 1)]
     painter.train(was_training)
-    columns = [_mask_picture(windows.direction), _bytes(windows.real), _bytes(own), *map(_bytes, others)]
+    columns = [_mask_picture(windows.direction), pixels_of(windows.real), pixels_of(own), *map(pixels_of, others)]
     grid = np.concatenate([np.concatenate(list(column), 0) for column in columns], 1)
     if not style.shape[1]:
         return grid, {}
@@ -90,12 +79,6 @@ def paint_windows(painter: Painter, layout: Tensor, style: Tensor, seed: int) ->
     generator = painter.generator
     noise = [None if n is None else n.to(layout.device) for n in generator.noise_of(seed, height, width)]
     return torch.cat([generator(maps[None], vector[None], noise) for maps, vector in zip(layout, style, strict=True)])
-
-
-def _bytes(images: Tensor) -> NDArray[np.uint8]:
-    """(n, 3, h, w) in [-1, 1] to (n, h, w, 3) uint8."""
-    pixels: NDArray[np.uint8] = ((images + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-    return pixels
 
 
 def _mask_picture(direction: NDArray[np.uint8]) -> NDArray[np.uint8]:

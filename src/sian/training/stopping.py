@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from sian.data.sampling import Tile
 from sian.data.windows import test_offsets
 from sian.files import write_bytes, write_json
 from sian.files.jsonfiles import read_json
-from sian.networks import REFERENCE_SIZE, Painter, VggFeatures, stack
+from sian.networks import REFERENCE_SIZE, Painter, VggFeatures, signed_images, stack_layouts
 from sian.training.recipe_sections import StoppingSection
 from sian.training.samples import paint_windows
 
@@ -150,11 +149,6 @@ def _statistics(image: Tensor, vgg: VggFeatures | None) -> dict[str, Tensor]:
     return {name: torch.stack([m[0].float().mean((1, 2)), m[0].float().std((1, 2))]) for name, m in maps.items()}
 
 
-def _one(maps: NDArray[Any] | None) -> Any:
-    """A layout's map as a batch of one; None where the network does without."""
-    return None if maps is None else torch.from_numpy(maps.copy())[None]
-
-
 def _windows(tile: Tile, most: int, seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Layout, real image and reference, the next one's image, of up to `most` windows."""
     size, (height, width) = REFERENCE_SIZE, tile.layout.shape
@@ -163,9 +157,6 @@ def _windows(tile: Tile, most: int, seed: int) -> list[tuple[Tensor, Tensor, Ten
     layouts, images = [], []
     for y, x in (places[n] for n in order):
         window = tile.layout.window(y, x, size, size)
-        extra = {name: _one(getattr(window, name)) for name in ("boundary", "depth", "classes")}
-        maps = stack(_one(window.direction), _one(window.distance), **extra, class_count=len(window.class_names))
-        layouts.append(maps)
-        pixels = tile.image[y : y + size, x : x + size].transpose(2, 0, 1)
-        images.append(torch.from_numpy(pixels.copy())[None].float() / 127.5 - 1)
+        layouts.append(stack_layouts([window], len(window.class_names)))
+        images.append(signed_images(tile.image[None, y : y + size, x : x + size]))
     return [(layouts[n], images[n], images[(n + 1) % len(images)]) for n in range(len(images))]
