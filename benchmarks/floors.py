@@ -1,4 +1,4 @@
-"""What real tiles score against real tiles: the floors of DESIGN section 9 (FID and KID, in all and per
+"""What real tiles score against real tiles: the floors (FID and KID, in all and per
 organ).
 
     python benchmarks/floors.py ../shared/data/monuseg --weights ../shared/weights --features runs/floors

@@ -1,4 +1,4 @@
-"""How long `import sian` and `sian --help` take: goals 0.3 s and 0.5 s (DESIGN section 15).
+"""How long `import sian` and `sian --help` take: goals 0.3 s and 0.5 s.
 
 .venv/bin/python benchmarks/start.py
 """

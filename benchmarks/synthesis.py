@@ -2,7 +2,7 @@
 
     python benchmarks/synthesis.py [--threads 2] [--model FILE] [--rounds 9] [--sides 1000 4096]
 
-Goals (DESIGN section 15): 256 x 256 px in less than 0.5 s on two cores; over a list at least 95 % of the images/s of
+Goals: 256 x 256 px in less than 0.5 s on two cores; over a list at least 95 % of the images/s of
 the bare forward pass; 4096 x 4096 px in less than 4 GB. Large images are painted in a process of their own, whose peak
 memory is the kernel's number (`ru_maxrss`), with Python, torch and the model in it. Lists and the bare pass take turns,
 so that their ratio survives a busy machine; seconds don't. CPU seconds, which other work hardly changes, stand beside

@@ -5,7 +5,7 @@
 Both run in turn in one process, so that the ratio survives a busy machine. The bare step is the loop's own step without
 data, journal, checks of the run and average: forward, losses, backward and Adam of painter and discriminator. VGG19 is
 left out on both sides when its weights are not found, and the output says so. `--clock cpu` counts this process' CPU
-seconds instead of the wall's: what other work on the machine takes is left out then. Goal (DESIGN section 15): >= 95 %.
+seconds instead of the wall's: what other work on the machine takes is left out then. Goal: >= 95 %.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The definition of M, P and Q, nucleus by nucleus, as DESIGN section 4 words it: slow and plain."""
+"""The definition of M, P and Q, nucleus by nucleus, as docs/design.md words it: slow and plain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layers of DESIGN section 13, read from the source: an arrow only ever points left."""
+"""The layers (docs/design.md), read from the source: an arrow only ever points left."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Random numbers that depend on (run seed, purpose, index) and on nothing else.
 
 No part of SIAN reads a global random state: each use derives its own generator here, so the number of workers, the
-order of work and what ran before change nothing (DESIGN section 14).
+order of work and what ran before change nothing (docs/design.md, "Repeatable").
 """
 
 from __future__ import annotations

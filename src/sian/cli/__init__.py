@@ -1,1 +1,1 @@
-"""The command line: parses, calls the library, prints; one module a verb (DESIGN section 12)."""
+"""The command line: parses, calls the library, prints; one module a verb (docs/design.md, "Command line")."""

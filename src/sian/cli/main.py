@@ -1,7 +1,7 @@
 """The command ``sian``: its table of verbs, and what becomes of an error.
 
 Every error is one line on stderr and an exit code: 0 done, 1 a bug, 2 usage, 3 bad input, 4 something missing
-on this machine, 130 interrupted (DESIGN section 12). A verb's module imports what is heavy inside its
+on this machine, 130 interrupted (docs/design.md, "Command line"). A verb's module imports what is heavy inside its
 functions: ``sian --help`` must not load torch.
 """
 

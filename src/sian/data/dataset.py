@@ -1,4 +1,4 @@
-"""The data set on disk, format "sian.dataset/1" (DESIGN section 3): read it, and trust nothing that it says.
+"""The data set on disk, format "sian.dataset/1" (docs/design.md, "Data set"): read it, and trust nothing that it says.
 
     DATASET/dataset.json   what the whole set is
     DATASET/items.jsonl    one line an item; the line is what makes the item exist

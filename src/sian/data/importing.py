@@ -1,4 +1,4 @@
-"""Turn annotated tiles as they come into a data set on disk (DESIGN section 3).
+"""Turn annotated tiles as they come into a data set on disk (docs/design.md, "Data set").
 
 Everything is read and checked before anything is written, and all problems are named in one go. Then item
 after item is written; a rerun continues where a killed one stopped, and redoes only what changed.

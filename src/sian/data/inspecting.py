@@ -1,4 +1,4 @@
-"""Look at a whole data set and say everything that is wrong or worth knowing, in one go (DESIGN section 3).
+"""Look at a whole data set and say everything that is wrong or worth knowing, in one go (docs/design.md, "Data set").
 
 Problems make items unusable: broken files, other sizes or pixels than the manifest says. Notes are for the
 user to judge: duplicates, a patient in two splits, unknown magnification.

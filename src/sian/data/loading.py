@@ -1,4 +1,4 @@
-"""Batches of training windows as tensors, the same for any number of worker processes (DESIGN section 14)."""
+"""Batches of training windows as tensors, the same for any number of worker processes (docs/design.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which window the n-th training sample is: a pure function of the seed and n (DESIGN sections 4, 9 and 14).
+"""Which window the n-th training sample is: a pure function of the seed and n (docs/design.md).
 
 A sample is a window of a tile with its layout, and a reference: the image that the style encoder sees. No
 torch here; `sian.data.loading` makes batches of tensors of it.

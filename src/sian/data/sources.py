@@ -1,4 +1,4 @@
-"""Find images and their annotations in the folders that people have (DESIGN section 3).
+"""Find images and their annotations in the folders that people have (docs/design.md, "Data set").
 
 Known: MoNuSeg's training zip (``Tissue Images`` + ``Annotations``) and flat test folder, a folder with
 ``tiles.csv`` or ``items.csv``, ``images/`` + ``masks/`` (or ``imgs/`` + ``mat/``), pictures in ``imgs/`` with their

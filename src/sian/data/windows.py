@@ -1,4 +1,4 @@
-"""Where the windows of a tile lie: the protocol that training and evaluation share (DESIGN section 9).
+"""Where the windows of a tile lie: the protocol that training and evaluation share (docs/design.md, "Windows").
 
 Windows are squares cut from the tile as it is, never resized or padded. Both grids are evenly spaced from
 edge to edge, the same in both directions.

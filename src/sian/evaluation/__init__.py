@@ -1,6 +1,6 @@
 """Numbers one can trust: how close synthetic images are to real ones, and how well masks agree.
 
-Each metric is a pure function and an accumulating class in the file of its name (DESIGN section 10):
+Each metric is a pure function and an accumulating class in the file of its name (docs/design.md, "Metrics"):
 
     fid, kid            Inception features of two sets of images
     ssim                pairs of images

@@ -1,4 +1,4 @@
-"""Evaluate images against real ones and masks: assembles one result, "sian.evaluation/1" (DESIGN section 10).
+"""Evaluate images against real ones and masks: assembles one result, "sian.evaluation/1" (docs/design.md, "Metrics").
 
 FID and KID need no pairs. SSIM pairs a fake with the real image of its name, the mask metrics pair a
 segmentation of the fake with the mask of its name; what did not pair is named. Beside every number stands

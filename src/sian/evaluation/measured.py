@@ -64,7 +64,7 @@ class Measured:
         return self.select([i for i, found in enumerate(self.organs) if found == organ])
 
     def numbers(self, real: Features | None, *, kid_subsets: int = KID_SUBSETS) -> dict[str, Any]:
-        """The metrics of DESIGN section 10 as plain numbers; None where something was not measured."""
+        """The metrics of a report as plain numbers; None where something was not measured."""
         values: dict[str, Any] = dict.fromkeys(METRICS)
         if self.features is not None and real is not None and min(len(self.features), len(real)) >= 2:
             values |= distances(real, self.features, kid_subsets)

@@ -1,4 +1,4 @@
-"""Windows of the test tiles, cut once for any number of painters, and of the training tiles (DESIGN section 9)."""
+"""Windows of the test tiles, cut once for any number of painters, and of the training tiles (docs/design.md)."""
 
 from __future__ import annotations
 

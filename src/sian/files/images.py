@@ -1,4 +1,4 @@
-"""Read H&E pictures and write PNG with pinned settings (DESIGN sections 3, 14 and 16).
+"""Read H&E pictures and write PNG with pinned settings (docs/design.md, "Repeatable").
 
 A picture is (H, W, 3) uint8, R G B. What is not one already is refused rather than converted; the one
 exception loses nothing: an alpha channel that is opaque everywhere is left out. Instance masks are read by

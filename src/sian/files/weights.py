@@ -1,7 +1,7 @@
 """Where the weights of other people's networks lie: VGG19 for the perceptual loss, Inception for FID and KID.
 
 They are looked up in a folder that the user names, in ``$SIAN_WEIGHTS`` and in the user's cache, and used
-when their SHA-256 is known (DESIGN section 11). Synthesis needs neither. How they get there is
+when their SHA-256 is known (docs/design.md, "Weights"). Synthesis needs neither. How they get there is
 `sian.files.originals`' affair.
 """
 

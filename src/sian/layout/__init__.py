@@ -1,4 +1,4 @@
-"""The layout of an instance mask: what it says about every pixel (paper, section 3.2; DESIGN section 4).
+"""The layout of an instance mask: what it says about every pixel (paper, section 3.2; docs/design.md).
 
 ::
 

@@ -1,6 +1,6 @@
 """Nuclear classes as a map: what kind of nucleus each pixel belongs to, where somebody said.
 
-The paper has none; a recipe can give them to the generator beside the semantic mask (DESIGN section 17).
+The paper has none; a recipe can give them to the generator beside the semantic mask.
 """
 
 from __future__ import annotations

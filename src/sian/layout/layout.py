@@ -1,4 +1,4 @@
-"""The three masks that the generator is given for one instance mask, and their symmetries (DESIGN section 4).
+"""The three masks that the generator is given for one instance mask, and their symmetries (docs/design.md, "Layout").
 
 Does not make them: that is `sian.layout.describe`.
 """

@@ -1,4 +1,4 @@
-"""Is this array an instance mask? The one place that decides it (DESIGN sections 2 and 3)."""
+"""Is this array an instance mask? The one place that decides it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instance mask to polygons on pixel edges, and back without losing a pixel (DESIGN section 3).
+"""Instance mask to polygons on pixel edges, and back without losing a pixel (docs/design.md, "Data set").
 
 Vertices lie on pixel corners, so that pixel (row, column) is the square from (column, row) to (column + 1, row + 1).
 Each piece of a nucleus that hangs together by pixel edges is one polygon: its outer ring first, then its holes. No

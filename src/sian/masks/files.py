@@ -1,4 +1,4 @@
-"""Instance masks on disk: 16-bit grey PNG, 32-bit deflate TIFF when ids go beyond 65,535 (DESIGN section 3).
+"""Instance masks on disk: 16-bit grey PNG, 32-bit deflate TIFF when ids go beyond 65,535 (docs/design.md, "Data set").
 
 Read besides: 8-bit grey PNG, integer TIFF of any depth, and `.npy` (never with pickle).
 """

@@ -1,4 +1,4 @@
-"""Outlines to an instance mask, by the rule of DESIGN section 3.
+"""Outlines to an instance mask, by the rule of docs/design.md, "Data set".
 
 Coordinates are continuous: pixel j covers [j, j + 1) and its centre is j + 0.5. A pixel belongs to an
 outline when its centre is inside by the even-odd rule. Where outlines overlap the first drawn keeps the

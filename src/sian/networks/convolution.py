@@ -1,7 +1,7 @@
 """Convolutions of the generator: same size out, no zero padding unless the recipe asks for it, spectral norm by switch.
 
 Zero padding tells a network where the image ends, and a generator without other sources of variety uses that
-(DESIGN section 5, "borders are a trap"); the faithful recipe keeps it because SPADE has it.
+(docs/design.md, "Networks"); the faithful recipe keeps it because SPADE has it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from sian.networks.initial import draw
 
-REFERENCE_SIZE = 256  # px; the encoder always sees windows of this size (DESIGN section 5)
+REFERENCE_SIZE = 256  # px; the encoder always sees windows of this size (docs/design.md, "Networks")
 STATISTICS = 9  # 3 means, 3 deviations, 3 correlations of optical density
 SLOPE = 0.2
 

@@ -1,6 +1,6 @@
 """Layout maps as tensors: M, P and Q stacked to 19 channels, and the same at the generator's coarser levels.
 
-DESIGN section 4 (down-sampling) and the paper, section 3.1: "all input factors are down-sampled to the same height and
+docs/design.md, "Layout", and the paper, section 3.1: "all input factors are down-sampled to the same height and
 width with the corresponding feature maps".
 """
 

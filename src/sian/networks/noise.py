@@ -1,7 +1,7 @@
 """Per-pixel standard-normal noise as a function of (seed, level, absolute pixel position).
 
 Two windows of one image that overlap get the same noise where they do, so that an image may be painted in parts
-(DESIGN section 5). A counter-based hash stands in for a stream: nothing has to be drawn in order.
+(docs/design.md, "Networks"). A counter-based hash stands in for a stream: nothing has to be drawn in order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Repaint an image, or a data set, in another style while the nuclei stay where they are (DESIGN section 17).
+"""Repaint an image, or a data set, in another style while the nuclei stay where they are.
 
 The image's nuclei come from a mask that is given or from a segmenter; everything else is painted anew: what the mask
 does not name (glands, vessels, fibres) is not kept. Size and micrometres a pixel are.

@@ -1,4 +1,4 @@
-"""From a run to a model file: EMA weights, batch norm estimated anew, style bank, facts (DESIGN sections 6 to 8)."""
+"""From a run to a model file: EMA weights, batch norm estimated anew, style bank, facts."""
 
 from __future__ import annotations
 

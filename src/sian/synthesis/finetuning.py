@@ -1,4 +1,4 @@
-"""Fine-tuning: a model file as the start of a run (DESIGN section 17).
+"""Fine-tuning: a model file as the start of a run.
 
 The recipe says how to train; what the networks are is the model's to say, and a recipe that says otherwise is refused.
 """

@@ -1,4 +1,4 @@
-"""What a synthetic picture says about itself: PNG text chunks (DESIGN section 16)."""
+"""What a synthetic picture says about itself: PNG text chunks (docs/design.md, "Safety")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model file: one `.safetensors` with generator, encoder, style bank and training facts (DESIGN section 7).
+"""The model file: one `.safetensors` with generator, encoder, style bank and training facts (docs/design.md).
 
 Spectral norm is folded into the weights and batch norm's statistics are estimated for them, so that a file is painted
 with as it is. Everything in it is checked before it is used; there is no pickle in it.

@@ -1,4 +1,4 @@
-"""Layout and style vector to pixels, for any image size in bounded memory (DESIGN section 5, "Large images").
+"""Layout and style vector to pixels, for any image size in bounded memory (docs/design.md, "Networks").
 
 In eval mode the generator is local. Its coarse blocks (down to 1/8) run on the whole image; the fine ones, which hold
 the memory, run in windows with a margin that covers what they see, so that the result is that of one pass.

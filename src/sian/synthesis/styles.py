@@ -1,4 +1,4 @@
-"""Style vectors and the style bank (DESIGN section 8): every way to ask for a style ends in one vector."""
+"""Style vectors and the style bank (docs/design.md, "Style"): every way to ask for a style ends in one vector."""
 
 from __future__ import annotations
 

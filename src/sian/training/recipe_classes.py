@@ -1,4 +1,4 @@
-"""Nuclear classes in a recipe: `data.classes: true` becomes the names that the data set gives (DESIGN section 17)."""
+"""Nuclear classes in a recipe: `data.classes: true` becomes the names that the data set gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of outlines holds, to one instance mask: the first drawn keeps the pixel (DESIGN section 3).
+"""What a file of outlines holds, to one instance mask: the first drawn keeps the pixel (docs/design.md, "Data set").
 
 Outlines are told from regions that hold many of them here, and what a file may cost is limited here.
 """

@@ -262,7 +262,7 @@ def _test(
 
 
 def _tested(test: Dataset, item: Item, windows: int | None) -> list[tuple[Image, Mask]]:
-    """What is tested of a tile: all of it, or some of the protocol's windows (DESIGN section 9)."""
+    """What is tested of a tile: all of it, or some of the protocol's windows (docs/design.md, "Windows")."""
     if windows is None:
         return [(test.image(item), test.mask(item))]
     return [(w.image, w.mask) for w in cut_windows(Dataset(test.folder, test.info, [item]), a_tile=windows)]
