@@ -27,7 +27,7 @@ from sian.networks import REFERENCE_SIZE, build_discriminator, build_painter
 from sian.nuclei import scatter
 from sian.training import Hardware, Recipe, loop, train
 from sian.training.perceptual import perceptual_network
-from sian.training.step import ScoreAverages, discriminator_loss, generator_loss
+from sian.training.step import ScoreAverages, discriminator_loss, generator_loss, judge
 
 GOAL = 0.95
 SIDE = 512  # px of the made-up tiles
@@ -73,16 +73,15 @@ def bare_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) 
 
     def step(number: int) -> None:
         fake, mean, log_variance = painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
-        discriminator.requires_grad_(False)
-        loss = generator_loss(batch, fake, (mean, log_variance), discriminator, vgg, recipe.losses, number).total
-        adams[0].zero_grad(set_to_none=True)
-        loss.backward()
-        adams[0].step()
-        discriminator.requires_grad_(True)
-        loss = discriminator_loss(batch, fake.detach(), discriminator, discriminator, recipe.losses, scores).total
-        adams[1].zero_grad(set_to_none=True)
-        loss.backward()
-        adams[1].step()
+        judgement = judge(batch, fake, discriminator, discriminator)
+        of_generator = generator_loss(batch, fake, (mean, log_variance), judgement, vgg, recipe.losses, number).total
+        of_discriminator = discriminator_loss(batch, judgement, recipe.losses, scores).total
+        for adam in adams:
+            adam.zero_grad(set_to_none=True)
+        of_discriminator.backward(inputs=list(discriminator.parameters()), retain_graph=True)
+        of_generator.backward(inputs=list(painter.parameters()))
+        for adam in adams:
+            adam.step()
 
     step(1)
     start = now()

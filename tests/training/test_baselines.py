@@ -20,7 +20,7 @@ from sian.synthesis import Style, export
 from sian.training import Hardware, Recipe, losses, train
 from sian.training.augmentation import draw
 from sian.training.loop import _set_rates
-from sian.training.step import Batch, generator_loss
+from sian.training.step import Batch, generator_loss, judge
 
 CPU = Hardware("cpu")
 COMMON = {
@@ -191,10 +191,10 @@ def test_pix2pixs_total_by_hand():
     image, layout = torch.rand(2, 3, 64, 64, generator=random), torch.rand(2, 21, 64, 64, generator=random)
     batch = Batch(image, layout, image, image, [], draw(2, 64, 0, 0, random))
     weights = recipe("pix2pix", losses={"perceptual": 0, "sharpness": 2, "gan_weight": 3}).losses
-    judge = build_discriminator(recipe("pix2pix").discriminator.model_dump(), network="pix2pix").requires_grad_(False)
+    bare = build_discriminator(recipe("pix2pix").discriminator.model_dump(), network="pix2pix").requires_grad_(False)
     fake, none = image.flip(0), (torch.zeros(2, 0), torch.zeros(2, 0))
-    found = generator_loss(batch, fake, none, judge, None, weights, 0)
-    outputs = judge(torch.cat([fake, layout[:, :1]], 1))
+    found = generator_loss(batch, fake, none, judge(batch, fake, bare, bare), None, weights, 0)
+    outputs = bare(torch.cat([fake, layout[:, :1]], 1))
     expected = {
         "gan": 3 * losses.generator_gan(outputs, "bce"),
         "feature_matching": torch.tensor(0.0),

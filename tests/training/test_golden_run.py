@@ -6,6 +6,7 @@ their own; what is compared is how the loop puts them together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,10 @@ class Plain:
         # Eq. 1 for the painter.
         mean, log_variance = self.painter.encoder(reference)
         fake = self.painter.generator(layout, mean + epsilon * log_variance.exp().sqrt(), noise)
-        of_fake = seen(fake)
-        with torch.no_grad():
-            of_real = seen(image)
-        maps = [(f, r) for a, b in zip(of_fake, of_real, strict=True) for f, r in zip(a[:-1], b[:-1], strict=True)]
+        of_real, of_fake = seen(image), seen(fake)
+        maps = [
+            (f, r.detach()) for a, b in zip(of_fake, of_real, strict=True) for f, r in zip(a[:-1], b[:-1], strict=True)
+        ]
         terms = {
             "gan": -sum(scale[-1].mean() for scale in of_fake) / 2,
             "feature_matching": 10 * sum((f - r).abs().mean() for f, r in maps) / 2,
@@ -128,10 +129,11 @@ class Plain:
         if number % 2 == 0:
             wanted, found, weights = self.vgg(image), self.vgg(fake), self.vgg.layer_weights
             terms["perceptual"] = 0.5 * 2 * sum(weights[k] * (found[k] - wanted[k]).abs().mean() for k in LAYERS)
-        self.move("painter", sum(terms.values()), number)
+        of_painter = torch.autograd.grad(
+            sum(terms.values()), list(self.painter.parameters()), retain_graph=True, allow_unused=True
+        )
 
-        # The discriminator, on the same painting.
-        of_real, of_fake = seen(image), seen(fake.detach())
+        # The discriminator's, of the same judgement.
         hinge = [F.relu(1 - r[-1]).mean() + F.relu(1 + f[-1]).mean() for r, f in zip(of_real, of_fake, strict=True)]
         terms["discriminator"] = sum(hinge) / 2
         for index, (side_name, outputs) in enumerate((("real", of_real), ("fake", of_fake))):
@@ -143,7 +145,9 @@ class Plain:
             for r, f in zip(of_real, of_fake, strict=True)
         ]
         terms["lecam"] = 0.1 * sum(kept) / 2
-        self.move("discriminator", terms["discriminator"] + terms["lecam"], number)
+        of_judge = torch.autograd.grad(terms["discriminator"] + terms["lecam"], list(self.judge.parameters()))
+        self.move("painter", of_painter, number)
+        self.move("discriminator", of_judge, number)
 
         # The average.
         keep = 0.5 ** (BATCH / min(HALF_LIFE, RAMP * BATCH * (number + 1)))
@@ -152,16 +156,16 @@ class Plain:
             self.average[name] = now[name] if name in weighed else keep * old + (1 - keep) * now[name]
         self.losses.append({name: float(term.detach()) for name, term in terms.items()})
 
-    def move(self, name: str, loss: torch.Tensor, number: int) -> None:
+    def move(self, name: str, gradients: Sequence[torch.Tensor | None], number: int) -> None:
         """One step of Adam at the rate that is due: whole at first, falling to 2 % at the end of the run."""
         done = number * BATCH / TOTAL
         fallen = max(0.0, (done - DECAY_FROM) / (1 - DECAY_FROM))
         (group,) = self.adam[name].param_groups
         group["lr"] = RATES[name] * (1 - 0.98 * fallen)
         self.rates.append(group["lr"])
-        for parameter in [*self.painter.parameters(), *self.judge.parameters()]:
-            parameter.grad = None
-        loss.backward()
+        network = {"painter": self.painter, "discriminator": self.judge}[name]
+        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
         self.adam[name].step()
 
 

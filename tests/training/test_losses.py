@@ -14,7 +14,7 @@ from sian.networks import VggFeatures, build_discriminator
 from sian.networks.feature_heads import feature_pyramid
 from sian.networks.segmenting import BACKGROUND, CONTOUR, INTERIOR, PAINTED, pixel_classes
 from sian.training import augmentation, losses
-from sian.training.step import Batch, ScoreAverages, discriminator_loss, features_of, generator_loss
+from sian.training.step import Batch, ScoreAverages, discriminator_loss, features_of, generator_loss, judge
 
 
 def t(*values: float) -> torch.Tensor:
@@ -165,7 +165,7 @@ def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
     weights = toys.recipe(
         losses={"feature_matching": 3, "kld": 0.2, "regularisation": 0.7, "colour": 5, "lecam": 0.3}
     ).losses
-    found = generator_loss(batch, fake, style, bare, None, weights, 0)
+    found = generator_loss(batch, fake, style, judge(batch, fake, bare, bare), None, weights, 0)
     seen = batch.layout[:, : 19 if condition == "layout" else 1]
     real_out, fake_out = (bare(torch.cat([image, seen], 1)) for image in (batch.image, fake))
     expected = {
@@ -180,7 +180,9 @@ def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
     )
     assert float(found.total) == pytest.approx(sum(map(float, expected.values())))
     averages = ScoreAverages(0.5, -0.5)
-    of_discriminator = discriminator_loss(batch, fake, bare, bare, weights.model_copy(update={"lecam": 0.3}), averages)
+    of_discriminator = discriminator_loss(
+        batch, judge(batch, fake, bare, bare), weights.model_copy(update={"lecam": 0.3}), averages
+    )
     hinge = losses.discriminator_hinge(real_out, fake_out)
     lecam = sum(
         losses.lecam(r[-1], f[-1], averages.real, averages.fake) for r, f in zip(real_out, fake_out, strict=True)
@@ -214,7 +216,9 @@ def test_perceptual_term_every_other_step_counts_twice(batch):
     bare = build_discriminator({"width": 2, "layers": 2}).requires_grad_(False)
     style = (torch.zeros(2, 1), torch.zeros(2, 1))
     weights = toys.recipe(losses={"perceptual": 6, "perceptual_every": 2}).losses
-    terms = [generator_loss(batch, batch.image.flip(0), style, bare, Halves(), weights, k).terms for k in range(3)]
+    fake = batch.image.flip(0)
+    judgement = judge(batch, fake, bare, bare)
+    terms = [generator_loss(batch, fake, style, judgement, Halves(), weights, k).terms for k in range(3)]
     expected = 6 * 2 * 2 * float((batch.image - batch.image.flip(0)).abs().mean()) / 2
     assert float(terms[0]["perceptual"]) == float(terms[2]["perceptual"]) == pytest.approx(expected)
     assert "perceptual" not in terms[1]
@@ -231,17 +235,20 @@ def test_both_sides_are_given_features_of_what_the_discriminator_sees(batch):
     real, painted = (feature_pyramid(vgg, cut(image)) for image in (batch.image, fake.detach()))
     chosen = {"perceptual": 2, "perceptual_layers": ["relu3_1"], "texture": 0.5}
     weights = toys.recipe(losses=chosen).losses
-    found = generator_loss(one, fake, style, bare, vgg, weights, 0, features).terms
+    bare.requires_grad_(True)
+    judgement = judge(one, fake, bare, bare, features)
+    found = generator_loss(one, fake, style, judgement, vgg, weights, 0, features).terms
     weight = vgg.layer_weights["relu3_1"]
     assert found["perceptual"].item() == pytest.approx(
         2 * weight * float((real["relu3_1"] - painted["relu3_1"]).abs().mean()), rel=1e-5
     )
     assert found["texture"].item() == pytest.approx(0.5 * float(losses.texture(real, painted)), rel=1e-5)
-    outputs = bare(cut(torch.cat([fake.detach(), batch.layout], 1)), painted)
+    with torch.no_grad():
+        outputs = bare(cut(torch.cat([fake.detach(), batch.layout], 1)), painted)
     assert len(outputs) == 2 + 4
     assert found["gan"].item() == pytest.approx(float(losses.generator_hinge(outputs)), rel=1e-5)
-    bare.requires_grad_(True)
-    discriminator_loss(one, fake.detach(), bare, bare, weights, ScoreAverages(), features.detached()).total.backward()
+    of_discriminator = discriminator_loss(one, judgement, weights, ScoreAverages()).total
+    of_discriminator.backward(inputs=list(bare.parameters()))
     assert fake.grad is None
     assert all(parameter.grad is not None for parameter in bare.heads.parameters())
 
@@ -268,9 +275,11 @@ def test_segmenting_terms(batch):
     style = (torch.zeros(1, 1), torch.zeros(1, 1))
     weights = toys.recipe(losses={"segmenting": 2}).losses
     logs = np.log(np.exp([0, 1, 2, 3]).sum()) - np.arange(4)
-    found = generator_loss(one, one.image, style, bare, None, weights, 0).terms["segmenting"]
+    found = generator_loss(one, one.image, style, judge(one, one.image, bare, bare), None, weights, 0).terms[
+        "segmenting"
+    ]
     assert found.item() == pytest.approx(2 * logs[[BACKGROUND, INTERIOR, CONTOUR]].mean(), rel=1e-5)
-    terms = discriminator_loss(one, one.image, bare, bare, weights, ScoreAverages()).terms
+    terms = discriminator_loss(one, judge(one, one.image, bare, bare), weights, ScoreAverages()).terms
     expected = 2 * (logs[[BACKGROUND, INTERIOR, CONTOUR]].mean() + logs[PAINTED])
     assert terms["segmenting_discriminator"].item() == pytest.approx(expected, rel=1e-5)
 

@@ -61,9 +61,12 @@ class FeatureHeads(nn.Module):
             layout: (n, c, h, w), at the image's size.
         """
         outputs = []
+        pooled: dict[int, Tensor] = {}  # the layout by how many pixels one stands for; two of the four are alike
         for name, squeeze, look, score in zip(self.names, self.squeeze, self.look, self.score, strict=True):
             x = F.leaky_relu(squeeze(features[name]), SLOPE)
-            seen = F.avg_pool2d(layout, layout.shape[-1] // x.shape[-1])
-            x = F.leaky_relu(look(torch.cat([x, seen.to(x.dtype)], 1)), SLOPE)
+            factor = layout.shape[-1] // x.shape[-1]
+            if factor not in pooled:
+                pooled[factor] = F.avg_pool2d(layout, factor).to(x.dtype)
+            x = F.leaky_relu(look(torch.cat([x, pooled[factor]], 1)), SLOPE)
             outputs.append([score(x)])
         return outputs

@@ -45,7 +45,7 @@ from sian.training.recipe import Recipe
 from sian.training.recipe_sections import Stage
 from sian.training.samples import choose_windows, paint_grid
 from sian.training.start import Start, begin, check_start, write_start
-from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, features_of, generator_loss
+from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, features_of, generator_loss, judge
 from sian.training.stopping import Watch, hold_out
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
@@ -188,48 +188,40 @@ def train(
                 batch = _batch(raw, painter, recipe, size, random, fabric.device)
                 _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
-                # Generator and encoder, unless both are frozen; where no loss asks the discriminator, without it.
+                # Both sides' losses from one judgement. A side that is frozen has none.
                 fake, mean, log_variance = wrapped_painter(
                     batch.layout, batch.reference, batch.epsilon, batch.noise, batch.place
                 )
+                of_generator = of_discriminator = Terms(fake.new_zeros(()))
                 with fabric.autocast():
                     features = features_of(batch, fake, bare_discriminator, vgg) if recipe.judged else None
-                of_generator = Terms(fake.new_zeros(()))
-                if fake.requires_grad:
-                    bare_discriminator.requires_grad_(False)
-                    with fabric.autocast():
-                        of_generator = generator_loss(
-                            batch,
-                            fake,
-                            (mean, log_variance),
-                            bare_discriminator if recipe.judged else None,
-                            vgg,
-                            recipe.losses,
-                            state.step,
-                            features,
-                        )
-                    check_finite(of_generator.terms, of_generator.total, run, state.images, RATES)
-                    painter_optimiser.zero_grad(set_to_none=True)
-                    fabric.backward(of_generator.total)
-                    painter_optimiser.step()
-                    bare_discriminator.requires_grad_(True)
-
-                # Discriminator, unless it is frozen, on the fakes that are there already.
-                of_discriminator = Terms(fake.new_zeros(()))
-                if "discriminator" not in stretch.stage.frozen:
-                    of_discriminator = discriminator_loss(
-                        batch,
-                        fake.detach(),
-                        discriminator,
-                        bare_discriminator,
-                        recipe.losses,
-                        scores,
-                        features.detached() if features else None,
+                    judgement = (
+                        judge(batch, fake, discriminator, bare_discriminator, features) if recipe.judged else None
                     )
-                    check_finite(of_discriminator.terms, of_discriminator.total, run, state.images, RATES)
-                    discriminator_optimiser.zero_grad(set_to_none=True)
-                    fabric.backward(of_discriminator.total)
-                    discriminator_optimiser.step()
+                    if fake.requires_grad:
+                        style = (mean, log_variance)
+                        of_generator = generator_loss(
+                            batch, fake, style, judgement, vgg, recipe.losses, state.step, features
+                        )
+                if judgement is not None and "discriminator" not in stretch.stage.frozen:
+                    of_discriminator = discriminator_loss(batch, judgement, recipe.losses, scores)
+                for terms in (of_generator, of_discriminator):
+                    check_finite(terms.terms, terms.total, run, state.images, RATES)
+
+                # Gradients of each side's own parameters; the generator's last, which frees the graph as it goes.
+                learning = [
+                    (terms.total, optimiser, [part for part in network.parameters() if part.requires_grad])
+                    for terms, optimiser, network in (
+                        (of_discriminator, discriminator_optimiser, bare_discriminator),
+                        (of_generator, painter_optimiser, painter),
+                    )
+                    if terms.terms
+                ]
+                for number, (loss, optimiser, parameters) in enumerate(learning, 1):
+                    optimiser.zero_grad(set_to_none=True)
+                    fabric.backward(loss, inputs=parameters, retain_graph=number < len(learning))
+                for _, optimiser, _ in reversed(learning):
+                    optimiser.step()
 
                 # Average, books.
                 before, state.images, state.step = state.images, state.images + batch_size, state.step + 1

@@ -65,9 +65,20 @@ class Pair:
     real: Features
     fake: Features
 
-    def detached(self) -> Pair:
-        """Without the paintings' graph."""
-        return Pair(self.real, {name: features.detach() for name, features in self.fake.items()})
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the discriminator says of a batch's real images and of its paintings; both sides' losses are made of it.
+
+    Attributes:
+        reals, fakes: one list a scale: features of the layers and, last, the scores.
+        real_classes, fake_classes: logits (n, 4, h, w) of a segmenting part, or None.
+    """
+
+    reals: list[list[Tensor]]
+    fakes: list[list[Tensor]]
+    real_classes: Tensor | None = None
+    fake_classes: Tensor | None = None
 
 
 def features_of(batch: Batch, fake: Tensor, discriminator: Discriminator, vgg: VggFeatures | None) -> Pair | None:
@@ -86,7 +97,30 @@ def features_of(batch: Batch, fake: Tensor, discriminator: Discriminator, vgg: V
     return Pair(real, feature_pyramid(vgg, batch.augmentation(fake)))
 
 
-def judged(outputs: list[list[Tensor]], discriminator: Discriminator) -> tuple[list[list[Tensor]], Tensor | None]:
+def judge(
+    batch: Batch, fake: Tensor, discriminator: Any, bare: Discriminator, features: Pair | None = None
+) -> Judgement:
+    """One pass of the discriminator over the real images and one over the paintings, which serve both sides.
+
+    SPADE's code and ours until 0.1 made two of each, one a side. The losses are the same; spectral norm iterates
+    twice a step instead of four times.
+
+    Args:
+        batch: the step's tensors.
+        fake: the painting (n, 3, h, w), with its graph where the generator learns.
+        discriminator: as Fabric wraps it.
+        bare: the same, unwrapped.
+        features: see `features_of`.
+    """
+    of_real, of_fake = (features.real, features.fake) if features else (None, None)
+    reals, real_classes = _parted(
+        discriminator(pair(batch.image, batch.layout, bare, batch.augmentation), of_real), bare
+    )
+    fakes, fake_classes = _parted(discriminator(pair(fake, batch.layout, bare, batch.augmentation), of_fake), bare)
+    return Judgement(reals, fakes, real_classes, fake_classes)
+
+
+def _parted(outputs: list[list[Tensor]], discriminator: Discriminator) -> tuple[list[list[Tensor]], Tensor | None]:
     """The discriminator's scales and, if it has a segmenting part, the logits (n, 4, h, w) of that."""
     return (outputs, None) if discriminator.segmenting is None else (outputs[:-1], outputs[-1][0])
 
@@ -109,7 +143,7 @@ def generator_loss(
     batch: Batch,
     fake: Tensor,
     style: tuple[Tensor, Tensor],
-    discriminator: Discriminator | None,
+    judgement: Judgement | None,
     vgg: VggFeatures | None,
     weights: LossSection,
     step: int,
@@ -121,14 +155,14 @@ def generator_loss(
         batch: the step's tensors.
         fake: the painting (n, 3, h, w), with its graph.
         style: mean and log-variance of the style vectors.
-        discriminator: with its parameters frozen; None for losses that need none.
+        judgement: the discriminator's; None for losses that need none.
         vgg: features for the perceptual loss, or None when nothing needs them.
         weights: the recipe's.
         step: for terms that are not applied every step.
         features: see `features_of`; the perceptual loss compares these where they are given.
     """
     of_real, of_fake = (features.real, features.fake) if features else (None, None)
-    terms = _judgement(batch, fake, discriminator, weights, features) if discriminator is not None else {}
+    terms = _adversarial(batch, judgement, weights) if judgement is not None else {}
     if style[0].shape[1]:  # a network without styles has no such terms
         regularisation = losses.style_regularisation(style[0], weights.regularisation_reduction)
         terms["kld"] = weights.kld * losses.kld(*style, weights.kld_reduction, weights.kld_free)
@@ -158,54 +192,35 @@ def generator_loss(
     return Terms(torch.stack([term.float() for term in terms.values()]).sum(), terms)
 
 
-def _judgement(
-    batch: Batch, fake: Tensor, discriminator: Discriminator, weights: LossSection, features: Pair | None
-) -> dict[str, Tensor]:
-    """What the discriminator says of a painting: the GAN's term, L_F, and the segmenting part's."""
-    of_real, of_fake = (features.real, features.fake) if features else (None, None)
-    seen = pair(fake, batch.layout, discriminator, batch.augmentation)
-    fakes, logits = judged(discriminator(seen, of_fake), discriminator)
-    with torch.no_grad():
-        seen = pair(batch.image, batch.layout, discriminator, batch.augmentation)
-        reals, _ = judged(discriminator(seen, of_real), discriminator)
+def _adversarial(batch: Batch, judgement: Judgement, weights: LossSection) -> dict[str, Tensor]:
+    """The GAN's term of the generator, L_F, and the segmenting part's."""
+    reals = [[layer.detach() for layer in scale] for scale in judgement.reals]
     terms = {
-        "gan": weights.gan_weight * losses.generator_gan(fakes, weights.gan),
-        "feature_matching": weights.feature_matching * losses.feature_matching(reals, fakes),
+        "gan": weights.gan_weight * losses.generator_gan(judgement.fakes, weights.gan),
+        "feature_matching": weights.feature_matching * losses.feature_matching(reals, judgement.fakes),
     }
-    if logits is not None:
-        terms["segmenting"] = weights.segmenting * segmenting_loss(logits, batch.layout, batch.augmentation, False)
+    if judgement.fake_classes is not None:
+        segmented = segmenting_loss(judgement.fake_classes, batch.layout, batch.augmentation, False)
+        terms["segmenting"] = weights.segmenting * segmented
     return terms
 
 
-def discriminator_loss(
-    batch: Batch,
-    fake: Tensor,
-    discriminator: Any,
-    bare: Discriminator,
-    weights: LossSection,
-    averages: ScoreAverages,
-    features: Pair | None = None,
-) -> Terms:
+def discriminator_loss(batch: Batch, judgement: Judgement, weights: LossSection, averages: ScoreAverages) -> Terms:
     """The discriminator's side of the GAN, LeCam's term when its weight is above 0, and the segmenting part's.
 
     Args:
         batch: the step's tensors.
-        fake: the painting without its graph.
-        discriminator: as Fabric wraps it.
-        bare: the same, unwrapped.
+        judgement: see `judge`. Its graph may reach into the generator: take the gradients of the discriminator alone.
         weights: the recipe's.
         averages: running mean scores; updated here.
-        features: without their graph; see `features_of`.
     """
-    of_real, of_fake = (features.real, features.fake) if features else (None, None)
-    reals, real_logits = judged(discriminator(pair(batch.image, batch.layout, bare, batch.augmentation), of_real), bare)
-    fakes, fake_logits = judged(discriminator(pair(fake, batch.layout, bare, batch.augmentation), of_fake), bare)
+    reals, fakes = judgement.reals, judgement.fakes
     terms = {"discriminator": losses.discriminator_gan(reals, fakes, weights.gan)}
     real_score = torch.stack([scale[-1].detach().float().mean() for scale in reals]).mean()
     fake_score = torch.stack([scale[-1].detach().float().mean() for scale in fakes]).mean()
-    if real_logits is not None and fake_logits is not None:
-        told = segmenting_loss(real_logits, batch.layout, batch.augmentation, False)
-        caught = segmenting_loss(fake_logits, batch.layout, batch.augmentation, True)
+    if judgement.real_classes is not None and judgement.fake_classes is not None:
+        told = segmenting_loss(judgement.real_classes, batch.layout, batch.augmentation, False)
+        caught = segmenting_loss(judgement.fake_classes, batch.layout, batch.augmentation, True)
         terms["segmenting_discriminator"] = weights.segmenting * (told + caught)
     if weights.lecam:
         averages.update(float(real_score), float(fake_score))
