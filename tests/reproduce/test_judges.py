@@ -48,6 +48,7 @@ def judgement(report, pq, real):
     found = copy.deepcopy(report)
     found["inputs"]["segmenter"] = {"name": "stardist", "path": "found", "items": 6}
     found["metrics"]["pq"] = pq
+    found["confidence_95"] = {"pq": [pq - 0.1, pq + 0.1]}
     found["floor_rows"] = [{"name": "segmenter on real images", "n": 6, "pq": real}]
     return found
 
@@ -62,12 +63,12 @@ def test_a_second_judge_has_columns_and_a_floor(bench, reports):
     made = sheet(table_named("table1"), bench.scale, run_rows(both(), bench), "paired")
     text = markdown(made)
     column = cells(text, "").index("PQ by stardist ↑")
-    assert cells(text, "First")[column] == "0.123"
+    assert cells(text, "First")[column] == "0.123 [0.023, 0.223]"
     assert cells(text, "Second")[column] == "–"
     assert cells(text, "floor: segmenter on real images")[column] == "0.456"
     assert cells(text, "floor: halves")[column] == "–"
     plain = cells(text, "").index("PQ ↑")
-    assert cells(text, "First")[plain] == f"{reports['first']['metrics']['pq']:.3f}"
+    assert cells(text, "First")[plain].startswith(f"{reports['first']['metrics']['pq']:.3f} [")
 
 
 @pytest.mark.parametrize(

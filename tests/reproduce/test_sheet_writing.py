@@ -95,6 +95,19 @@ def test_csv_holds_the_numbers_of_the_reports_in_full():
     assert [row["kind"] for row in rows] == ["row", "missing", "floor", "bar"]
 
 
+def test_intervals_stand_beside_numbers():
+    wide = report(200.04, confidence_95={"fid": [180.01, 231.0], "kid": [0.1, 0.2]})
+    made = sheet(TABLE, TINY, Outcome({"a": wide, "b": report(150.0)}, floors=floors()), "paired")
+    lines = markdown(made).splitlines()
+    assert "| A \\| B | 56 | 200.0 [180.0, 231.0] / *100.2* | 0.123 [0.100, 0.200] | 77.8 |" in lines
+    assert "| C | 56 | 150.0 | 0.123 | 77.8 |" in lines
+    assert any(line.startswith("- Brackets: 95 %") for line in lines)
+    rows = list(csv.DictReader(io.StringIO(comma_separated(made))))
+    assert (rows[0]["fid_from"], rows[0]["fid_to"], rows[1]["fid_from"]) == ("180.01", "231.0", "")
+    assert "lung_from" not in rows[0]
+    assert "200.0 [180.0, 231.0]<br><i>100.2</i>" in html(made)
+
+
 def test_page_shows_both_and_escapes(tmp_path):
     made = sheet(TABLE, TINY, outcome(failures={"b": MissingResource("no <weights>")}), "paired")
     text = html(made)

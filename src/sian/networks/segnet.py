@@ -23,7 +23,7 @@ class SegNet(nn.Module):
     """Labels for each pixel, at the image's own size.
 
     Args:
-        width: channels of the first resolution; the paper's is 64 (29.4 M parameters).
+        width: channels of the first resolution; the paper's is 64 (29.47 M parameters).
         levels: how many of VGG16's five resolutions; the paper has all. Nothing passes by the coarsest one but
             pooling indices, and at 1/32 a nucleus is smaller than a cell: fewer levels learn faster.
         classes: of the output.

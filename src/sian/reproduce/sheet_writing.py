@@ -60,11 +60,15 @@ def comma_separated(sheet: Sheet) -> str:
     """The sheet as CSV: a column for ours, one for the paper's, then the facts; numbers in full."""
     facts = _fact_names(sheet)
     pairs = [name for column in sheet.columns for name in (column.key, f"{column.key}_paper")]
+    wide = [column.key for column in sheet.columns if any(column.key in row.intervals for row in sheet.rows)]
+    ends = [f"{key}_{end}" for key in wide for end in ("from", "to")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["table", "scale", "row", "kind", "n", *pairs, *(name.replace(" ", "_") for name in facts)])
+    names = (name.replace(" ", "_") for name in facts)
+    writer.writerow(["table", "scale", "row", "kind", "n", *pairs, *ends, *names])
     for row in sheet.rows:
         numbers = [n for column in sheet.columns for n in (row.ours.get(column.key), row.paper.get(column.key))]
+        numbers += [number for key in wide for number in row.intervals.get(key, (None, None))]
         cells = ["" if number is None else repr(number) for number in numbers]
         writer.writerow(
             [sheet.name, sheet.scale, row.name, row.kind, row.n, *cells, *(row.facts.get(f, "") for f in facts)]
@@ -116,14 +120,21 @@ def _number(value: float | None, column: Column) -> str:
     return "–" if value is None else f"{value:.{column.digits}f}"
 
 
+def _interval(row: SheetRow, column: Column) -> str:
+    if column.key not in row.intervals:
+        return ""
+    low, high = row.intervals[column.key]
+    return f" [{_number(low, column)}, {_number(high, column)}]"
+
+
 def _pair(row: SheetRow, column: Column, style: str) -> str:
-    ours = _number(row.ours.get(column.key), column)
+    ours = _number(row.ours.get(column.key), column) + _interval(row, column)
     paper = row.paper.get(column.key)
     return ours if paper is None else f"{ours} / {style.format(_number(paper, column))}"
 
 
 def _html_pair(row: SheetRow, column: Column) -> str:
-    ours = escape(_number(row.ours.get(column.key), column))
+    ours = escape(_number(row.ours.get(column.key), column) + _interval(row, column))
     paper = row.paper.get(column.key)
     return ours if paper is None else f"{ours}<br><i>{escape(_number(paper, column))}</i>"
 

@@ -30,6 +30,7 @@ class SheetRow:
         paper: the paper's.
         n: how many images it was measured on.
         facts: how it was made, in the order they are shown.
+        intervals: 95 % intervals of ours by column key, where there are any.
     """
 
     name: str
@@ -39,6 +40,7 @@ class SheetRow:
     paper: Mapping[str, float] = field(default_factory=dict)
     n: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def _row(table: Table, name: str, title: str, paper: Mapping[str, float], outcom
         return SheetRow(name, title, "missing", {}, paper, why)
     both = {**report, "judges": outcome.judged.get(name, {})}
     ours = {column.key: column.of(both) for column in table.columns}
-    return SheetRow(name, title, "row", ours, paper, str(report["n"]), _facts(report))
+    found = {column.key: column.interval_of(both) for column in table.columns}
+    intervals = {key: interval for key, interval in found.items() if interval is not None}
+    return SheetRow(name, title, "row", ours, paper, str(report["n"]), _facts(report), intervals)
 
 
 def _facts(report: Mapping[str, Any]) -> dict[str, str]:
@@ -162,6 +166,10 @@ def _notes(table: Table, scale: Scale, outcome: Outcome, style: str) -> list[str
         notes.append(f"Data: {own['data']}. Measured on {own['measured_on']} at commit {own['measured_at']}.")
         organs = ", ".join(f"{organ} {n}" for organ, n in measured["organs"].items())
         notes.append(f"n = {measured['n']} painted windows against {measured['n_real']} real ones: {organs}.")
+    if any(report.get("confidence_95") for report in outcome.reports.values()):
+        notes.append(
+            "Brackets: 95 % of a bootstrap over test tiles. Two rows whose brackets overlap by far are not told apart."
+        )
     notes += _other_tiles(table, outcome)
     notes += [scale.warning] if scale.warning else []
     notes += [table.note] if table.note else []

@@ -37,11 +37,23 @@ class Column:
 
     def of(self, report: Mapping[str, Any]) -> float | None:
         """This number of a report; None where it was not measured."""
-        value: Any = report
-        for key in self.path:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = _at(report, self.path)
         value = value.get("mean") if isinstance(value, Mapping) else value
         return None if value is None else float(value)
+
+    def interval_of(self, report: Mapping[str, Any]) -> tuple[float, float] | None:
+        """Its 95 % interval over tiles; None where a report has none, as for single organs."""
+        if "metrics" not in self.path:
+            return None
+        value = _at(report, tuple("confidence_95" if key == "metrics" else key for key in self.path))
+        return None if value is None else (float(value[0]), float(value[1]))
+
+
+def _at(report: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = report
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 @dataclass(frozen=True)
