@@ -14,6 +14,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,23 @@ def main() -> None:
 
 def bare_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) -> float:
     """Images a second of the step alone, on one batch."""
-    stage, data, now = recipe.stages[0], recipe.data, CLOCKS[arguments.clock]
-    painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump(), seed=recipe.seed)
-    discriminator = build_discriminator(recipe.discriminator.model_dump(), seed=recipe.seed)
+    step, now = bare_step(recipe, tiles, arguments.weights), CLOCKS[arguments.clock]
+    step(1)
+    start = now()
+    for number in range(arguments.steps):
+        step(number)
+    return arguments.steps * recipe.stages[0].batch / (now() - start)
+
+
+def bare_step(recipe: Recipe, tiles: list[Tile], weights: Path | None) -> Callable[[int], None]:
+    """The loop's step on a batch that is there already: called with its number."""
+    stage, data = recipe.stages[0], recipe.data
+    some = {"network": recipe.network, "seed": recipe.seed}
+    painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump(), **some)
+    discriminator = build_discriminator(recipe.discriminator.model_dump(), **some)
     for network in (painter, discriminator):
         network.to(memory_format=torch.channels_last)
-    vgg, rates = perceptual_network(recipe, arguments.weights, False), recipe.optimiser
+    vgg, rates = perceptual_network(recipe, weights, False), recipe.optimiser
     adams = [
         torch.optim.Adam(painter.parameters(), rates.generator_rate, rates.betas),
         torch.optim.Adam(discriminator.parameters(), rates.discriminator_rate, rates.betas),
@@ -72,7 +84,7 @@ def bare_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) 
     batch = loop._batch(raw, painter, recipe, stage.size, random, torch.device("cpu"))
 
     def step(number: int) -> None:
-        fake, mean, log_variance = painter(batch.layout, batch.reference, batch.epsilon, batch.noise)
+        fake, mean, log_variance = painter(batch.layout, batch.reference, batch.epsilon, batch.noise, batch.place)
         judgement = judge(batch, fake, discriminator, discriminator)
         of_generator = generator_loss(batch, fake, (mean, log_variance), judgement, vgg, recipe.losses, number).total
         of_discriminator = discriminator_loss(batch, judgement, recipe.losses, scores).total
@@ -83,11 +95,7 @@ def bare_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) 
         for adam in adams:
             adam.step()
 
-    step(1)
-    start = now()
-    for number in range(arguments.steps):
-        step(number)
-    return arguments.steps * stage.batch / (now() - start)
+    return step
 
 
 def loop_rate(recipe: Recipe, tiles: list[Tile], arguments: argparse.Namespace) -> float:
