@@ -6,7 +6,9 @@ Goals: 256 x 256 px in less than 0.5 s on two cores; over a list at least 95 % o
 the bare forward pass; 4096 x 4096 px in less than 4 GB. Large images are painted in a process of their own, whose peak
 memory is the kernel's number (`ru_maxrss`), with Python, torch and the model in it. Lists and the bare pass take turns,
 so that their ratio survives a busy machine; seconds don't. CPU seconds, which other work hardly changes, stand beside
-them; on one thread they are what an idle core would take.
+them; on one thread they are what an idle core would take. In the same rounds the same threads do a 3x3 convolution of
+a shape that suits them (128 channels, 64 x 64 px, 4 images): the machine's peak, of which the bare pass and the
+painting reach a share that hangs on the machine less than seconds do.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIST = 4  # images a list
+PEAK = (4, 128, 64)  # images, channels, side of the convolution that measures the peak
 
 
 def main() -> None:
@@ -36,12 +39,16 @@ def main() -> None:
         return
     load = "unknown" if not hasattr(os, "getloadavg") else f"{os.getloadavg()[0]:.1f}"
     print(f"{platform.machine()}, {os.cpu_count()} cores, {arguments.threads} threads, load average {load} before")
-    medians, ratios = small(arguments.model, arguments.threads, arguments.rounds)
+    medians, ratios, peaks = small(arguments.model, arguments.threads, arguments.rounds)
     for clock, (one, several, bare) in medians.items():
         print(
             f"{clock} seconds (median of {arguments.rounds}): 256 x 256 {one:.3f}; of a list of {LIST}, {several:.3f} "
             f"each; bare forward pass {bare:.3f}; ratio to the bare pass {ratios[clock]:.1%}"
         )
+    print(
+        f"3x3 convolution {peaks['peak']:.0f} GFLOP/s; of them the bare pass reaches {peaks['bare']:.0%}, a list of "
+        f"{LIST} {peaks['list']:.0%} ({peaks['flops']:.1f} GFLOP an image; CPU seconds, medians of the rounds' shares)"
+    )
     for side in arguments.sides:
         command = [sys.executable, __file__, "--child", str(side), "--threads", str(arguments.threads)]
         command += ["--model", str(arguments.model)] if arguments.model else []
@@ -62,9 +69,15 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def small(path: Path | None, threads: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """By clock: median seconds an image (alone, in a list, bare pass), and the median of the rounds' bare by list."""
+def small(
+    path: Path | None, threads: int, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, float], dict[str, float]]:
+    """By clock: median seconds an image (alone, in a list, bare pass), and the median of the rounds' bare by list.
+
+    Last what they reach of the peak: GFLOP/s of the convolution, GFLOP an image, shares.
+    """
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     import sian
     from sian.networks import LEVELS, noise_at, stack
@@ -92,17 +105,37 @@ def small(path: Path | None, threads: int, rounds: int) -> tuple[dict[str, list[
             for tensor in tensors:
                 generator(tensor, vector, noise)
 
-    images = (1, LIST, LIST)
-    work = (lambda: model.synthesize(masks[0], style), lambda: model.synthesize(masks, style), bare)
+    number, channels, side = PEAK
+    convolution = torch.nn.Conv2d(channels, channels, 3, padding=1).to(memory_format=torch.channels_last)
+    features = torch.randn(number, channels, side, side).contiguous(memory_format=torch.channels_last)
+
+    def peak_work() -> None:
+        with torch.inference_mode():
+            for _ in range(10):
+                convolution(features)
+
+    with FlopCounterMode(display=False) as counter:
+        bare()
+    flops = counter.get_total_flops() / LIST / 1e9
+    of_peak = 10 * number * 2 * 9 * channels**2 * side**2 / 1e9
+    images = (1, LIST, LIST, 1)
+    work = (lambda: model.synthesize(masks[0], style), lambda: model.synthesize(masks, style), bare, peak_work)
     for function in work:
         function()
     timings = [[timed(function, n) for function, n in zip(work, images, strict=True)] for _ in range(rounds)]
     medians, ratios = {}, {}
     for place, clock in enumerate(("wall", "CPU")):
         of_clock = [[seconds[place] for seconds in timing] for timing in timings]
-        medians[clock] = [statistics.median(column) for column in zip(*of_clock, strict=True)]
-        ratios[clock] = statistics.median(bare_ / list_ for _, list_, bare_ in of_clock)
-    return medians, ratios
+        medians[clock] = [statistics.median(column) for column in zip(*of_clock, strict=True)][:3]
+        ratios[clock] = statistics.median(bare_ / list_ for _, list_, bare_, _ in of_clock)
+    cpu = [[seconds[1] for seconds in timing] for timing in timings]
+    peaks = {
+        "flops": flops,
+        "peak": statistics.median(of_peak / convolved for *_, convolved in cpu),
+        "bare": statistics.median(flops / bare_ * convolved / of_peak for _, _, bare_, convolved in cpu),
+        "list": statistics.median(flops / list_ * convolved / of_peak for _, list_, _, convolved in cpu),
+    }
+    return medians, ratios, peaks
 
 
 def large(side: int, path: Path | None, threads: int) -> dict[str, float]:
