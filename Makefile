@@ -8,13 +8,14 @@
 # "Get started" page): make demo TORCH_INDEX=https://...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants format docs clean wheel-check bundle
+.PHONY: help demo test fuzz mutants format docs clean wheel-check bundle
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 demo` names another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 TORCH_INDEX ?=
 WORKERS ?= 2
+MINUTES ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +27,7 @@ fail = { echo "make: $(1)" >&2; exit 1; }
 help:
 	@echo "make demo         paint what comes with SIAN, in every organ's style, into demo/"
 	@echo "make test         format check, lint, strict types, architecture test, tests"
+	@echo "make fuzz         spoil small files of every format and read them, for MINUTES=10; findings go to out/fuzz/"
 	@echo "make mutants      break a line at a time and see whether a test notices; takes most of an hour"
 	@echo "make format       put the code into its format and mend what the linter can mend"
 	@echo "make docs         the documentation as a web site, into docs/_build/"
@@ -45,6 +47,11 @@ test: $(INSTALLED)
 	@$(BIN)/ruff check . || $(call fail,the linter found something; see above)
 	@$(BIN)/mypy || $(call fail,the types do not fit; see above)
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared and not browser" --doctest-modules src tests || $(call fail,a test failed; see above)
+
+fuzz: export OMP_NUM_THREADS := 1
+fuzz: export MKL_NUM_THREADS := 1
+fuzz: $(INSTALLED)
+	@$(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES) || $(call fail,some files are read badly; see above)
 
 mutants: export OMP_NUM_THREADS := 1
 mutants: export MKL_NUM_THREADS := 1
