@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from contextlib import suppress
-from dataclasses import replace
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +21,34 @@ from sian.production.executors import WorkerLost
 from sian.production.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sian.production.worker import Job, Made, Setup
 
 PATIENCE_S = 5.0  # to reach a cluster's port
+GLANCE_S = 1.0  # between two looks at what is under way
+MISSED = 3  # looks in a row without an answer: the cluster is gone
+MOST_DEATHS = 5  # of actors that had a job; then the job is to blame
 CLIENT = "ray://"
+# HTTP/2 (RFC 9113), which gRPC speaks: a client's first words, and the kind of the server's first frame.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+SETTINGS, FRAME_HEAD = 4, 9
+
+
+@dataclass
+class _Task:
+    """A job under way: where, and how many actors died while they had it."""
+
+    job: Job
+    actor: Any
+    reference: Any
+    deaths: int = 0
 
 
 class RayActors:
     """Actors of one thread each, one GPU each if the plan paints on CUDA.
+
+    A dead actor's place is taken at once, and its unfinished jobs go to the actors that have the fewest.
 
     Args:
         setup: what workers need.
@@ -39,6 +61,7 @@ class RayActors:
 
     def __init__(self, setup: Setup, workers: int | None, address: str | None) -> None:
         self._ray = _started(address, workers)
+        self._head = Heartbeat(address)
         gpu = setup.plan.device.startswith("cuda")
         resources = {"num_cpus": 1, "num_gpus": 1 if gpu else 0}
         self._class = self._ray.remote(**resources)(_Actor)
@@ -46,37 +69,41 @@ class RayActors:
         self._arguments = (setup, self._ray.put(files))
         self.workers = workers or max(1, int(self._ray.cluster_resources().get("GPU" if gpu else "CPU", 1)))
         self._actors = [self._actor() for _ in range(self.workers)]
-        self._owner: dict[Any, int] = {}  # of the jobs under way
+        self._tasks: list[_Task] = []  # that nobody has collected yet
 
-    def submit(self, job: Job) -> Any:
+    def submit(self, job: Job) -> _Task:
         """Hand a job to the actor that has the fewest."""
-        if self._owner:
-            _, unfinished = self._ray.wait(list(self._owner), num_returns=len(self._owner), timeout=0)
-            busy = [self._owner[handle] for handle in unfinished]
-        else:
-            busy = []
-        place = min(range(self.workers), key=busy.count)
-        handle = self._actors[place].make.remote(job)
-        self._owner[handle] = place
-        return handle
+        with self._lost_cluster():
+            task = self._begun(_Task(job, None, None))
+        self._tasks.append(task)
+        return task
 
-    def collect(self, handle: Any) -> Made:
-        """Wait for a job's image; an actor that died is replaced."""
+    def collect(self, handle: _Task) -> Made:
+        """Wait for a job's image; when its actor dies, it is given to another one."""
         from ray.exceptions import RayActorError, RayTaskError
 
-        place = self._owner.pop(handle)
         try:
-            made: Made = self._ray.get(handle)
-        except RayTaskError as error:
-            raise error.cause from None
-        except RayActorError as error:
-            if place not in self._owner.values():
-                self._actors[place] = self._actor()
-            raise WorkerLost(f"its Ray actor died ({first_line(error)}); try fewer workers") from error
-        return made
+            while True:
+                with self._lost_cluster():
+                    self._wait(handle)
+                    try:
+                        made: Made = self._ray.get(handle.reference)
+                    except RayTaskError as error:
+                        raise error.cause from None
+                    except RayActorError as error:
+                        self._replace(handle.actor)
+                        if handle.deaths >= MOST_DEATHS:
+                            raise WorkerLost(f"its Ray actor died ({first_line(error)}); try fewer workers") from error
+                        continue
+                return made
+        finally:
+            self._tasks.remove(handle)
 
     def close(self) -> None:
         """Stop the actors, and Ray if it was started for this run."""
+        self._head.stop()
+        if self._head.gone:  # whatever is said to a cluster that is gone waits for an answer
+            return
         for actor in self._actors:
             with suppress(Exception):
                 self._ray.kill(actor)
@@ -84,6 +111,58 @@ class RayActors:
 
     def _actor(self) -> Any:
         return self._class.remote(*self._arguments)
+
+    def _begun(self, task: _Task) -> _Task:
+        """Give a task to the actor that has the fewest unfinished ones."""
+        references = [other.reference for other in self._tasks if other is not task]
+        open_ = set(self._ray.wait(references, num_returns=len(references), timeout=0)[1]) if references else set()
+        busy = [id(other.actor) for other in self._tasks if other.reference in open_]
+        task.actor = min(self._actors, key=lambda actor: busy.count(id(actor)))
+        task.reference = task.actor.make.remote(task.job)
+        return task
+
+    def _wait(self, task: _Task) -> None:
+        """Wait until a task is ready, or the cluster is gone: Ray itself would wait for minutes."""
+        while not self._ray.wait([task.reference], timeout=GLANCE_S)[0]:
+            self._head.check()
+
+    def _replace(self, dead: Any) -> None:
+        """Put a new actor into a dead one's place, and its unfinished jobs into others' hands; only once."""
+        if dead in self._actors:
+            with suppress(Exception):
+                self._ray.kill(dead)  # it may only be out of reach
+            self._actors[self._actors.index(dead)] = self._actor()
+        theirs = [task for task in self._tasks if task.actor is dead]
+        finished, _ = self._ray.wait([t.reference for t in theirs], num_returns=len(theirs), timeout=0)
+        for task in theirs:
+            if task.reference in finished and not self._failed(task):
+                continue  # it was done before
+            task.deaths += 1
+            self._begun(task)
+
+    def _failed(self, task: _Task) -> bool:
+        """Whether a ready task has its actor's death for a result."""
+        from ray.exceptions import RayActorError, RayTaskError
+
+        try:
+            self._ray.get(task.reference)
+        except RayTaskError:
+            return False  # an answer, if a sad one
+        except RayActorError:
+            return True
+        return False
+
+    @contextmanager
+    def _lost_cluster(self) -> Iterator[None]:
+        """Any word of Ray's about itself, not about a job, ends the run: there is nothing left to work on."""
+        from ray.exceptions import RayError
+
+        self._head.check()
+        try:
+            yield
+        except (RayError, ConnectionError) as error:
+            self._head.check()
+            raise MissingResource(f"the Ray cluster was lost ({first_line(error)}); start it again") from None
 
 
 class _Actor:
@@ -135,14 +214,67 @@ def _started(address: str | None, workers: int | None) -> Any:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes."""
-    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    """Ray itself would try for minutes, and whatever listens there might say nothing at all."""
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S):
-            return
+        answers = _answers(address, PATIENCE_S)
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise MissingResource(
             f"no Ray cluster answers at {address!r} ({reason}); expected HOST:PORT as `ray start --head` prints it; "
             "start the cluster, or leave --address out to work on this machine"
         ) from None
+    if not answers:
+        raise MissingResource(
+            f"no Ray cluster answers at {address!r} (another program listens there); expected HOST:PORT as `ray start "
+            "--head` prints it, most often port 6379"
+        )
+
+
+def _answers(address: str, patience: float) -> bool:
+    """Whether a gRPC server, as Ray's are, answers at an address within so many seconds.
+
+    One that speaks TLS alone keeps silent here; then it is enough that somebody listens.
+
+    Raises:
+        OSError: nobody listens there.
+        ValueError: it is no HOST:PORT.
+    """
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    end, found = time.monotonic() + patience, b""
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=patience) as connection:
+        connection.sendall(PREFACE)
+        with suppress(OSError):
+            while len(found) < FRAME_HEAD and (left := end - time.monotonic()) > 0:
+                connection.settimeout(left)
+                if not (more := connection.recv(64)):
+                    break
+                found += more
+    return os.environ.get("RAY_USE_TLS", "0") != "0" or (len(found) >= FRAME_HEAD and found[3] == SETTINGS)
+
+
+class Heartbeat:
+    """Looks every second whether a cluster's port is still open; a cluster of this process' own needs no look."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address, self.gone = address, False
+        self._ended = threading.Event()
+        if address is not None:
+            threading.Thread(target=self._look, daemon=True).start()
+
+    def check(self) -> None:
+        """Raise what is to be said once the cluster is gone."""
+        if self.gone:
+            raise MissingResource(f"the Ray cluster at {self.address} is gone; start it again")
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def _look(self) -> None:
+        missed = 0
+        while missed < MISSED and not self._ended.wait(GLANCE_S):
+            try:
+                missed = missed + 1 if not _answers(str(self.address), GLANCE_S) else 0
+            except (OSError, ValueError):
+                missed += 1
+        self.gone = missed >= MISSED
