@@ -1,9 +1,11 @@
 """Pictures, atomic files and hashes, against Pillow, tifffile and hashlib."""
 
+import errno
 import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 from sian import files
 from sian.errors import BadInput, MissingResource
+from sian.files import atomic
 from tiles import picture
 
 
@@ -191,3 +194,33 @@ def test_tiles_have_the_pixels_that_their_table_lists(shared):
     for row in rows[::8]:
         image = files.read_image(folder / row["split"] / f"{row['tile']}.webp")
         assert files.sha256_pixels(image) == row["sha256_pixels"]
+
+
+def test_files_that_belong_together_change_together(tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("a.json", "b.csv", "c.html")]
+    atomic.write_together(dict.fromkeys(paths, "old"))
+    write = Path.write_bytes
+
+    def full(self, content):
+        if content == b"c":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(MissingResource, match=r"c\.html: the disk is full"):
+        atomic.write_together(dict(zip(paths, "abc", strict=True)))
+    assert [path.read_text() for path in paths] == ["old", "old", "old"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_file_that_is_too_large_for_the_place(tmp_path):
+    code = (
+        "import resource, sys\n"
+        "from sian.files import write_bytes\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_bytes(sys.argv[1], bytes(5000))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True)
+    assert "MissingResource: " in done.stderr
+    assert "takes no file that large" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -77,6 +77,7 @@ def evaluate(
     """
     from sian.errors import BadInput, nearest
     from sian.evaluation.report import check_target, write_report
+    from sian.files.locks import check_writable
 
     if protocol not in PROTOCOLS:
         raise BadInput(f"--protocol {protocol!r}: no such protocol{nearest(protocol, PROTOCOLS)}")
@@ -88,6 +89,11 @@ def evaluate(
         torch.set_num_threads(threads)
     if output is not None:
         check_target(output)
+    for place, is_folder in ((blind, False), (save_images, True)):
+        if place is not None:
+            check_writable(place, is_folder)
+    if memorisation and split == "train":
+        raise BadInput("--memorisation: needs held-out real windows, found the split 'train'; add --split test")
     if memorisation and (data is None or not fid):
         raise BadInput("--memorisation: needs the data set that was trained on and Inception; add --data DATASET")
     if protocol == "folders":
@@ -336,8 +342,6 @@ def _screened(finished: Evaluation, data: Dataset, split: str, tools: Tools) -> 
     from sian.evaluation.memorisation import screen
     from sian.evaluation.scenes import window_collection
 
-    if split == "train":
-        raise BadInput("--memorisation: needs held-out real windows, found the split 'train'; add --split test")
     if tools.extractor is None:
         raise BadInput("--memorisation: needs Inception; leave --no-fid out")
     training = window_collection(data.split("train"), dense=True)

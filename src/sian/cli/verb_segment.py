@@ -138,7 +138,7 @@ def evaluate(
     from sian.errors import warn
     from sian.evaluation.agreement import agreement
     from sian.evaluation.report import check_target
-    from sian.files import write_json
+    from sian.files.atomic import json_text, write_together
     from sian.masks import write_mask
 
     _set_threads(threads)
@@ -156,8 +156,8 @@ def evaluate(
                 write_mask(output / "masks" / f"{item.id}.png", found)
             report(number, len(source))
     result = _result(scores, segmenter, model, source, split)
-    write_json(output / "segmentation.json", result)
-    _write_table(output / "tiles.csv", result["tiles"])
+    table = _table_text(result["tiles"])
+    write_together({output / "segmentation.json": json_text(result), output / "tiles.csv": table})
     if as_json:
         console.print_json(result)
     else:
@@ -212,17 +212,15 @@ def _table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _write_table(path: Path, tiles: list[dict[str, Any]]) -> None:
+def _table_text(tiles: list[dict[str, Any]]) -> str:
     import csv
     import io
-
-    from sian.files import write_text
 
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(tiles[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(tiles)
-    write_text(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def _load(model: Path | None, device: str) -> Segmenter:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from sian.errors import BadInput
 from sian.evaluation.page import page
-from sian.files import write_json, write_text
+from sian.files.atomic import json_text, write_together
+from sian.files.locks import check_writable
 
 if TYPE_CHECKING:
     from sian.evaluation.evaluate import Evaluation
@@ -25,7 +26,8 @@ JSON, CSV, HTML = "evaluation.json", "images.csv", "report.html"
 def write_report(evaluation: Evaluation, folder: Path | str) -> Path:
     """Write the three files of a report and return the page's path.
 
-    Everything is made before the first file is written; each file is written whole or not at all.
+    Everything is made before the first file is written, and on the disk before the first one has its name: a full disk
+    leaves no part of a report.
 
     Args:
         evaluation: what `evaluate` returned.
@@ -36,21 +38,20 @@ def write_report(evaluation: Evaluation, folder: Path | str) -> Path:
     """
     folder = check_target(folder)
     table, html = image_table(evaluation), page(evaluation)
-    write_json(folder / JSON, evaluation.result)
-    write_text(folder / CSV, table)
-    write_text(folder / HTML, html)
+    write_together({folder / JSON: json_text(evaluation.result), folder / CSV: table, folder / HTML: html})
     return folder / HTML
 
 
 def check_target(folder: Path | str) -> Path:
-    """The folder a report goes to, refused early when it is a file.
+    """The folder a report goes to, refused early when it is a file or cannot be written to.
 
     Raises:
-        BadInput: there is a file of that name.
+        BadInput: either.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder}: found a file, expected the name of a folder for the report; choose another name.")
+    check_writable(folder)
     return folder
 
 

@@ -11,14 +11,14 @@ import errno
 import json
 import os
 import secrets
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sian.errors import NO_SPACE, BadInput, MissingResource, SianError, of_system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LEFTOVER_SUFFIX = ".sian-part"
 OF_WRITING = {*NO_SPACE, errno.EFBIG, errno.EIO, errno.EROFS}  # of a write itself, which knows no name
@@ -61,6 +61,23 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_together(contents: Mapping[Path, str]) -> None:
+    """Write text files that belong together: all are on the disk before the first of them replaces an older one.
+
+    Raises:
+        BadInput: a place cannot be written to; then nothing is changed.
+        MissingResource: the disk is full; likewise.
+    """
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            temporary = stack.enter_context(atomic_file(path))
+            try:
+                temporary.write_bytes(content.encode("utf-8"))
+                _flush(temporary)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a whole file of bytes atomically."""
     with atomic_file(path) as temporary:
@@ -74,7 +91,12 @@ def write_text(path: str | Path, content: str) -> None:
 
 def write_json(path: str | Path, content: object) -> None:
     """Write one JSON value atomically: UTF-8, indented, keys in the order given; NaN is refused."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: object) -> str:
+    """A JSON value as `write_json` writes it."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def remove_leftovers(folder: str | Path) -> int:

@@ -75,6 +75,23 @@ def only_writer(target: str | Path, folder: bool = True) -> Iterator[None]:
                 empty.rmdir()
 
 
+def check_writable(target: str | Path, folder: bool = True) -> None:
+    """Refuse, before hours of work, a place that `only_writer` refuses; leaves nothing there.
+
+    Args:
+        target: a folder that will be filled, or a file.
+        folder: which of the two.
+
+    Raises:
+        BadInput: it cannot be written to, or is the other of the two, or another process writes there.
+    """
+    target = Path(target)
+    if not folder and target.is_dir():
+        raise BadInput(f"{target}: found a folder, expected the name of a file; choose another name")
+    with only_writer(target, folder):
+        pass
+
+
 def _make_folders(folder: Path) -> list[Path]:
     """The folders that were made, outermost first."""
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]
