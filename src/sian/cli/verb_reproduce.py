@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from sian.cli import console, reproduce_job
+from sian.cli import console
 from sian.cli.reproduce_options import (
     Cache,
     Data,
@@ -93,8 +93,7 @@ for _name, _title in {
     "table3": "Table 3, the components of SIAN",
 }.items():
     app.command(_name)(_table_command(_name, _title))
-for _verb in (table4, reproduce_job.row, reproduce_job.pack, reproduce_job.collect):
-    app.command(_verb.__name__)(_verb)
+app.command(table4.__name__)(table4)
 
 
 @app.command("figures")

@@ -1,13 +1,15 @@
-"""``sian reproduce row|pack|collect``: one row within a time budget, on a machine that is at hand for half an hour."""
+"""``python -m maintainers.borrowed_gpu row|pack|collect``: one row within a time budget, on a machine that is lent."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sian.cli import console
+from sian.cli.main import explain
 from sian.cli.reproduce_options import (
     Data,
     Device,
@@ -21,7 +23,10 @@ from sian.cli.reproduce_options import (
     open_bench,
 )
 
+app = typer.Typer(help="One row of the tables on a machine that is lent for half an hour.", rich_markup_mode=None)
 
+
+@app.command()
 def row(
     name: Annotated[str, typer.Argument(metavar="ROW", help="A row of the tables, e.g. sian.")],
     data: Data,
@@ -40,8 +45,8 @@ def row(
     precision: Precision = None,
 ) -> None:
     """Train one row in so many minutes: time the first steps, plan the images, train, export, measure."""
-    from sian.reproduce.collecting import check_empty
-    from sian.reproduce.job import run_job
+    from maintainers.borrowed_gpu.collecting import check_empty
+    from maintainers.borrowed_gpu.job import run_job
     from sian.reproduce.rows import ROWS, rows_named
 
     (chosen,) = rows_named([name], ROWS)
@@ -66,6 +71,7 @@ def row(
     console.out(str(output))
 
 
+@app.command()
 def pack(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")],
@@ -79,8 +85,8 @@ def pack(
     transfers: Annotated[int, typer.Option(min=1, help="Folders of at most 64 MiB.")] = 1,
 ) -> None:
     """Pack data, weights, code and wheels for a job elsewhere, in folders of at most 64 MiB."""
+    from maintainers.borrowed_gpu.packing import pack as write
     from sian.data import open_dataset
-    from sian.reproduce.packing import pack as write
 
     opened = open_dataset(data)
     opened.split("train")
@@ -98,11 +104,26 @@ def pack(
         console.out(f"{folder}  {size / (1 << 20):.1f} MiB")
 
 
+@app.command()
 def collect(
     job: Annotated[Path, typer.Argument(help="The folder that a job has left.")],
     runs: Annotated[Path, typer.Option("--output", "-o", metavar="RUNS", help="Folder of all rows: RUNS/SCALE/ROW.")],
 ) -> None:
     """Make a row of the tables of what a job has left."""
-    from sian.reproduce.collecting import collect as bring
+    from maintainers.borrowed_gpu.collecting import collect as bring
 
     console.out(str(bring(job, runs)))
+
+
+def main(arguments: list[str]) -> int:
+    """Run a verb and return its exit code; an error is one line on stderr, as with `sian`."""
+    try:
+        code = app(args=arguments, prog_name="python -m maintainers.borrowed_gpu", standalone_mode=False)
+    except Exception as error:  # noqa: BLE001 - the one place where every error ends
+        code, sentence = explain(error)
+        console.say(f"borrowed_gpu: error: {sentence}")
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

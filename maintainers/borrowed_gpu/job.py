@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maintainers.borrowed_gpu.collecting import FILE_BYTES, FORMAT, MODEL_PARTS, check_empty, leave
 from sian.data.windows import WINDOW, train_offsets
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json
@@ -22,7 +23,6 @@ from sian.files.jsonfiles import read_json
 from sian.networks import Painter, build_discriminator, build_painter
 from sian.networks.layouts import channels_of
 from sian.reproduce.bench import Bench
-from sian.reproduce.collecting import FILE_BYTES, FORMAT, MODEL_PARTS, check_empty, leave
 from sian.reproduce.measuring import measure_row
 from sian.reproduce.rows import Row
 from sian.reproduce.running import of_job, read_job

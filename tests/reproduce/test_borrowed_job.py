@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from maintainers.borrowed_gpu import job
+from maintainers.borrowed_gpu.job import Plan, check_size, in_images, plan_images, run_job
 from tests.training import toys as training_toys
 
 from sian.errors import BadInput
-from sian.reproduce import job
-from sian.reproduce.job import Plan, check_size, in_images, plan_images, run_job
 from sian.reproduce.rows import _ALL, rows_named
 from sian.reproduce.scales import SCALES
 from sian.training import train

@@ -1,10 +1,11 @@
 """What a job needs, in folders small enough to be sent: data recompressed, weights in half precision, code, wheels.
 
     PACK/pack.json            every file with its SHA-256, and which code it is
-    PACK/job.py               starts the job (`sian reproduce row`) with what lies beside it
+    PACK/job.py               starts the job with what lies beside it
     PACK/data/                the data set: training images as lossy webp, test images without loss
     PACK/weights/             VGG19, and Inception if it is measured there
     PACK/sian/                this code, without the bundled model
+    PACK/maintainers/         these tools
     PACK/wheels/              packages that the machine lacks
 
 Larger packs are sent in several transfers, PACK/1, PACK/2, ...; put together in one folder they are one pack.
@@ -26,12 +27,12 @@ from PIL import Image
 from safetensors.torch import load_file, save
 
 import sian
+from maintainers.borrowed_gpu.collecting import check_empty
 from sian.data.dataset import ITEMS, MANIFEST
 from sian.errors import BadInput
 from sian.files import sha256_pixels, write_bytes
 from sian.files.code_and_machine import commit
 from sian.files.weights import NAMES, find_weights, read_metadata
-from sian.reproduce.collecting import check_empty
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset, Item
@@ -40,7 +41,7 @@ FORMAT = "sian.pack/1"
 TRANSFER_BYTES = 64 << 20
 LEFT_OUT = ("assets/model.safetensors",)  # 16 MB that a job does not use
 START = """\
-# Starts `sian reproduce row` with the data, the weights, the code and the wheels that lie beside this file.
+# Starts a job with the data, the weights, the code and the wheels that lie beside this file.
 #     python job.py sian --scale small --minutes 25 -o out
 import runpy
 import sys
@@ -56,8 +57,8 @@ for wheel in sorted((here / "wheels").glob("*.whl")):
         (site / wheel.name).touch()
 sys.path[:0] = [str(here), str(site)]
 given = ["--data", str(here / "data"), "--weights", str(here / "weights"), "--trust-weights"]
-sys.argv = ["sian", "reproduce", "row", *sys.argv[1:], *given]
-runpy.run_module("sian", run_name="__main__")
+sys.argv = ["borrowed_gpu", "row", *sys.argv[1:], *given]
+runpy.run_module("maintainers.borrowed_gpu", run_name="__main__")
 """
 
 
@@ -121,11 +122,11 @@ def pack(
 
 
 def _code() -> Iterator[Packed]:
-    package = Path(sian.__file__).parent
-    for path in sorted(package.rglob("*")):
-        name = path.relative_to(package).as_posix()
-        if path.is_file() and "__pycache__" not in path.parts and name not in LEFT_OUT:
-            yield Packed(f"sian/{name}", path.read_bytes())
+    for package in (Path(sian.__file__).parent, Path(__file__).parents[1]):
+        for path in sorted(package.rglob("*")):
+            name = path.relative_to(package).as_posix()
+            if path.is_file() and "__pycache__" not in path.parts and name not in LEFT_OUT:
+                yield Packed(f"{package.name}/{name}", path.read_bytes())
 
 
 def _weights(folder: Path | None, trust: bool, inception: bool) -> Iterator[Packed]:
