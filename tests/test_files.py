@@ -75,7 +75,7 @@ def test_other_kinds_of_pixels_are_refused(tmp_path, array, mode, found):
 
 def test_several_pages_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([picture(), picture()]), photometric="rgb")
-    with pytest.raises(BadInput, match="2 pages"):
+    with pytest.raises(BadInput, match="more than one page"):
         files.read_image(tmp_path / "a.tif")
 
 
@@ -91,7 +91,7 @@ def test_cut_short(tmp_path, name, keep):
     Image.fromarray(picture()).save(tmp_path / name)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(keep * len(content)) if keep < 1 else keep])
-    with pytest.raises(BadInput, match="cannot be read as a picture"):
+    with pytest.raises(BadInput, match=r"cannot be read as a (picture|TIFF)"):
         files.read_image(tmp_path / name)
 
 

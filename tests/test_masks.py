@@ -151,7 +151,7 @@ def test_png_bytes_round_trip():
 
 
 def test_files_that_are_no_masks(tmp_path):
-    np.save(tmp_path / "float.npy", np.zeros((4, 4)))
+    np.save(tmp_path / "float.npy", np.full((4, 4), 0.5))
     np.save(tmp_path / "object.npy", np.array([[{}]], object), allow_pickle=True)
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "rgb.png")
     Image.fromarray(np.zeros((4, 4), np.uint8)).convert("P").save(tmp_path / "palette.png")
@@ -166,13 +166,13 @@ def test_files_that_are_no_masks(tmp_path):
     (tmp_path / "empty.npy").touch()
     (tmp_path / "a.jpg").touch()
     for name, found in [
-        ("float.npy", "found float64"),
+        ("float.npy", "not whole"),
         ("object.npy", "cannot be read as a NumPy array"),
         ("zip.npy", "cannot be read as a NumPy array"),
         ("rgb.png", "found RGB"),
         ("palette.png", "palette"),
-        ("pages.tif", "5 pages|shape"),
-        ("broken.tif", "found 0 pages"),
+        ("pages.tif", "more than one page"),
+        ("broken.tif", "cut short or broken"),
         ("cut.tif", "cannot be read as a TIFF"),
         ("broken.png", "cannot be read as a picture"),
         ("empty.npy", "0 bytes"),

@@ -95,7 +95,7 @@ def test_decompression_bomb(capsys, tmp_path, width, height):
     (source / "images" / "tile 0.png").write_bytes(forged_png(width, height))
     sentence = import_refused(capsys, tmp_path, source)
     assert "tile 0.png: found" in sentence
-    assert "expected at most 134,217,728" in sentence
+    assert "expected at most 100,000,000" in sentence
 
 
 def test_png_that_claims_more_than_it_holds(capsys, tmp_path):
@@ -119,8 +119,8 @@ def test_image_cut_short(capsys, tmp_path, size):
     [
         ("tile 0.png", picture(), "found RGB (40, 48, 3); export the instance mask as 16-bit grey"),
         ("tile 0.png", np.dstack([picture(), mask().astype(np.uint8)]), "found RGBA (40, 48, 4)"),
-        ("tile 0.tif", mask().astype(np.float32), "found float32, expected integer ids"),
-        ("tile 0.npy", mask().astype(np.float64), "found float64, expected integer ids"),
+        ("tile 0.tif", mask().astype(np.float32) + 0.5, "found numbers that are not whole"),
+        ("tile 0.npy", mask() * 2.0**60, "found numbers beyond"),
         ("tile 0.tif", mask().astype(np.int16) - 3, "found negative ids (down to -3)"),
         ("tile 0.npy", mask() > 0, "found a boolean mask"),
         ("tile 0.png", mask(41), "found 41 x 48 pixels, expected 40 x 48 as in tile 0.png"),

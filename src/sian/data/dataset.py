@@ -236,7 +236,7 @@ class Dataset:
     def mask(self, item: Item) -> npt.NDArray[np.int32]:
         """An item's instance mask: (H, W) int32; its size is checked against the manifest."""
         path = self.path(item.mask)
-        mask = read_mask(path)
+        mask = read_mask(path, numbered=True)
         check_size(path, mask.shape, item)
         return mask
 

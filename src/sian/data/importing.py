@@ -26,6 +26,7 @@ from sian.errors import BadInput, nearest
 from sian.files import read_image, sha256_file, sha256_pixels
 from sian.files.locks import only_writer
 from sian.masks import decode_mask_png, encode_mask_png, read_mask
+from sian.masks.checking import check_not_binary
 from sian.masks.files import MAX_PNG_ID
 
 if TYPE_CHECKING:
@@ -216,10 +217,18 @@ def _check(
         return None
     image = _read_picture(pair)
     height, width = image.shape[:2]
+    if not image.any():
+        raise BadInput(
+            f"{pair.image}: every pixel is black, expected H&E; the file is damaged or empty, export it again"
+        )
     if pair.sha256_pixels is not None and sha256_pixels(image) != pair.sha256_pixels:
         raise BadInput(f"{pair.image}: its pixels are not the ones that tiles.csv lists; copy it again")
+    del image  # it is read again when it is written; both in memory at once would need twice as much
     annotated = _read_annotation(pair, height, width)
-    check_left(pair.annotation, annotated, empty=empty or is_same(annotated.mask, pair.facts.get("sha256_mask")))
+    own = is_same(annotated.mask, pair.facts.get("sha256_mask"))
+    check_left(pair.annotation, annotated, empty=empty or own)
+    if annotated.drawn is None and not own:
+        check_not_binary(annotated.mask, str(pair.annotation))
     known, classes = restored(annotated, pair.facts)
     facts = {
         "organ": pair.organ,
@@ -260,7 +269,7 @@ def _read_annotation(pair: Pair, height: int, width: int) -> Annotated:
             return read(pair.annotation, height, width)
     if name.endswith((".xml", ".xml.gz")):
         return imagescope.read(pair.annotation, height, width)
-    mask = read_mask(pair.annotation)
+    mask = read_mask(pair.annotation, numbered=True)
     if mask.shape != (height, width):
         raise BadInput(
             f"{pair.annotation}: found {mask.shape[0]} x {mask.shape[1]} pixels, "

@@ -20,8 +20,8 @@ from sian.data.dataset import MANIFEST, Dataset, DatasetInfo, Item, check_size, 
 from sian.data.item_facts import FactTable, ItemFacts
 from sian.errors import BadInput
 from sian.files import sha256_array, sha256_pixels
-from sian.masks import check_mask, nucleus_areas, nucleus_pieces
-from sian.masks.files import read_stored
+from sian.masks import nucleus_areas, nucleus_pieces
+from sian.masks.files import as_ids, read_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,7 +104,7 @@ def _look(dataset: Dataset, item: Item, problems: list[str]) -> ItemFacts:
     image = dataset.image(item)
     path = dataset.path(item.mask)
     stored = read_stored(path)
-    mask = check_mask(stored, str(path))
+    mask = as_ids(stored, str(path))
     check_size(path, mask.shape, item)
     areas = nucleus_areas(mask)
     sha256_image = sha256_pixels(image)

@@ -1,8 +1,8 @@
 """Read H&E pictures and write PNG with pinned settings (docs/design.md, "Repeatable").
 
-A picture is (H, W, 3) uint8, R G B. What is not one already is refused rather than converted; the one
-exception loses nothing: an alpha channel that is opaque everywhere is left out. Instance masks are read by
-`sian.masks`.
+A picture is (H, W, 3) uint8, R G B. What is not one already is refused rather than converted: 16 bits a channel, whose
+range nobody but its owner knows, and an orientation, which some programs apply and some ignore. The one exception loses
+nothing: an alpha channel that is opaque everywhere is left out. Instance masks are read by `sian.masks`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,25 @@ from PIL import Image, PngImagePlugin
 
 from sian.errors import BadInput, first_line
 from sian.files.atomic import write_bytes
+from sian.files.regular import check_filled
+from sian.files.tiff import is_tiff, read_pages, turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
-MAX_PIXELS = 1 << 27  # 11,585 x 11,585; below Pillow's own 1.8e8, above any tile; 400 MB as RGB
+MAX_PIXELS = 100_000_000  # 10,000 x 10,000: above any tile, and 1 GB of memory suffices to read it
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 IMAGE_FORMATS = ("PNG", "TIFF", "WEBP", "JPEG")
 # 2.5 times faster than zlib's default of 6, and 4 % larger on MoNuSeg's tiles; pinned because the bytes of a data
 # set depend on it.
 PNG_COMPRESSION = 3
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_DEPTH = 24  # the byte that holds the bits a channel
+ORIENTATION = 0x0112  # EXIF's tag
+STRIP_BYTES = 16 << 20  # that are copied out of Pillow's memory at once
 
 # What Pillow raises for files that are cut short or forged.
 DECODE_ERRORS = (
@@ -49,61 +56,78 @@ WHAT_TO_TRY = {
 }
 
 
-def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+def read_image(path: str | Path, *, max_pixels: int | None = None) -> npt.NDArray[np.uint8]:
     """Read a png, tif, webp or jpg picture.
 
     Args:
         path: the file; its content decides the format, not its name.
-        max_pixels: more pixels than this are refused before they are unpacked.
+        max_pixels: more pixels than this are refused before they are unpacked; `MAX_PIXELS` unless given.
 
     Returns:
         (H, W, 3) uint8, R G B.
 
     Raises:
-        BadInput: no such file, not a picture, cut short, too large, or not 8-bit RGB.
+        BadInput: no such file, not a picture, cut short, too large, not upright, or not 8-bit RGB.
     """
     path = Path(path)
     with open_picture(path, IMAGE_FORMATS, max_pixels) as picture:
         return _rgb(path, picture)
 
 
-def decode_image(content: bytes, name: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+def decode_image(content: bytes, name: str | Path, *, max_pixels: int | None = None) -> npt.NDArray[np.uint8]:
     """A picture from a file's bytes, as `read_image`; `name` is what errors call it, e.g. an archive's member."""
     with open_picture(Path(name), IMAGE_FORMATS, max_pixels, content) as picture:
         return _rgb(Path(name), picture)
 
 
 def _rgb(path: Path, picture: Image.Image) -> npt.NDArray[np.uint8]:
-    mode, array = picture.mode, np.asarray(picture)
-    if mode == "RGBA" and (array[..., 3] == 255).all():
-        array = array[..., :3]
-    elif mode != "RGB":
-        found = WHAT_TO_TRY.get(mode, f"found pixels of kind {mode!r}; export it as 8-bit RGB")
+    if picture.mode not in ("RGB", "RGBA"):
+        found = WHAT_TO_TRY.get(picture.mode, f"found pixels of kind {picture.mode!r}; export it as 8-bit RGB")
         raise BadInput(f"{path}: expected an 8-bit RGB picture, {found}")
-    return np.array(array, dtype=np.uint8, order="C")
+    _check_opaque(path, picture)
+    width, height = picture.size
+    array = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP_BYTES // (4 * width))
+    for top in range(0, height, rows):  # Pillow's own conversion would hold the picture three times
+        strip = picture.crop((0, top, width, min(top + rows, height)))
+        array[top : top + rows] = np.asarray(strip)[..., :3]
+    return array
+
+
+def _check_opaque(path: Path, picture: Image.Image) -> None:
+    key = picture.info.get("transparency")
+    alpha = picture.mode == "RGBA" or isinstance(key, tuple)  # PNG can call one colour transparent
+    opaque = not alpha or picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
+    if not opaque:
+        raise BadInput(f"{path}: expected an 8-bit RGB picture, {WHAT_TO_TRY['RGBA']}")
 
 
 @contextmanager
 def open_picture(
-    path: Path, formats: tuple[str, ...], max_pixels: int = MAX_PIXELS, content: bytes | None = None
+    path: Path, formats: tuple[str, ...], max_pixels: int | None = None, content: bytes | None = None
 ) -> Iterator[Image.Image]:
-    """Open a picture, check its size before it is unpacked, unpack it, and name the file in every error.
+    """Open a picture, check its header before it is unpacked, unpack it, and name the file in every error.
 
-    With `content` nothing is read from disk, and `path` is only a name.
+    With `content` nothing is read from disk, and `path` is only a name. `max_pixels` is `MAX_PIXELS` unless given.
     """
+    most = MAX_PIXELS if max_pixels is None else max_pixels
     if content is None:
-        _check_file(path)
+        check_filled(path, "a picture")
     try:
+        start = _start(path, content)
+        bits = read_pages(path, content, max_pixels=most)[0].bits if "TIFF" in formats and is_tiff(start) else 8
+        bits = start[PNG_DEPTH] if start.startswith(PNG_START) and len(start) > PNG_DEPTH else bits
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked below, and broken metadata harms no pixel
             with Image.open(path if content is None else io.BytesIO(content), formats=formats) as picture:
-                _check_header(path, picture, max_pixels)
+                _check_header(path, picture, bits, most)
                 picture.load()
+                _check_upright(path, picture)
                 yield picture
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large(path, "more than 178,956,970", max_pixels) from error
+        raise _too_large(path, "more than 178,956,970", most) from error
     except DECODE_ERRORS as error:
         raise BadInput(
             f"{path}: cannot be read as a picture ({first_line(error)}); expected a whole "
@@ -140,22 +164,34 @@ def read_png_text(path: str | Path) -> dict[str, str]:
         return {str(key): value for key, value in picture.info.items() if isinstance(value, str)}
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise BadInput(f"{path}: no such file; check the path")
-    if path.is_dir():
-        raise BadInput(f"{path}: found a folder, expected one picture; name the file")
-    if path.stat().st_size == 0:
-        raise BadInput(f"{path}: found an empty file (0 bytes), expected a picture; copy or export it again")
+def _start(path: Path, content: bytes | None) -> bytes:
+    if content is not None:
+        return content[: PNG_DEPTH + 1]
+    with path.open("rb") as stream:
+        return stream.read(PNG_DEPTH + 1)
 
 
-def _check_header(path: Path, picture: Image.Image, max_pixels: int) -> None:
+def _check_header(path: Path, picture: Image.Image, bits: int, max_pixels: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
         raise _too_large(path, f"{height} x {width}", max_pixels)
-    pages = getattr(picture, "n_frames", 1)
+    pages = 1 if picture.format == "TIFF" else getattr(picture, "n_frames", 1)  # a TIFF's were counted before
     if pages != 1:
         raise BadInput(f"{path}: found {pages} pages, expected a single picture; export one page alone")
+    if bits != 8 and picture.mode not in ("1", "L", "I", "I;16", "I;16B", "F", "P"):
+        raise BadInput(
+            f"{path}: found {bits} bits a channel, expected 8-bit RGB: the low bits would be cut off; export it in 8 "
+            "bits, scaled by the range that its values have"
+        )
+
+
+def _check_upright(path: Path, picture: Image.Image) -> None:
+    try:
+        orientation = picture.getexif().get(ORIENTATION, 1)
+    except DECODE_ERRORS:
+        return  # no program can apply what cannot be read
+    if isinstance(orientation, int) and 2 <= orientation <= 8:
+        raise BadInput(f"{path}: {turned(orientation)}")
 
 
 def _too_large(path: Path, found: str, max_pixels: int) -> BadInput:

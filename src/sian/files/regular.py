@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def check_regular(path: str | Path, expected: str) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
         raise BadInput(f"{path}: found {kind}, expected {expected}; check the path")
+
+
+def check_filled(path: str | Path, expected: str) -> None:
+    """`check_regular`, and something must be in the file that may be read.
+
+    Raises:
+        BadInput: as `check_regular`, an empty file, or one that may not be read.
+    """
+    path = Path(path)
+    if not os.path.lexists(str(path).replace("\0", "")):
+        raise BadInput(f"{path}: no such file, expected {expected}; check the path")
+    check_regular(path, expected)
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path}: found an empty file (0 bytes), expected {expected}; copy or export it again")
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{path}: may not be read (permission denied), expected {expected}; change its permissions")
 
 
 def _unreadable(path: Path, error: Exception, expected: str) -> BadInput:

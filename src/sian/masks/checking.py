@@ -17,6 +17,11 @@ MAX_ID = 2**31 - 1  # masks are int32
 # a mask with a handful of ids that all lie in many pieces names classes, not nuclei.
 CLASS_MASK_IDS = 9
 CLASS_MASK_PIECES = 8  # pieces per id, on average
+# The values of "nucleus" in a binary mask. Two pieces of such an only id are two nuclei, unless one is a crumb.
+BINARY_IDS = (1, 255, 65_535)
+CRUMB = 1 / 8  # of the largest piece's area
+SEEN_AT_ONCE = 1 << 20  # numbers of a mask; keeps temporary copies small
+LARGE_MASK = 1 << 25  # pixels beyond which only one or two ids are looked at, since labelling takes a second each
 
 
 def check_mask(mask: npt.ArrayLike, name: str = "mask") -> npt.NDArray[np.int32]:
@@ -53,11 +58,44 @@ def check_mask(mask: npt.ArrayLike, name: str = "mask") -> npt.NDArray[np.int32]
 def nucleus_ids(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """The ids in a checked mask, ascending, background left out: (n,) int64."""
     highest = int(mask.max(initial=0))
-    if highest <= 4 * mask.size:  # counting is faster than sorting, unless ids are few and huge
-        ids = np.flatnonzero(np.bincount(mask.ravel(), minlength=highest + 1))
-    else:
+    if highest > max(mask.size, SEEN_AT_ONCE):  # marking is faster than sorting, unless ids are few and huge
         ids = np.unique(mask)
-    return ids[ids > 0].astype(np.int64)
+        return ids[ids > 0].astype(np.int64)
+    seen = np.zeros(highest + 1, np.bool_)
+    flat = mask.ravel()
+    for start in range(0, flat.size, SEEN_AT_ONCE):
+        seen[flat[start : start + SEEN_AT_ONCE]] = True
+    seen[0] = False
+    return np.flatnonzero(seen).astype(np.int64)
+
+
+def whole_numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """An array of integers from one that holds integers as floats, as MATLAB and some segmenters write them.
+
+    Raises:
+        BadInput: neither integers nor floats, or floats that are not whole, or so large that they may be rounded ids.
+    """
+    if np.issubdtype(array.dtype, np.integer):
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise BadInput(f"{name}: found {array.dtype}, expected integers; export it again")
+    largest = 2 ** (np.finfo(array.dtype).nmant + 1)  # above it not every whole number has a float of its own
+    whole = np.empty(array.shape, np.int64 if largest > MAX_ID else np.int32)
+    for part, into in zip(_rows(array), _rows(whole), strict=True):
+        if not (np.isfinite(part).all() and (part == np.trunc(part)).all()):
+            raise BadInput(f"{name}: found numbers that are not whole, expected integers; export it again")
+        if not (np.abs(part) < largest).all():
+            raise BadInput(f"{name}: found numbers beyond {largest:,}, which {array.dtype} rounds; export integers")
+        into[...] = part
+    return whole
+
+
+def _rows(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """An array in pieces of rows, so that what is computed of it stays small."""
+    if array.ndim == 0 or array.size <= SEEN_AT_ONCE:
+        return [array]
+    step = max(1, SEEN_AT_ONCE * len(array) // array.size)
+    return [array[start : start + step] for start in range(0, len(array), step)]
 
 
 def _check_shape(array: npt.NDArray[Any], name: str) -> None:
@@ -88,17 +126,50 @@ def _check_dtype(array: npt.NDArray[Any], name: str) -> None:
 
 def _check_not_classes(mask: npt.NDArray[np.int32], name: str) -> None:
     ids = nucleus_ids(mask)
-    if not 0 < len(ids) <= CLASS_MASK_IDS:
+    if not 0 < len(ids) <= (CLASS_MASK_IDS if mask.size <= LARGE_MASK else 2):
         return
-    from skimage.measure import label
-
-    pieces = int(label(mask, connectivity=2).max())  # type: ignore[no-untyped-call]
+    pieces = sum(len(_piece_areas(mask, int(nucleus))) for nucleus in ids)
     if pieces >= CLASS_MASK_PIECES * len(ids):
-        found = f"only the id{'s' * (len(ids) > 1)} {', '.join(map(str, ids))} in {pieces} separate pieces"
-        raise BadInput(
-            f"{name}: found {found}, which looks like classes instead of nuclei; expected one id a nucleus; "
-            "number the pieces first, e.g. with skimage.measure.label"
-        )
+        raise _classes(name, ids, pieces)
+
+
+def check_not_binary(mask: npt.NDArray[np.int32], name: str) -> None:
+    """Refuse a mask whose only id is what binary masks hold, 1 or 255, in two pieces or more.
+
+    For masks whose ids nobody vouches for. Outlines are one nucleus each by their file's word, and so are SIAN's ids.
+
+    Raises:
+        BadInput: it looks like a binary mask.
+    """
+    ids = nucleus_ids(mask)
+    if len(ids) != 1 or int(ids[0]) not in BINARY_IDS:
+        return
+    areas = _piece_areas(mask, int(ids[0]))
+    if int((areas >= CRUMB * areas.max()).sum()) > 1:
+        raise _classes(name, ids, len(areas))
+
+
+def _classes(name: str, ids: npt.NDArray[np.int64], pieces: int) -> BadInput:
+    found = f"only the id{'s' * (len(ids) > 1)} {', '.join(map(str, ids))} in {pieces} separate pieces"
+    return BadInput(
+        f"{name}: found {found}, which looks like classes instead of nuclei; expected one id a nucleus; "
+        "number the pieces first, e.g. with skimage.measure.label"
+    )
+
+
+def _piece_areas(mask: npt.NDArray[np.int32], nucleus: int) -> npt.NDArray[np.int64]:
+    """How many pixels each piece of a nucleus has; pieces that meet at a corner are one."""
+    from scipy.ndimage import label
+
+    inside = mask == nucleus
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    box = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    pieces, _ = label(box, np.ones((3, 3)))
+    flat = pieces.ravel()
+    areas = np.zeros(int(flat.max()) + 1, np.int64)
+    for start in range(0, flat.size, 4 * SEEN_AT_ONCE):  # counting all at once would copy them in 64 bits
+        areas += np.bincount(flat[start : start + 4 * SEEN_AT_ONCE], minlength=len(areas))
+    return areas[1:]
 
 
 def check_mask_of(mask: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

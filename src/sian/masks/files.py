@@ -1,12 +1,13 @@
 """Instance masks on disk: 16-bit grey PNG, 32-bit deflate TIFF when ids go beyond 65,535 (docs/design.md, "Data set").
 
-Read besides: 8-bit grey PNG, integer TIFF of any depth, and `.npy` (never with pickle).
+Read besides: 8-bit grey PNG, TIFF of any depth, and `.npy` (never with pickle); whole numbers in floats are ids too.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +17,28 @@ from PIL import Image
 from sian.errors import BadInput, first_line
 from sian.files import atomic_file, write_bytes
 from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, open_picture
-from sian.masks.checking import check_mask
+from sian.files.regular import check_filled
+from sian.files.tiff import TiffPage, read_pages
+from sian.masks.checking import check_mask, check_not_binary, whole_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 MAX_PNG_ID = 65_535
+REFUSED_PHOTOMETRICS = {0: "grey levels of which 0 is white", 3: "a palette picture"}
 QUIET = logging.NullHandler()  # what tifffile says of a broken file is in our one sentence already
 
 
-def read_mask(path: str | Path) -> npt.NDArray[np.int32]:
+def read_mask(path: str | Path, *, numbered: bool = False) -> npt.NDArray[np.int32]:
     """Read an instance mask from .png, .tif, .tiff or .npy.
 
     Args:
         path: the file; here its name decides the format.
+        numbered: whether it is known that each nucleus has its own id, as in a data set of SIAN; else a mask that looks
+            binary is refused.
 
     Returns:
         (H, W) int32, 0 background, one id a nucleus; ids as they are in the file.
@@ -38,7 +46,16 @@ def read_mask(path: str | Path) -> npt.NDArray[np.int32]:
     Raises:
         BadInput: no such file, broken, too large, or not an instance mask (see `check_mask`).
     """
-    return check_mask(read_stored(path), str(path))
+    mask = as_ids(read_stored(path), str(path))
+    if not numbered:
+        check_not_binary(mask, str(path))
+    return mask
+
+
+def as_ids(stored: npt.NDArray[Any], name: str) -> npt.NDArray[np.int32]:
+    """`check_mask` of what a file holds: floats are ids if all of them are whole, as some programs write them."""
+    is_float = np.issubdtype(stored.dtype, np.floating)
+    return check_mask(whole_numbers(stored, name) if is_float else stored, name)
 
 
 def read_stored(path: str | Path) -> npt.NDArray[Any]:
@@ -50,10 +67,7 @@ def read_stored(path: str | Path) -> npt.NDArray[Any]:
             f"{path}: found {suffix or 'no suffix'}, expected a mask as {', '.join(MASK_SUFFIXES)}; "
             "export it as 16-bit grey PNG"
         )
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise BadInput(f"{path}: found an empty file (0 bytes), expected a mask; copy or export it again")
+    check_filled(path, "a mask")
     readers = {".png": _read_png, ".npy": _read_npy}
     return readers.get(suffix, _read_tiff)(path)
 
@@ -91,7 +105,7 @@ def encode_mask_png(mask: npt.NDArray[np.int32]) -> bytes:
 
 def decode_mask_png(content: bytes, name: str = "mask") -> npt.NDArray[np.int32]:
     """What `encode_mask_png` wrote, or any other grey PNG: (H, W) int32; `name` is what errors call it."""
-    return check_mask(_read_png(Path(name), content), name)
+    return as_ids(_read_png(Path(name), content), name)
 
 
 def _read_png(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
@@ -104,7 +118,7 @@ def _read_png(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
 def _read_npy(path: Path) -> npt.NDArray[Any]:
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # maps, never unpickles
-    except DECODE_ERRORS as error:
+    except (*DECODE_ERRORS, MemoryError, RecursionError) as error:
         raise BadInput(
             f"{path}: cannot be read as a NumPy array; expected integers saved with numpy.save; save it again"
         ) from error
@@ -113,34 +127,45 @@ def _read_npy(path: Path) -> npt.NDArray[Any]:
 
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
+    (page,) = read_pages(path, max_pixels=MAX_PIXELS)
+    _check_grey(path, page)
+    return tiff_arrays(path)[0]
+
+
+def _check_grey(path: Path, page: TiffPage) -> None:
+    if page.photometric in REFUSED_PHOTOMETRICS:
+        found = REFUSED_PHOTOMETRICS[page.photometric]
+        raise BadInput(f"{path}: found {found}, expected one id a nucleus; export it as 16-bit grey")
+
+
+def tiff_arrays(path: Path) -> list[npt.NDArray[Any]]:
+    """The pages of a TIFF that `read_pages` found good, at full size; other files that it names are never opened.
+
+    Raises:
+        BadInput: tifffile cannot unpack it.
+    """
+    with _opened_tiff(path) as file:
+        return [np.asarray(page.asarray(maxworkers=1)) for page in file.pages]
+
+
+def tiff_description(path: Path) -> str:
+    """The description of a TIFF's first page: OME-XML, where it is an OME-TIFF."""
+    with _opened_tiff(path) as file:
+        return str(file.pages.first.description)
+
+
+@contextmanager
+def _opened_tiff(path: Path) -> Iterator[Any]:
     import tifffile
 
     logging.getLogger("tifffile").addHandler(QUIET)
     try:
-        with tifffile.TiffFile(path) as file:
-            if len(file.pages) != 1:
-                raise BadInput(f"{path}: found {len(file.pages)} pages, expected one mask; export one page alone")
-            page = file.pages[0]
-            _check_pixels(path, page.shape)
-            check_whole(path, page)
-            return np.asarray(page.asarray())
-    except BadInput:
-        raise
-    except (*DECODE_ERRORS, RuntimeError, MemoryError) as error:
+        with tifffile.TiffFile(path, is_ome=False) as file:
+            yield file
+    except (*DECODE_ERRORS, AttributeError, RuntimeError, MemoryError, AssertionError) as error:
         raise BadInput(
-            f"{path}: cannot be read as a TIFF mask ({first_line(error)}); "
-            "expected integer ids in one page; export it as 16-bit grey PNG"
+            f"{path}: cannot be read as a TIFF ({first_line(error)[:200]}); export it again, masks as 16-bit grey PNG"
         ) from error
-
-
-def check_whole(path: Path, page: Any) -> None:
-    """Refuse a TIFF page whose pixels lie beyond the end of the file; tifffile would read them as 0."""
-    size = path.stat().st_size
-    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if start + count > size:
-            raise BadInput(
-                f"{path}: cannot be read as a TIFF (cut short: {size:,} bytes of {start + count:,}); copy it again"
-            )
 
 
 def _write_tiff(path: Path, mask: npt.NDArray[np.int32]) -> None:

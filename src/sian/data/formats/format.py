@@ -16,6 +16,7 @@ from sian.errors import BadInput
 from sian.files import encode_png
 from sian.files.images import MAX_PIXELS
 from sian.masks import check_mask, nucleus_ids
+from sian.masks.checking import whole_numbers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -112,17 +113,6 @@ def types_from_map(mask: npt.NDArray[np.int32], types: npt.NDArray[np.integer[An
     votes = np.bincount(which * len(kinds) + kind, minlength=len(ids) * len(kinds)).reshape(len(ids), len(kinds))
     chosen = kinds[votes.argmax(axis=1)]
     return {int(nucleus): int(number) for nucleus, number in zip(ids, chosen, strict=True) if number != 0}
-
-
-def whole_numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """An array of integers from one that holds integers as floats, as MATLAB and PanNuke write them."""
-    if np.issubdtype(array.dtype, np.integer):
-        return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise BadInput(f"{name}: found {array.dtype}, expected integers; export it again")
-    if not (np.isfinite(array).all() and (np.abs(array) < 2**53).all() and (array == np.trunc(array)).all()):
-        raise BadInput(f"{name}: found numbers that are not whole, expected integers; export it again")
-    return array.astype(np.int64)
 
 
 def as_mask(array: npt.NDArray[Any], name: str, height: int, width: int) -> npt.NDArray[np.int32]:

@@ -20,7 +20,6 @@ from sian.data.formats.format import (
     class_numbers,
     type_map,
     types_from_map,
-    whole_numbers,
     write_picture,
 )
 from sian.data.formats.matfile import EXPECTED, read_numeric
@@ -29,6 +28,7 @@ from sian.data.pairs import Annotated
 from sian.data.provenance import item_origin
 from sian.errors import BadInput
 from sian.masks import nucleus_ids
+from sian.masks.checking import whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,12 +19,12 @@ from sian.data.formats.format import (
     folders_below,
     type_map,
     types_from_map,
-    whole_numbers,
 )
 from sian.data.formats.typeinfo import name_types, write_type_info
 from sian.data.pairs import Annotated, Pair
 from sian.errors import BadInput
 from sian.files.images import DECODE_ERRORS, IMAGE_SUFFIXES, MAX_PIXELS
+from sian.masks.checking import whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

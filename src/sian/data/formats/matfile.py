@@ -14,6 +14,7 @@ import numpy as np
 
 from sian.errors import BadInput
 from sian.files.images import MAX_PIXELS
+from sian.files.regular import check_filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-MAX_VARIABLE_BYTES = 1 << 30  # unpacked
+MAX_VARIABLE_BYTES = 160 << 20  # unpacked: 4,500 x 4,500 pixels as doubles; 1 GB of memory suffices to check them
+MAX_VARIABLES = 10_000
+MAX_AXES = 32  # of variables that are skipped
+NAME_BYTES = 1024  # of a packed variable in which its name lies
+INT8, INT32, UINT32 = 1, 5, 6  # how names, shapes and flags are stored
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -42,15 +47,22 @@ def read_numeric(path: Path, wanted: set[str]) -> dict[str, npt.NDArray[Any]]:
         Arrays by name, those that are there.
 
     Raises:
-        BadInput: cannot be read, cut short, too large, another version, or a wanted variable that is not numeric.
+        BadInput: cannot be read, cut short, too large, another version, a name that occurs twice, or a wanted variable
+            that is not numeric.
     """
+    check_filled(path, "a .mat file")
+    found: dict[str, npt.NDArray[Any]] = {}
     try:
-        return {name: array for name, array in _variables(path, wanted) if name in wanted}
+        for name, array in _variables(path, wanted):
+            if name in found:
+                raise BadInput(f"{path}: found {name} twice, {EXPECTED}; save it again")
+            found[name] = array
     except (struct.error, zlib.error, IndexError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: is cut short or broken, {EXPECTED}; copy or save it again") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadInput(f"{path}: cannot be read ({reason}), {EXPECTED}; check the path") from error
+    return found
 
 
 def _variables(path: Path, wanted: set[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -61,7 +73,10 @@ def _variables(path: Path, wanted: set[str]) -> Iterator[tuple[str, npt.NDArray[
         if header.startswith(b"MATLAB 7.3"):
             raise BadInput(f"{path}: found a MATLAB 7.3 file, {EXPECTED}; save it again")
         order = "<" if header[126:128] == b"IM" else ">"
-        while tag := stream.read(8):
+        for _ in range(MAX_VARIABLES):
+            tag = stream.read(8)
+            if not tag:
+                return
             kind, size = struct.unpack(f"{order}II", tag)
             if size > MAX_VARIABLE_BYTES:
                 raise BadInput(f"{path}: found a variable of {size:,} bytes, expected at most {MAX_VARIABLE_BYTES:,}")
@@ -69,38 +84,51 @@ def _variables(path: Path, wanted: set[str]) -> Iterator[tuple[str, npt.NDArray[
             if len(content) != size:
                 raise IndexError("cut short")
             if kind == COMPRESSED:
-                kind, content = _unpacked(path, content, order)
-            if kind == MATRIX and (found := _matrix(path, content, order, wanted)):
+                kind, content = _unpacked(path, content, order, wanted)
+            if kind == MATRIX and content and (found := _matrix(path, content, order, wanted)):
                 yield found
+        raise BadInput(f"{path}: found more than {MAX_VARIABLES:,} variables, {EXPECTED}; save what is needed alone")
 
 
-def _unpacked(path: Path, packed: bytes, order: str) -> tuple[int, bytes]:
-    unpacker = zlib.decompressobj()
-    content = unpacker.decompress(packed, MAX_VARIABLE_BYTES)
-    if unpacker.unconsumed_tail:
+def _unpacked(path: Path, packed: bytes, order: str, wanted: set[str]) -> tuple[int, bytes]:
+    """A packed variable; nothing of one that is not wanted, whose first bytes tell its name."""
+    start = zlib.decompressobj().decompress(packed, NAME_BYTES)
+    kind, size = struct.unpack_from(f"{order}II", start)
+    if kind != MATRIX or _head(start[8:], order)[2] not in wanted:
+        return kind, b""
+    if size > MAX_VARIABLE_BYTES:
         raise BadInput(f"{path}: found a variable that unpacks to more than {MAX_VARIABLE_BYTES:,} bytes, {EXPECTED}")
-    kind, size = struct.unpack_from(f"{order}II", content)
+    content = zlib.decompressobj().decompress(packed, 8 + size)
     if len(content) < 8 + size:
         raise IndexError("cut short")
-    return kind, content[8 : 8 + size]
+    return kind, content[8:]
+
+
+def _head(content: bytes, order: str) -> tuple[int, tuple[int, ...], str, int]:
+    """Of a matrix: its flags, its shape, its name, and where its numbers start."""
+    flags, position = _numbers(content, 0, order, UINT32), _next(content, 0, order)
+    shape, after_shape = _numbers(content, position, order, INT32), _next(content, position, order)
+    name = _numbers(content, after_shape, order, INT8).astype(np.uint8).tobytes().decode("ascii")
+    if len(flags) != 2 or not 2 <= len(shape) <= MAX_AXES:
+        raise IndexError("broken")
+    return int(flags[0]), tuple(int(side) for side in shape), name, _next(content, after_shape, order)
 
 
 def _matrix(path: Path, content: bytes, order: str, wanted: set[str]) -> tuple[str, npt.NDArray[Any]] | None:
-    (flags, _), position = _numbers(content, 0, order)[:2], _next(content, 0, order)
-    shape, position = _numbers(content, position, order), _next(content, position, order)
-    name = bytes(_numbers(content, position, order).astype(np.uint8)).decode("ascii")
+    flags, sizes, name, position = _head(content, order)
     if name not in wanted:
         return None
-    kind = int(flags) & 0xFF
-    if kind not in CLASSES or int(flags) & COMPLEX:
+    kind = flags & 0xFF
+    if kind not in CLASSES or flags & COMPLEX:
         raise BadInput(f"{path}: found {name} of kind {OTHERS.get(kind, 'complex')}, {EXPECTED}; save it again")
-    sizes = tuple(int(side) for side in shape)
-    if not 2 <= len(sizes) <= 4 or min(sizes) < 0 or float(np.prod(np.array(sizes, float))) > MAX_PIXELS:
+    if len(sizes) > 4 or min(sizes) < 0 or float(np.prod(np.array(sizes, float))) > MAX_PIXELS:
         raise BadInput(f"{path}: found {name} of shape {sizes}, expected at most {MAX_PIXELS:,} pixels")
-    values = _numbers(content, _next(content, position, order), order) if 0 not in sizes else np.zeros(0)
+    values = _numbers(content, position, order) if 0 not in sizes else np.zeros(0)
     if len(values) != int(np.prod(sizes)):
         raise IndexError("cut short")
-    return name, values.astype(CLASSES[kind]).reshape(sizes, order="F")
+    if len(values) * np.dtype(CLASSES[kind]).itemsize > MAX_VARIABLE_BYTES:
+        raise BadInput(f"{path}: found {name} of shape {sizes}, expected at most {MAX_VARIABLE_BYTES:,} bytes")
+    return name, values.astype(CLASSES[kind], copy=False).reshape(sizes, order="F")
 
 
 def _tag(content: bytes, position: int, order: str) -> tuple[int, int, int, bool]:
@@ -111,9 +139,10 @@ def _tag(content: bytes, position: int, order: str) -> tuple[int, int, int, bool
     return kind, size, position + 8, False
 
 
-def _numbers(content: bytes, position: int, order: str) -> npt.NDArray[Any]:
+def _numbers(content: bytes, position: int, order: str, expected: int | None = None) -> npt.NDArray[Any]:
+    """The numbers of an element; `expected` is the only type that its place allows."""
     kind, size, start, small = _tag(content, position, order)
-    if kind not in STORED or start + size > len(content) or (small and size > 4):
+    if kind not in STORED or expected not in (None, kind) or start + size > len(content) or (small and size > 4):
         raise IndexError("cut short")
     dtype = np.dtype(order + STORED[kind])
     if size % dtype.itemsize:

@@ -6,29 +6,22 @@ Lossless (deflate). Where it comes from, and the classes of the nuclei, are OME 
 from __future__ import annotations
 
 import json
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.formats.format import (
-    Format,
-    Sample,
-    as_mask,
-    as_picture,
-    check_shape,
-    files_in,
-    folders_below,
-    name_collisions,
-)
+from sian.data.formats.format import Format, Sample, as_mask, as_picture, files_in, folders_below, name_collisions
+from sian.data.formats.pixelsize import agreed_size, microns, square_pixel
 from sian.data.formats.pyramid import mask_levels, picture_levels
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import origin_text
 from sian.errors import BadInput, first_line
-from sian.files.images import DECODE_ERRORS
+from sian.files.images import MAX_PIXELS
+from sian.files.regular import check_filled
+from sian.files.tiff import read_pages
 from sian.masks import nucleus_ids
-from sian.masks.files import MAX_PNG_ID, QUIET, check_whole
+from sian.masks.files import MAX_PNG_ID, tiff_arrays, tiff_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,8 +37,8 @@ LABELS_MARK = "_labels"
 TILE = (256, 256)
 NAMESPACE = "sian.provenance/1"
 MAX_XML = 16 << 20
-MICRONS = {"µm", "μm", "um", None}  # the two ways to write micro; micrometres are OME's default
-SLACK_BYTES = 4096  # by which a compressed tile may exceed its pixels
+CHANNELS = 3
+OME_COLOURS = ("-16776961", "16711935", "65535")  # red, green, blue as OME-XML writes them: RGBA, signed
 EXPECTED = "expected one page of an OME-TIFF"
 
 
@@ -98,51 +91,66 @@ def find(source: Path, provenance: Provenance | None) -> list[Pair] | None:  # n
                 labels = files[name + LABELS_MARK]
                 pairs.append(
                     Pair(
-                        name, image, labels, split=split, read_picture=partial(_picture, image), read_annotation=_labels
+                        name,
+                        image,
+                        labels,
+                        split=split,
+                        read_picture=partial(_picture, image),
+                        read_annotation=partial(_labels, image),
                     )
                 )
     return pairs or None
 
 
 def _picture(path: Path) -> npt.NDArray[np.uint8]:
-    array, _ = _read(path)
+    arrays, description = _read(path, most=CHANNELS)
+    array = _colours(path, arrays, description)
     if array.dtype != np.uint8:
         raise BadInput(f"{path}: found {array.dtype} pixels, expected 8-bit RGB; export it as such")
     return as_picture(array, str(path))
 
 
-def _labels(path: Path, height: int, width: int) -> Annotated:
-    array, description = _read(path)
+def _colours(path: Path, arrays: list[npt.NDArray[Any]], description: str) -> npt.NDArray[Any]:
+    """R, G, B last, however the file arranges them: in each pixel, in planes of a page, or a page each."""
+    root = _xml(path, description) if description.lstrip().startswith("<") else None
+    channels = [] if root is None else root.findall(".//{*}Pixels/{*}Channel")
+    _check_order(path, [channel.get("Color") for channel in channels])
+    if len(arrays) == 1:
+        planar = arrays[0].ndim == 3 and arrays[0].shape[0] == CHANNELS != arrays[0].shape[2]
+        return np.moveaxis(arrays[0], 0, -1) if planar else arrays[0]
+    pixels = None if root is None else root.find(".//{*}Pixels")
+    sizes = [] if pixels is None else [pixels.get(f"Size{axis}") for axis in "CZT"]
+    if len(arrays) != CHANNELS or sizes != ["3", "1", "1"] or len({array.shape for array in arrays}) != 1:
+        raise BadInput(f"{path}: found {len(arrays)} pages that are not R, G and B, {EXPECTED}; export one plane alone")
+    return np.stack(arrays, axis=-1)
+
+
+def _check_order(path: Path, colours: list[str | None]) -> None:
+    """Refuse channels that are said to be red, green and blue in another order: the picture would be blue."""
+    if len(colours) == CHANNELS and set(colours) == set(OME_COLOURS) and tuple(colours) != OME_COLOURS:
+        raise BadInput(f"{path}: its channels are not in the order red, green, blue; export them in that order")
+
+
+def _labels(image: Path, path: Path, height: int, width: int) -> Annotated:
+    (array,), description = _read(path, most=1)
     mask = as_mask(array, str(path), height, width)
-    mpp, notes = _ome(path, description)
+    root = _xml(path, description)
+    notes = {entry.get("K", ""): entry.text or "" for entry in root.iterfind(".//{*}MapAnnotation/{*}Value/{*}M")}
+    mpp = agreed_size(str(path), _image_mpp(image), _mpp(path, root))
     return Annotated(mask, _classes(path, notes.get("Classes"), mask), {"mpp": mpp} if mpp else {})
 
 
-def _read(path: Path) -> tuple[npt.NDArray[Any], str]:
-    """The first page at full size, and its OME-XML; other files that the XML names are never opened."""
-    import tifffile
-
-    logging.getLogger("tifffile").addHandler(QUIET)
-    try:
-        with tifffile.TiffFile(path, is_ome=False) as file:
-            if len(file.pages) != 1:
-                raise BadInput(f"{path}: found {len(file.pages)} pages, {EXPECTED}; export one plane alone")
-            page = file.pages.first
-            check_shape(str(path), page.shape)
-            check_shape(str(path), page.chunks)
-            check_whole(path, page)
-            raw = int(np.prod(page.chunks)) * np.dtype(page.dtype).itemsize
-            if max(page.databytecounts, default=0) > raw + SLACK_BYTES:
-                raise BadInput(f"{path}: found a tile larger than its pixels, {EXPECTED}; export it again")
-            return np.asarray(page.asarray(maxworkers=1)), page.description
-    except BadInput:
-        raise
-    except (*DECODE_ERRORS, AttributeError, RuntimeError, MemoryError, AssertionError) as error:
-        raise BadInput(f"{path}: cannot be read as TIFF ({first_line(error)}), {EXPECTED}; export it again") from error
+def _read(path: Path, most: int) -> tuple[list[npt.NDArray[Any]], str]:
+    """The pages at full size, and their OME-XML."""
+    check_filled(path, "an OME-TIFF")
+    pages = read_pages(path, most=most, max_pixels=MAX_PIXELS)
+    if sum(page.width * page.height * page.samples for page in pages) > (CHANNELS + 1) * MAX_PIXELS:
+        raise BadInput(f"{path}: found {pages[0].samples} numbers a pixel, {EXPECTED}; export it as RGB")
+    arrays = tiff_arrays(path)
+    return arrays, tiff_description(path)
 
 
-def _ome(path: Path, description: str) -> tuple[float | None, dict[str, str]]:
-    """Micrometres per pixel and the map annotation, from OME-XML."""
+def _xml(path: Path, description: str) -> Any:
     from xml.etree.ElementTree import ParseError  # the exception only; defusedxml parses
 
     from defusedxml import DefusedXmlException
@@ -151,22 +159,25 @@ def _ome(path: Path, description: str) -> tuple[float | None, dict[str, str]]:
     if not description.lstrip().startswith("<") or len(description) > MAX_XML:
         raise BadInput(f"{path}: holds no OME-XML, or the file is cut short; copy or export it again")
     try:
-        root = fromstring(description.encode(), forbid_dtd=True)
+        return fromstring(description.encode(), forbid_dtd=True)
     except (DefusedXmlException, ParseError, ValueError, LookupError) as error:
         raise BadInput(
             f"{path}: its OME-XML is broken ({first_line(error)}); expected plain XML; export it again"
         ) from error
+
+
+def _image_mpp(image: Path) -> float | None:
+    description = tiff_description(image)
+    return _mpp(image, _xml(image, description)) if description.lstrip().startswith("<") else None
+
+
+def _mpp(path: Path, root: Any) -> float | None:
+    """Micrometres per pixel, if the XML says so; the unit is micrometres unless it says another."""
     pixels = root.find(".//{*}Pixels")
-    notes = {entry.get("K", ""): entry.text or "" for entry in root.iterfind(".//{*}MapAnnotation/{*}Value/{*}M")}
-    return (None if pixels is None else _mpp(pixels)), notes
-
-
-def _mpp(pixels: Any) -> float | None:
-    try:
-        mpp = float(pixels.get("PhysicalSizeX", "nan"))
-    except ValueError:
+    if pixels is None:
         return None
-    return mpp if 0.01 <= mpp <= 100 and pixels.get("PhysicalSizeXUnit") in MICRONS else None
+    sizes = (microns(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY")
+    return square_pixel(str(path), *sizes)
 
 
 def _classes(path: Path, text: str | None, mask: npt.NDArray[np.int32]) -> dict[int, str]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.formats.format import Format, Sample, as_mask, as_picture, check_shape, folders_below, whole_numbers
+from sian.data.formats.format import Format, Sample, as_mask, as_picture, check_shape, folders_below
 from sian.data.formats.hovernet_npy import open_array
 from sian.data.pairs import Annotated, Pair
 from sian.errors import BadInput
 from sian.masks import nucleus_ids
+from sian.masks.checking import whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
