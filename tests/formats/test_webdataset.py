@@ -50,7 +50,7 @@ def test_webdataset_of_others_without_json(tmp_path, toy, exports):
     [
         (lambda content: content[:700], "cut short|cannot be read"),
         (lambda _: b"no tar at all" * 100, "cannot be read as a tar file"),
-        (lambda content: content.replace(b"one.mask.png", b"one.musk.png"), "has no mask.png|no mask"),
+        (lambda content: content.replace(b"one.mask.png", b"one.kasm.png"), "has no mask.png|no mask"),
     ],
 )
 def test_webdataset_that_is_damaged(tmp_path, exports, capsys, damage, sentence):

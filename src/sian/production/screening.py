@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.formats.webdataset import members
+from sian.data.formats.shard_items import read_items, read_picture
 from sian.errors import BadInput
 from sian.evaluation.collection import Collection, Entry
 from sian.evaluation.memorisation import screen
 from sian.evaluation.scenes import window_collection
 from sian.files import read_image, write_json
-from sian.files.images import decode_image
 from sian.production.manifest import Manifest, Records, ShardLine
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from sian.data import Dataset
     from sian.evaluation import InceptionFeatures
+    from sian.files.tar import Member
 
     Report = Callable[[int, int], None]
 
@@ -83,8 +83,9 @@ def _entry(folder: Path, line: ShardLine, record: dict[str, Any]) -> Entry:
 
 
 def _packed(path: Path, name: str) -> npt.NDArray[np.uint8]:
-    span = _members(path)[name]["image.png"]
-    return decode_image(span.read(), str(span))
+    return read_picture(_images(path)[name])
 
 
-_members = cache(members)
+@cache
+def _images(path: Path) -> dict[str, Member]:
+    return {item.name: item.image for item in read_items(path) if item.image is not None}

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sian.data.formats.webdataset import members
+from sian.data.formats.shard_items import decode_ids, read_items
 from sian.errors import BadInput
 from sian.files import sha256_array, sha256_pixels
 from sian.files.images import decode_image
-from sian.masks.files import decode_mask_png
 from sian.production.manifest import Manifest, ShardLine
 
 if TYPE_CHECKING:
@@ -91,10 +90,11 @@ def _pixels(contents: dict[str, bytes]) -> Iterator[tuple[str, str, str]]:
     """Id, "image" or "mask", and SHA-256 of the pixels, of every picture in a shard's files."""
     for name, content in contents.items():
         if name.endswith(".tar"):
-            for item, parts in members(Path(name), content).items():
-                for kind in ("image", "mask"):
-                    span = parts[f"{kind}.png"]
-                    yield item, kind, _hash(kind, content[span.start : span.start + span.length], span.name)
+            for item in read_items(Path(name), content):
+                for kind, member in (("image", item.image), ("mask", item.mask)):
+                    if member is not None:
+                        part = content[member.start : member.start + member.length]
+                        yield item.name, kind, _hash(kind, part, member.name)
         else:
             kind = "image" if name.startswith("images/") else "mask"
             yield Path(name).stem, kind, _hash(kind, content, name)
@@ -103,4 +103,4 @@ def _pixels(contents: dict[str, bytes]) -> Iterator[tuple[str, str, str]]:
 def _hash(kind: str, content: bytes, name: str) -> str:
     if kind == "image":
         return sha256_pixels(decode_image(content, name))
-    return sha256_array(decode_mask_png(content, name))
+    return sha256_array(decode_ids(content, name))

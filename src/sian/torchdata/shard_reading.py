@@ -1,43 +1,18 @@
 """Shards of images and masks: tar files in WebDataset's manner, read by number without unpacking them.
 
-Members of one name belong together: ``NAME.image.png``, ``NAME.mask.png`` (or ``.mask.tif``) and ``NAME.json``, which
-may tell organ and classes. Nothing is unpacked under its own name, so no member's path can lead anywhere.
+Which members belong together is `sian.data.formats.shard_items`' affair. An image may be missing, a mask not.
 """
 
 from __future__ import annotations
 
-import json
-import tarfile
-import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sian.errors import BadInput, first_line
-from sian.files.images import decode_image, open_picture
-from sian.masks import check_mask, read_mask
+from sian.data.formats.shard_items import ShardItem, read_ids, read_items, read_picture, read_record
+from sian.errors import BadInput
 from sian.masks.checking import MAX_ID
 from sian.torchdata.example import Example
-
-IMAGE_ENDS = (".image.png", ".png")
-MASK_ENDS = (".mask.png", ".mask.tif")
-MOST_BYTES = 1 << 30  # of one member
-
-Span = tuple[str, int, int]  # member, its first byte in the tar file, its length
-
-
-@dataclass(frozen=True)
-class _Member:
-    """The members of one name."""
-
-    shard: Path
-    key: str
-    mask: Span
-    image: Span | None
-    facts: Span | None
 
 
 class Shards:
@@ -52,12 +27,12 @@ class Shards:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.name = str(paths[0].parent if len(paths) > 1 else paths[0])
-        self._members = [member for path in paths for member in _index(path)]
-        if not self._members:
+        self._items = [item for path in paths for item in _with_masks(path)]
+        if not self._items:
             raise BadInput(f"{self.name}: found no masks in the shards, expected members named NAME.mask.png")
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._items)
 
     def shape(self, number: int) -> tuple[int, int]:
         """Height and width, from the mask."""
@@ -66,23 +41,17 @@ class Shards:
 
     def read(self, number: int) -> Example:
         """Image and mask of one name."""
-        member = self._members[number]
-        with member.shard.open("rb") as stream:
-            content = {
-                part: _bytes(stream, member.shard, span)
-                for part, span in (("mask", member.mask), ("image", member.image), ("facts", member.facts))
-                if span is not None
-            }
-        mask = _mask(content["mask"], f"{member.shard}: {member.mask[0]}")
-        image = None
-        if member.image is not None:
-            image = decode_image(content["image"], f"{member.shard}: {member.image[0]}")
-            if image.shape[:2] != mask.shape:
-                raise BadInput(
-                    f"{member.shard}: {member.key} has an image of {image.shape[0]} x {image.shape[1]} and a mask of "
-                    f"{mask.shape[0]} x {mask.shape[1]} pixels, expected equal sizes; make the shard again"
-                )
-        facts = _facts(content.get("facts"), f"{member.shard}: {member.key}.json")
+        item = self._items[number]
+        if item.mask is None:
+            raise BadInput(f"{self.name}: {item.name} has no mask")
+        mask = read_ids(item.mask)
+        image = None if item.image is None else read_picture(item.image)
+        if image is not None and image.shape[:2] != mask.shape:
+            raise BadInput(
+                f"{item.image}: found {image.shape[0]} x {image.shape[1]} pixels and a mask of {mask.shape[0]} x "
+                f"{mask.shape[1]}, expected equal sizes; make the shard again"
+            )
+        facts = read_record(item.record)
         return Example(mask, image, str(facts.get("organ") or "unknown"), _classes(facts.get("classes")))
 
 
@@ -97,67 +66,12 @@ def find_shards(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _index(path: Path) -> list[_Member]:
-    parts: dict[str, dict[str, Span]] = {}
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                part = _part(member.name)
-                if member.isreg() and not member.issparse() and part is not None:
-                    key, kind = part
-                    parts.setdefault(key, {})[kind] = (member.name, member.offset_data, member.size)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise BadInput(
-            f"{path}: cannot be read as a tar file ({first_line(error)}); copy it or make it again"
-        ) from None
-    bare = [key for key, spans in parts.items() if "image" in spans and "mask" not in spans]
-    if bare:
-        raise BadInput(f"{path}: found an image without a mask ({bare[0]}), expected {bare[0]}.mask.png; make it again")
-    return [
-        _Member(path, key, spans["mask"], spans.get("image"), spans.get("json"))
-        for key, spans in parts.items()
-        if "mask" in spans
-    ]
-
-
-def _part(name: str) -> tuple[str, str] | None:
-    """The key and the kind of a member."""
-    for kind, ends in (("mask", MASK_ENDS), ("image", IMAGE_ENDS), ("json", (".json",))):
-        for end in ends:
-            if name.endswith(end):
-                return name.removesuffix(end), kind
-    return None
-
-
-def _bytes(stream: Any, shard: Path, span: Span) -> bytes:
-    name, start, length = span
-    if length > MOST_BYTES:
-        raise BadInput(f"{shard}: {name} has {length:,} bytes, expected at most {MOST_BYTES:,}; make the shard again")
-    stream.seek(start)
-    content: bytes = stream.read(length)
-    if len(content) < length:
-        raise BadInput(f"{shard}: is cut short inside {name}; copy it or make it again")
-    return content
-
-
-def _mask(content: bytes, name: str) -> Any:
-    if not name.endswith(".tif"):
-        with open_picture(Path(name), ("PNG",), content=content) as picture:
-            return check_mask(np.array(picture), name)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mask.tif"
-        path.write_bytes(content)
-        return read_mask(path)
-
-
-def _facts(content: bytes | None, name: str) -> dict[str, Any]:
-    try:
-        facts = json.loads(content or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name}: is not JSON ({first_line(error)}); make the shard again") from None
-    if not isinstance(facts, dict):
-        raise BadInput(f"{name}: expected an object, found {type(facts).__name__}; make the shard again")
-    return facts
+def _with_masks(path: Path) -> list[ShardItem]:
+    items = read_items(path)
+    bare = next((item.name for item in items if item.image is not None and item.mask is None), None)
+    if bare is not None:
+        raise BadInput(f"{path}: found an image without a mask ({bare}), expected {bare}.mask.png; make it again")
+    return [item for item in items if item.mask is not None]
 
 
 def _classes(found: Any) -> dict[int, str]:

@@ -19,12 +19,12 @@ from pydantic import ValidationError
 
 from sian.data.dataset import Item
 from sian.data.formats.format import Format, Sample, files_in, folders_below
+from sian.data.formats.shard_items import read_ids, read_items, read_picture, read_record
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import FURTHER, PER_ITEM, origin_text
-from sian.errors import BadInput, first_line
+from sian.errors import BadInput
 from sian.files import encode_png
-from sian.files.images import decode_image
-from sian.masks.files import MAX_PNG_ID, decode_mask_png, encode_mask_png, read_mask, write_mask
+from sian.masks.files import MAX_PNG_ID, encode_mask_png, write_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
     from sian.data.dataset import Dataset
     from sian.data.provenance import Provenance
+    from sian.files.tar import Member
 
 KEYS = ("image.png", "mask.png", "json")  # after an item's id and a dot
 LARGE_MASK = "mask.tif"  # 32-bit, where ids go beyond 65,535
 PNG_MAGIC = b"\x89PNG"
 SHARD_ITEMS = 100
-MOST_BYTES = 1 << 30  # of one member
 PATHS = ("image", "mask")  # keys of a record that name files of a data set's folder, of which a tar has none
 
 
@@ -114,34 +114,6 @@ def problems(dataset: Dataset) -> list[str]:
     return [] if dotted is None else [f"found the id {dotted!r}, expected ids without a dot, at which names are split"]
 
 
-@dataclass(frozen=True)
-class _Span:
-    """A member of a tar file."""
-
-    path: Path
-    name: str
-    start: int
-    length: int
-
-    def read(self) -> bytes:
-        if self.length > MOST_BYTES:
-            raise BadInput(
-                f"{self}: found {self.length:,} bytes, expected at most {MOST_BYTES:,}; make the shard again"
-            )
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(self.start)
-                content = stream.read(self.length)
-        except OSError as error:
-            raise BadInput(f"{self}: cannot be read ({first_line(error)}); copy the shard again") from None
-        if len(content) < self.length:
-            raise BadInput(f"{self}: the tar file is cut short; copy it again")
-        return content
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.name}"
-
-
 def find(source: Path, provenance: Provenance | None) -> list[Pair] | None:
     """Find the items of the tar files below a folder that hold masks; see `Format.find`."""
     if provenance is not None and provenance.layout != FORMAT.name:
@@ -151,74 +123,36 @@ def find(source: Path, provenance: Provenance | None) -> list[Pair] | None:
     return pairs or None
 
 
-def members(path: Path, content: bytes | None = None) -> dict[str, dict[str, _Span]]:
-    """The members of a shard, by id and key; with `content` nothing is read from disk, and `path` is only a name.
-
-    Raises:
-        BadInput: not a tar file, or cut short.
-    """
-    found: dict[str, dict[str, _Span]] = {}
-    try:
-        with tarfile.open(path, "r:", io.BytesIO(content) if content is not None else None) as archive:
-            for member in archive:
-                name, _, key = member.name.partition(".")
-                if member.isreg() and not member.issparse() and key in (*KEYS, LARGE_MASK):
-                    found.setdefault(name, {})[key] = _Span(path, member.name, member.offset_data, member.size)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise BadInput(f"{path}: cannot be read as a tar file ({first_line(error)}); copy it again") from None
-    return found
-
-
 def _pairs(path: Path) -> Iterator[Pair]:
-    for name, parts in members(path).items():
-        mask = parts.get(KEYS[1]) or parts.get(LARGE_MASK)
-        if mask is None or KEYS[0] not in parts:
-            key = KEYS[1] if KEYS[0] in parts else KEYS[0]
-            raise BadInput(f"{path}: {name} has no {key}, expected {name}.{key}; make the shard again")
-        known: dict[str, Any] = {"source": f"{path.name}: {name}", **_known(parts.get("json"))}
+    for item in read_items(path):
+        if item.image is None and item.mask is None:
+            continue
+        if item.image is None or item.mask is None:
+            key = KEYS[0] if item.image is None else KEYS[1]
+            raise BadInput(f"{path}: {item.name} has no {key}, expected {item.name}.{key}; make the shard again")
+        known: dict[str, Any] = {"source": f"{path.name}: {item.name}", **_known(item.record)}
         yield Pair(
-            name,
+            item.name,
             path,
             path,
-            read_picture=partial(_picture, parts[KEYS[0]]),
-            read_annotation=partial(_annotation, mask),
-            part=name,
+            read_picture=partial(read_picture, item.image),
+            read_annotation=partial(_annotation, item.mask),
+            part=item.name,
             **known,
         )
 
 
-def _picture(span: _Span) -> npt.NDArray[np.uint8]:
-    return decode_image(span.read(), str(span))
+def _annotation(mask: Member, path: Path, height: int, width: int) -> Annotated:  # noqa: ARG001 - an `AnnotationReader`
+    ids = read_ids(mask)
+    if ids.shape != (height, width):
+        raise BadInput(f"{mask}: found {ids.shape[0]} x {ids.shape[1]} pixels, expected {height} x {width}")
+    return Annotated(ids)
 
 
-def _annotation(span: _Span, path: Path, height: int, width: int) -> Annotated:  # noqa: ARG001 - an `AnnotationReader`
-    mask = _mask(span)
-    if mask.shape != (height, width):
-        raise BadInput(f"{span}: found {mask.shape[0]} x {mask.shape[1]} pixels, expected {height} x {width}")
-    return Annotated(mask)
-
-
-def _mask(span: _Span) -> npt.NDArray[np.int32]:
-    if not span.name.endswith(LARGE_MASK):
-        return decode_mask_png(span.read(), str(span))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / LARGE_MASK
-        path.write_bytes(span.read())
-        try:
-            return read_mask(path)
-        except BadInput as error:
-            raise BadInput(str(error).replace(str(path), str(span))) from None
-
-
-def _known(span: _Span | None) -> dict[str, Any]:
+def _known(member: Member | None) -> dict[str, Any]:
     """Fields of `Pair` that an item's JSON tells, if it is one of SIAN's; others' are left alone."""
-    if span is None:
-        return {}
-    try:
-        record = json.loads(span.read())
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{span}: is not JSON ({first_line(error)}); make the shard again") from None
-    if not isinstance(record, dict) or "sha256_mask" not in record:
+    record = read_record(member)
+    if "sha256_mask" not in record:
         return {}
     fields = {key: value for key, value in record.items() if key in Item.model_fields}
     try:
@@ -226,7 +160,7 @@ def _known(span: _Span | None) -> dict[str, Any]:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise BadInput(f"{span}: {where}: {problem['msg']}; make the shard again") from None
+        raise BadInput(f"{member}: {where}: {problem['msg']}; make the shard again") from None
     facts = {key: getattr(item, key) for key in (*FURTHER, "classes", "sha256_mask")}
     return {**{key: getattr(item, key) for key in PER_ITEM}, "facts": facts}
 
