@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import urllib.error
+import zipfile
 
 import numpy as np
 import pytest
@@ -251,6 +252,23 @@ def test_hostile_and_broken_originals_run_no_code(tmp_path, cache, capfd, conten
         originals.import_weights(file, trust=True)
     assert "code ran" not in capfd.readouterr().out
     assert not cache.exists()
+
+
+def test_a_zip_whose_parts_are_packed_is_not_unpacked(tmp_path):
+    """A megabyte that would become a gigabyte; PyTorch stores parts as they are."""
+    torch.save({"features.0.weight": torch.zeros(1 << 18)}, tmp_path / "good.pth")
+    with zipfile.ZipFile(tmp_path / "good.pth") as good, zipfile.ZipFile(tmp_path / "x.pth", "w") as bomb:
+        for part in good.infolist():
+            bomb.writestr(part.filename, good.read(part), zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "x.pth").stat().st_size < 10_000
+    with pytest.raises(BadInput, match="an archive whose parts are packed"):
+        originals.import_weights(tmp_path / "x.pth", trust=True)
+
+
+def test_a_tensor_that_claims_more_than_is_stored(tmp_path):
+    torch.save({"features.0.weight": torch.zeros(1).expand(1 << 20, 1 << 20)}, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"features\.0\.weight of \(1048576, 1048576\), which is not stored"):
+        originals.import_weights(tmp_path / "x.pth", trust=True)
 
 
 @pytest.mark.parametrize("saved", [torch.zeros(3), [1], {"state_dict": {"a": torch.zeros(1)}}])

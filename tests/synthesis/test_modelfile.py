@@ -99,6 +99,16 @@ DAMAGES = {
     "a tensor too many": ({"painter.more": torch.zeros(1)}, {}, "do not fit its recipe"),
     "not a number": ({START: torch.full((8, 19, 3, 3), torch.nan)}, {}, "not finite"),
     "infinite": ({"bank.kidney/ffpe.tiles": torch.full((2, 6), torch.inf)}, {}, "'kidney/ffpe.tiles'.*not finite"),
+    "a weight at the end of half precision": (
+        {START: torch.full((8, 19, 3, 3), 60_000.0)},
+        {},
+        "'generator.start.weight' holds a weight of 60000, expected at most 10,000",
+    ),
+    "a negative variance": (
+        {"painter.generator.blocks.0.norm_0.running_var": torch.full((8,), -0.5)},
+        {},
+        r"running_var' holds a negative variance \(-0\.5\)",
+    ),
     "the bank lacks a part": ({"bank.kidney/ffpe.tiles": None}, {}, "style bank is damaged"),
     "the bank's parts do not fit": ({"bank.kidney/ffpe.counts": torch.ones(9)}, {}, "style bank is damaged"),
     "a tile of no windows": ({"bank.kidney/ffpe.counts": torch.zeros(2)}, {}, "style bank is damaged"),

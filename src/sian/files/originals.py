@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from sian.errors import BadInput, MissingResource
 from sian.files.atomic import atomic_file, write_bytes, write_text
 from sian.files.hashing import sha256_file
+from sian.files.regular import check_regular
 from sian.files.weights import RECEIPTS, WeightsName, cache_folder, is_known, read_metadata, receipts
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ def import_weights(file: Path, folder: Path | None = None, trust: bool = False) 
         BadInput: the file is none of these, or its SHA-256 is unknown and `trust` isn't given.
     """
     folder = folder or cache_folder()
+    check_regular(file, "weights")
     sha256 = sha256_file(file)
     if file.suffix == ".safetensors":
         name = _name_of_converted(file)
@@ -174,6 +177,7 @@ def _load(file: Path) -> dict[str, Tensor]:
     """A PyTorch state dict, read without running what its pickle says."""
     import torch
 
+    _check_archive(file)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -181,7 +185,27 @@ def _load(file: Path) -> dict[str, Tensor]:
         raise BadInput(f"{file}: {_EXPECTED}, found a file that is no plain PyTorch state dict ({reason})") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadInput(f"{file}: {_EXPECTED}, found no dictionary of tensors; save the network's state_dict()")
+    for key, value in state.items():
+        strided = value.layout == torch.strided
+        if not strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise BadInput(
+                f"{file}: {_EXPECTED}, found {key} of {tuple(value.shape)}, which is not stored number by number"
+            )
     return {str(key): value for key, value in state.items()}
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse a zip whose parts are packed, which PyTorch never does: a small one could fill the memory."""
+    size = file.stat().st_size
+    try:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+    except zipfile.BadZipFile:
+        return  # PyTorch's older form, which is no archive
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or sum(p.file_size for p in parts) > size:
+        raise BadInput(
+            f"{file}: {_EXPECTED}, found an archive whose parts are packed; save the state_dict with torch.save"
+        )
 
 
 def convert(state: dict[str, Tensor], file: Path) -> tuple[WeightsName, dict[str, Tensor]]:

@@ -20,6 +20,7 @@ from safetensors.torch import save as to_bytes
 from sian.errors import BadInput, first_line
 from sian.files import sha256_file, write_bytes
 from sian.networks import move_to
+from sian.networks.soundness import weight_problem
 from sian.segmentation.instances import INSTANCES
 from sian.segmentation.networks import build
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
@@ -146,8 +147,8 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Segmenter:
     except (RuntimeError, ValueError) as error:
         raise _damaged(path, error) from None
     for name, tensor in network.state_dict().items():
-        if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):
-            raise _damaged(path, ValueError(f"values in {name!r} that are not finite"))
+        if problem := weight_problem(name, tensor):
+            raise _damaged(path, ValueError(f"{problem} in {name!r}"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Segmenter(network.eval(), recipe, facts, sha256_file(path)).to(device)
 

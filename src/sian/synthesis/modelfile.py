@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sian.errors import BadInput, first_line
 from sian.files import sha256_file, write_bytes
+from sian.networks.soundness import weight_problem
 from sian.synthesis.storage import Storage, narrowed, storage_of, widened
 
 FORMAT = "sian.model/1"
@@ -161,9 +162,12 @@ def read_model(path: str | Path) -> ModelContent:
         {key.removeprefix(prefix): t for key, t in wide.items() if key.startswith(prefix)}
         for prefix in ("painter.", "bank.", "discriminator.", "looks.")
     )
-    for name, tensor in {**weights, **bank, **discriminator, **looks}.items():
+    for name, tensor in {**bank, **looks}.items():
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
+    for name, tensor in {**weights, **discriminator}.items():
+        if problem := weight_problem(name, tensor):
+            raise BadInput(f"{path}: tensor {name!r} holds {problem}; export the model again")
     return ModelContent(info, weights, bank, sha256_file(path), discriminator, looks, storage_of(tensors))
 
 

@@ -85,7 +85,8 @@ def paint(
         (H, W, 3) uint8.
 
     Raises:
-        BadInput: the generator needs boundary and depth, and the layout has none.
+        BadInput: the generator needs boundary and depth, and the layout has none; or its numbers overflow, or all of
+            the painting is black, as only damaged weights and absurd styles make it.
 
     Warns:
         SianWarning: an image of more than 2048 x 2048 px for a generator that is not local.
@@ -94,16 +95,23 @@ def paint(
     padded = _padded(layout, generator.stride, generator.smallest)
     vector = style[None]
     if not isinstance(generator, LevelGenerator):
-        return np.ascontiguousarray(_whole(generator, padded, vector, noise)[:height, :width])
+        return _painted(_whole(generator, padded, vector, noise), height, width)
     brush = brush or PlainBrush(generator, vector)
     canvas = _Canvas(generator, brush, padded, vector, noise)
     image = np.empty((*padded.shape, 3), np.uint8)
     coarse = canvas.coarse()  # (1, c, H / 8, W / 8)
     size = window if max(padded.shape) > window + 2 * MARGIN else max(padded.shape)
     for part in _parts(padded.shape, size):
-        image[part.core] = pixels_of(canvas.fine(coarse, part))[0]
+        image[part.core] = pixels_of(_sound(canvas.fine(coarse, part)))[0]
         if part_done is not None:
             part_done(part.core[0].start, part.core[1].start, image[part.core])
+    return _painted(image, height, width)
+
+
+def _painted(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The painting without its padding."""
+    if not image.any():
+        raise BadInput("every painted pixel is black; the model's weights or the style are damaged; export it again")
     return np.ascontiguousarray(image[:height, :width])
 
 
@@ -162,6 +170,15 @@ def _part_around(top: int, left: int, bottom: int, right: int, shape: tuple[int,
         min(shape[1], right + MARGIN),
         (slice(top, bottom), slice(left, right)),
     )
+
+
+def _sound(image: Tensor) -> Tensor:
+    """A window of the painting, which must be numbers."""
+    if not bool(torch.isfinite(image.sum())):
+        raise BadInput(
+            "the model's numbers overflow while it paints; its weights or the style are damaged; export it again"
+        )
+    return image
 
 
 def _whole(generator: GeneratorInterface, layout: Layout, style: Tensor, noise: Noise) -> NDArray[np.uint8]:
