@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sian import seeds
 from sian.errors import BadInput
@@ -110,6 +111,36 @@ def test_nothing_pairs_but_distances_are_measured(tmp_path: Path) -> None:
     assert result["metrics"]["ssim"] is None
     assert result["metrics"]["fid"] is not None
     assert any("no SSIM" in sentence for sentence in result["warnings"])
+
+
+def saved_as(folder: Path, **options) -> Path:
+    """Six pictures as JPEG, PNG or WebP."""
+    folder.mkdir()
+    for number in range(6):
+        ending = options.get("ending", "jpg")
+        image = Image.fromarray(toys.toy_image(toys.toy_mask(number)))
+        image.save(folder / f"{number}.{ending}", **{key: value for key, value in options.items() if key != "ending"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("fake", "real", "said"),
+    [
+        ({"quality": 90}, {"ending": "png"}, "stored as JPEG of quality 90 and the real images without loss"),
+        ({"ending": "png"}, {"quality": 50}, "stored without loss and the real images as JPEG of quality 50"),
+        ({"quality": 90}, {"quality": 60}, "quality 90 and the real images as JPEG of quality 60"),
+        ({"ending": "webp", "quality": 80}, {"ending": "png"}, "stored as WebP with loss"),
+        ({"ending": "tif", "compression": "jpeg"}, {"ending": "tif"}, "stored as JPEG in TIFF"),
+        ({"quality": 90}, {"quality": 90}, None),
+        ({"ending": "webp", "lossless": True}, {"ending": "png"}, None),
+    ],
+)
+def test_files_that_are_compressed_differently_are_said(tmp_path: Path, fake, real, said: str | None) -> None:
+    folders = saved_as(tmp_path / "fake", **fake), saved_as(tmp_path / "real", **real)
+    sides = (open_images(folder) for folder in folders)
+    sentences = evaluate(*sides, tools=Tools(toys.extractor(), None, tmp_path)).result["warnings"]
+    found = [sentence for sentence in sentences if "FID and KID see the difference" in sentence]
+    assert [said in sentence for sentence in found] == ([True] if said else [])
 
 
 def test_small_n_is_said(finished: Evaluation) -> None:

@@ -7,6 +7,7 @@ is its file name without the suffix; that is what pairs a fake with its real ima
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 
 from sian.errors import BadInput
 from sian.evaluation.arrays import Image, Mask
+from sian.files.compression import LOSSLESS, compression
 from sian.files.images import IMAGE_SUFFIXES
 from sian.masks.files import MASK_SUFFIXES
 
@@ -41,9 +43,11 @@ class Collection:
     Attributes:
         label: what reports call it: the folder's path, usually.
         sha256: a hash of names and files, or "" for pictures that exist in memory only.
+        compression: how most of its files are compressed, in words; "" where nobody knows.
     """
 
-    def __init__(self, label: str, entries: Mapping[str, Entry], sha256: str = "") -> None:
+    def __init__(self, label: str, entries: Mapping[str, Entry], sha256: str = "", compression: str = "") -> None:
+        self.compression = compression
         self.label = label
         self.entries = dict(sorted(entries.items()))
         self.sha256 = sha256
@@ -152,7 +156,11 @@ def _open_folder(path: Path, kind: str) -> Collection:
                 f"{file}: found two files called {file.stem!r}, expected one; a name pairs images, so rename"
             )
         entries[file.stem] = Entry(_reading(reader, file))
-    return Collection(str(path), entries, _hash_files(files))
+    return Collection(str(path), entries, _hash_files(files), _compression(files) if kind == "image" else "")
+
+
+def _compression(files: list[Path]) -> str:
+    return Counter(map(compression, files)).most_common(1)[0][0]
 
 
 def _open_dataset(path: Path, split: str | None, kind: str) -> Collection:
@@ -164,8 +172,10 @@ def _open_dataset(path: Path, split: str | None, kind: str) -> Collection:
         raise BadInput(f"{path}: the data set holds no items, expected at least one; import tiles into it first")
     reader: Callable[[Any], Any] = data.image if kind == "image" else data.mask
     entries = {item.id: Entry(_reading(reader, item), item.organ, item.id) for item in data}
+    were_jpeg = sum(item.source.lower().endswith((".jpg", ".jpeg")) for item in data) > len(data) / 2
     lines = (f"{i.id} {i.sha256_image if kind == 'image' else i.sha256_mask}" for i in data)
-    return Collection(str(path), entries, hashlib.sha256("\n".join(lines).encode()).hexdigest())
+    sha256 = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return Collection(str(path), entries, sha256, "without loss, imported from JPEG" if were_jpeg else LOSSLESS)
 
 
 def _reading(reader: Callable[[Any], Any], source: Any) -> Read:

@@ -37,7 +37,7 @@ def warnings(
         row: what was measured.
         features: whether FID and KID were measured.
     """
-    sentences = _about_n(fake, real, row) if features else []
+    sentences = [*_about_n(fake, real, row), *_about_files(fake, real)] if features else []
     if not row.ssim:
         sentences.append("no fake has the name of a real image, so there is no SSIM")
     if masks is not None and not row.agreements:
@@ -65,6 +65,16 @@ def _about_n(fake: Collection, real: Collection, row: Measured) -> list[str]:
     if small:
         sentences.append(f"per-organ FID of {', '.join(small)} stands on fewer than {HARDLY_ANY} images each")
     return sentences
+
+
+def _about_files(fake: Collection, real: Collection) -> list[str]:
+    """Compression that differs: FID between the same pictures as PNG and as JPEG can exceed that between organs."""
+    if not fake.compression or not real.compression or fake.compression == real.compression:
+        return []
+    return [
+        f"the fakes are stored {fake.compression} and the real images {real.compression}: FID and KID see the "
+        "difference, and the same pictures would not get 0; store both alike, from the same kind of original"
+    ]
 
 
 def versions() -> dict[str, str]:
