@@ -69,14 +69,15 @@ def simulate(schedule: Schedule, folder: Path) -> None:
         (folder / part).mkdir()
     with (folder / "manifest.jsonl").open("w") as lines, (folder / "items.jsonl").open("w") as items:
         for shard in range(schedule.shards):
-            records = [facts(schedule.image(number)) for number in schedule.numbers(shard)]
+            orders = [schedule.image(number) for number in schedule.numbers(shard)]
+            records = [facts(order) for order in orders]
             files = [f"shards/{plan.name}-{shard:06d}.tar"]
             if plan.form == "folders":
                 files = [record[part] for record in records for part in ("image", "mask")]
             for file in files:
                 (folder / file).write_bytes(b"x")
             more = {"synthetic": True, "licence": "CC BY-NC-SA 4.0", "plan_name": plan.name, "plan_sha256": sha}
-            full = [record | more | further(schedule.image(record["plan"])) for record in records]
+            full = [record | more | further(order) for record, order in zip(records, orders, strict=True)]
             line: dict[str, Any] = {"shard": shard, "files": files, "bytes": [1] * len(files), "sha256": sha}
             line |= {"version": sian.__version__, "items": full, "rejected": [], "failed": []}
             lines.write(json.dumps(line, ensure_ascii=False) + "\n")
