@@ -195,6 +195,12 @@ def test_every_door_opens():
         sian.paint_it_black  # noqa: B018
 
 
+def test_completion_offers_the_public_names_alone():
+    import sian
+
+    assert dir(sian) == sorted(sian.__all__)
+
+
 def test_type_checkers_see_every_door():
     source = tree_of(PACKAGE / "__init__.py")
     guards = [node for node in ast.walk(source) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]

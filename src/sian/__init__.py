@@ -90,7 +90,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_DOORS, *_MODULES})
+    return sorted(__all__)  # what completion offers: the public names and nothing else
 
 
 def _version() -> str:

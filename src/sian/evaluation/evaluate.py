@@ -51,6 +51,13 @@ class Evaluation:
     collections: dict[str, Collection]
     segmented: dict[str, Mask] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """How many images, and what was measured of them."""
+        found = self.result["metrics"].items()
+        means = {name: value["mean"] if isinstance(value, dict) else value for name, value in found}
+        numbers = [f"{name} {value:.4g}" for name, value in means.items() if value is not None]
+        return f"Evaluation({', '.join(['n ' + str(self.result['n']), *numbers])})"
+
 
 @dataclass(frozen=True)
 class Tools:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from sian.data.dataset import DatasetInfo
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
+from sian.files.images import encode_png
 from sian.files.locks import only_writer
 from sian.layout import describe
-from sian.masks import check_mask_of
+from sian.masks import check_mask_of, nucleus_ids
 from sian.synthesis import Style
 from sian.synthesis.labels import png_text
 from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
@@ -52,6 +53,15 @@ class Restyled:
     mask: NDArray[np.int32]
     style: Style
     scaling: str
+
+    def __repr__(self) -> str:
+        """Size, nuclei and style."""
+        height, width = self.mask.shape
+        return f"Restyled({height} x {width} px, {len(nucleus_ids(self.mask))} nuclei, {self.style!r})"
+
+    def _repr_png_(self) -> bytes:
+        """The picture, as notebooks ask for it."""
+        return encode_png(self.image)
 
 
 def restyle(

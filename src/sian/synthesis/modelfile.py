@@ -89,6 +89,12 @@ class ModelInfo(BaseModel):
     licence: str
     classes: list[str] = []
 
+    def __repr__(self) -> str:
+        """What one wants to know first; `model_dump` has the rest."""
+        mpp = f"{self.mpp:g} um a pixel" if self.mpp else "unknown magnification"
+        tiles = len(self.training.tiles)
+        return f"ModelInfo({self.name!r}, {', '.join(self.organs)}; {mpp}; {tiles} training tiles; {self.licence})"
+
 
 @dataclass(frozen=True)
 class ModelContent:

@@ -34,6 +34,10 @@ class Style:
     name: str
     quantile: float | None = None
 
+    def __repr__(self) -> str:
+        """In a notebook the name says more than the numbers."""
+        return f"Style({self.name!r}, {len(self.vector)} numbers)"
+
 
 @dataclass(frozen=True, eq=False)
 class OrganStyles:
@@ -50,6 +54,10 @@ class OrganStyles:
     tiles: NDArray[np.float32]
     counts: NDArray[np.int64]
     factors: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        """How much the styles rest on."""
+        return f"OrganStyles({self.name!r}, {len(self.tiles)} tiles, {int(self.counts.sum())} windows)"
 
     @property
     def vector(self) -> Vector:

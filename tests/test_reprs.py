@@ -1,0 +1,43 @@
+"""What a notebook shows of results: a line, and the picture where there is one."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+import sian
+from sian.evaluation import evaluate, from_images
+from sian.evaluation.evaluate import Tools
+from sian.production.restyle import Restyled
+from sian.synthesis.styles import OrganStyles, Style
+
+STYLE = Style(np.zeros(64, np.float32), "kidney")
+
+
+def test_styles_are_a_line():
+    assert repr(STYLE) == "Style('kidney', 64 numbers)"
+    part = OrganStyles("kidney/ffpe", np.zeros((3, 64), np.float32), np.array([16, 16, 8]), np.zeros((2, 64)))
+    assert repr(part) == "OrganStyles('kidney/ffpe', 3 tiles, 40 windows)"
+
+
+def test_a_restyled_image_is_its_picture():
+    image, mask = np.full((4, 6, 3), 200, np.uint8), np.zeros((4, 6), np.int32)
+    mask[1, 1:3] = 5, 9
+    shown = Restyled(image, mask, STYLE, "")
+    assert repr(shown) == "Restyled(4 x 6 px, 2 nuclei, Style('kidney', 64 numbers))"
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(shown._repr_png_()))), image)
+
+
+def test_the_bundled_model_in_a_line():
+    line = repr(sian.load().info)
+    assert line.startswith("ModelInfo(")
+    assert "kidney" in line
+    assert len(line) < 300
+
+
+def test_an_evaluation_says_its_numbers():
+    images = {name: np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8) for name in "ab"}
+    done = evaluate(from_images("f", images), from_images("r", images), None, tools=Tools(None, None))
+    assert repr(done) == "Evaluation(n 2, ssim 1)"
