@@ -49,8 +49,20 @@ def test_every_target_is_explained_by_help():
         assert f'@echo "make {target} ' in makefile
 
 
-def test_the_licence_is_apache_2():
+def test_code_and_weights_have_their_licences():
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
-    assert PROJECT["license"] == "Apache-2.0"
+    assert PROJECT["license"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
+    assert PROJECT["license-files"] == ["LICENSE", "LICENSE-WEIGHTS"]
+    weights = (ROOT / "LICENSE-WEIGHTS").read_text(encoding="utf-8")
+    shipped = sorted(path.name for path in (ROOT / "src" / "sian" / "assets").glob("*.safetensors"))
+    assert all(name in weights for name in shipped)
+
+
+def test_the_citation_can_be_read():
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["preferred-citation"]["authors"][0]["family-names"] == "Wang"
