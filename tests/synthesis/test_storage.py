@@ -16,7 +16,7 @@ from sian.errors import BadInput
 from sian.files import sha256_file
 from sian.masks import write_mask
 from sian.synthesis import load
-from sian.synthesis.model import bundled_model
+from sian.synthesis.load_model import bundled_model
 from sian.synthesis.modelfile import read_model, write_model
 from sian.synthesis.storage import narrowed, storage_of, widened
 

@@ -43,7 +43,7 @@ def export(
     from sian.data import open_dataset
     from sian.errors import BadInput
     from sian.synthesis.export import export_run, rewrite
-    from sian.synthesis.model import bundled_model
+    from sian.synthesis.load_model import bundled_model
 
     if str(run) == "bundled" and not run.exists():
         if output is None:

@@ -40,6 +40,9 @@ def restyle(
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; item i of a data set gets seed + i.")] = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    backend: Annotated[
+        str, typer.Option(help="What computes: torch, openvino (sooner, pixels to one grey level) or openvino-bf16.")
+    ] = "torch",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
 ) -> None:
     """Repaint an image in another style: same nuclei, size and magnification; or a whole data set.
@@ -51,10 +54,11 @@ def restyle(
 
     from sian.errors import BadInput
     from sian.synthesis import load
+    from sian.synthesis.brushes import check_backend
 
     if threads:
         torch.set_num_threads(threads)
-    painter = load(model, device)
+    painter = load(model, device, check_backend(backend, device))
     if source.is_dir():
         if mask is not None or segmenter is not None:
             raise BadInput(f"{source}: is a data set, which has masks of its own; leave --mask and --segmenter out")

@@ -42,6 +42,9 @@ def synthesize(
         int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
     ] = 400,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    backend: Annotated[
+        str, typer.Option(help="What computes: torch, openvino (sooner, pixels to one grey level) or openvino-bf16.")
+    ] = "torch",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
@@ -51,6 +54,7 @@ def synthesize(
     from sian.files import write_png
     from sian.masks.files import MASK_SUFFIXES
     from sian.synthesis import load
+    from sian.synthesis.brushes import check_backend
     from sian.synthesis.labels import png_text
     from sian.synthesis.magnification import scaling
     from sian.synthesis.sheet import Picture, contact_sheet, mask_picture, reduced
@@ -58,7 +62,7 @@ def synthesize(
     if threads:
         torch.set_num_threads(threads)
     paths = named_files(masks, MASK_SUFFIXES, "mask")
-    painter = load(model, device)
+    painter = load(model, device, check_backend(backend, device))
     wanted = [name for part in style or ["all"] for name in (list(painter.styles) if part == "all" else [part])]
     styles = [painter.style(name) for name in wanted]
     for name in wanted:

@@ -38,8 +38,8 @@ class FoldedGenerator:
 
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
-        self.blocks = [_FoldedBlock(part) for part in generator.blocks if isinstance(part, SianResidualBlock)]
-        self.to_rgb = _Convolution.of(generator.to_rgb)
+        self.blocks = [FoldedBlock(part) for part in generator.blocks if isinstance(part, SianResidualBlock)]
+        self.to_rgb = FoldedConvolution.of(generator.to_rgb)
 
     @staticmethod
     def fits(generator: nn.Module) -> TypeGuard[Generator]:
@@ -89,7 +89,7 @@ class FoldedBrush:
 
 
 @dataclass(frozen=True)
-class _Convolution:
+class FoldedConvolution:
     """A convolution that keeps height and width, and what may follow it in the same pass."""
 
     weight: Tensor  # (o, i / groups, k, k)
@@ -98,7 +98,8 @@ class _Convolution:
     groups: int = 1
 
     @classmethod
-    def of(cls, layer: nn.Conv2d) -> _Convolution:
+    def of(cls, layer: nn.Conv2d) -> FoldedConvolution:
+        """A layer as it is."""
         return cls(_last(layer.weight), layer.bias, layer.padding_mode == "reflect", layer.groups)
 
     def padded(self, x: Tensor) -> Tensor:
@@ -138,30 +139,31 @@ class _Convolution:
         return [padding, padding], [1, 1], [1, 1], self.groups
 
 
-class _FoldedSian:
+class FoldedSian:
     """A SIAN block and the batch norm before it; `styled` also folds the style in."""
 
     def __init__(self, block: SianBlock, norm: nn.BatchNorm2d) -> None:
         self.style, self.classes = block.style, block.classes
-        self.semantics = _Convolution.of(block.semantics)
-        self.compensation = None if block.compensation is None else _Convolution.of(block.compensation)
+        self.semantics = FoldedConvolution.of(block.semantics)
+        self.compensation = None if block.compensation is None else FoldedConvolution.of(block.compensation)
         self.instances = _instances(block)
         self.gamma, self.beta = _modulation(block, norm)
 
     def styled(self, style: Tensor) -> _StyledSian:
+        """The block in one style, (1, D)."""
         factor = None if self.style is None else self.style(style)[0]  # (features,)
         instances = self.instances
         if instances is not None and factor is not None:
             weight, bias = instances.weight * factor[:, None, None, None], instances.bias
-            instances = _Convolution(_last(weight), None if bias is None else bias * factor, instances.reflect)
+            instances = FoldedConvolution(_last(weight), None if bias is None else bias * factor, instances.reflect)
             factor = None
         return _StyledSian(self, instances, None if factor is None else factor[None, :, None, None])
 
 
 @dataclass(frozen=True)
 class _StyledSian:
-    shared: _FoldedSian
-    instances: _Convolution | None
+    shared: FoldedSian
+    instances: FoldedConvolution | None
     factor: Tensor | None  # (1, features, 1, 1)
 
     def __call__(self, x: Tensor, maps: Tensor) -> Tensor:
@@ -181,22 +183,26 @@ class _StyledSian:
         return F.leaky_relu_(shared.beta.plus(a, shared.gamma.times(a, x)), SLOPE)
 
 
-class _FoldedBlock:
+class FoldedBlock:
+    """A residual block of folded SIAN blocks."""
+
     def __init__(self, block: SianResidualBlock) -> None:
-        self.sian_0, self.sian_1 = _FoldedSian(block.sian_0, block.norm_0), _FoldedSian(block.sian_1, block.norm_1)
-        self.sian_skip = None if block.sian_skip is None else _FoldedSian(block.sian_skip, block.norm_0)
-        self.conv_0, self.conv_1 = _Convolution.of(block.conv_0), _Convolution.of(block.conv_1)
-        self.conv_skip = None if block.conv_skip is None else _Convolution.of(block.conv_skip)
+        self.inputs: int = block.norm_0.num_features
+        self.sian_0, self.sian_1 = FoldedSian(block.sian_0, block.norm_0), FoldedSian(block.sian_1, block.norm_1)
+        self.sian_skip = None if block.sian_skip is None else FoldedSian(block.sian_skip, block.norm_0)
+        self.conv_0, self.conv_1 = FoldedConvolution.of(block.conv_0), FoldedConvolution.of(block.conv_1)
+        self.conv_skip = None if block.conv_skip is None else FoldedConvolution.of(block.conv_skip)
         self.noise_strength = None if block.noise_strength is None else block.noise_strength[None, :, None, None]
 
     def styled(self, style: Tensor) -> _StyledBlock:
+        """The block in one style, (1, D)."""
         skip = None if self.sian_skip is None else self.sian_skip.styled(style)
         return _StyledBlock(self, self.sian_0.styled(style), self.sian_1.styled(style), skip)
 
 
 @dataclass(frozen=True)
 class _StyledBlock:
-    shared: _FoldedBlock
+    shared: FoldedBlock
     sian_0: _StyledSian
     sian_1: _StyledSian
     sian_skip: _StyledSian | None
@@ -212,7 +218,7 @@ class _StyledBlock:
         return shared.conv_1.plus(shared.conv_1.padded(y), skip)
 
 
-def _instances(block: SianBlock) -> _Convolution | None:
+def _instances(block: SianBlock) -> FoldedConvolution | None:
     """The 1x1 convolutions of P and Q as one of the whole layout, with zeros where a branch does not look."""
     branches: list[tuple[nn.Conv2d, int]] = [
         (factor, first)
@@ -227,10 +233,10 @@ def _instances(block: SianBlock) -> _Convolution | None:
         weight[:, first : first + factor.in_channels] = factor.weight
         weights.append(weight)
         biases.append(factor.bias)
-    return _Convolution(_last(torch.cat(weights)), torch.cat(biases), reflect=False)  # type: ignore[arg-type]
+    return FoldedConvolution(_last(torch.cat(weights)), torch.cat(biases), reflect=False)  # type: ignore[arg-type]
 
 
-def _modulation(block: SianBlock, norm: nn.BatchNorm2d) -> tuple[_Convolution, _Convolution]:
+def _modulation(block: SianBlock, norm: nn.BatchNorm2d) -> tuple[FoldedConvolution, FoldedConvolution]:
     """The convolutions of what `x` is multiplied by and of what is added; see this file's first lines."""
     if norm.running_var is None or norm.running_mean is None or block.modulation.bias is None:
         raise ValueError("a batch norm without statistics or a modulation without bias cannot be folded")
@@ -238,8 +244,10 @@ def _modulation(block: SianBlock, norm: nn.BatchNorm2d) -> tuple[_Convolution, _
     shift = -norm.running_mean * scale
     (gamma, beta), (gamma_bias, beta_bias) = block.modulation.weight.chunk(2), block.modulation.bias.chunk(2)
     reflect = block.modulation.padding_mode == "reflect"
-    times = _Convolution(_last(scale[:, None, None, None] * gamma), scale * (1 + gamma_bias), reflect)
-    plus = _Convolution(_last(beta + shift[:, None, None, None] * gamma), beta_bias + shift * (1 + gamma_bias), reflect)
+    times = FoldedConvolution(_last(scale[:, None, None, None] * gamma), scale * (1 + gamma_bias), reflect)
+    plus = FoldedConvolution(
+        _last(beta + shift[:, None, None, None] * gamma), beta_bias + shift * (1 + gamma_bias), reflect
+    )
     return times, plus
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from sian.errors import shown
+from sian.synthesis.brushes import Backend
 from sian.training.baserecipe import BaseRecipe, Section
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -118,6 +119,7 @@ class Plan(BaseRecipe):
     split: str = Field(default="train", pattern=r"^[a-z0-9_-]{1,80}$")
     mpp: float | None = Field(default=None, ge=0.001, le=100)
     device: Device = "cpu"
+    backend: Backend = "torch"
 
     _base: Path = PrivateAttr(default_factory=Path)
 

@@ -212,6 +212,8 @@ def deciding(plan: Plan) -> dict[str, Any]:
     """A resolved plan's keys that decide the images: SHA-256 in the place of paths."""
     values = plan.model_dump(mode="json", exclude=NOT_PIXELS)
     del values["model"]["file"]
+    if values["backend"] == "torch":  # as before there were others: the same plan, the same SHA-256
+        del values["backend"]
     if values["masks"]["source"] != NUCLEI:
         values["masks"]["source"] = "stored"
     del values["masks"]["fit"]

@@ -88,7 +88,7 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.model = load(setup.model, setup.plan.device)
+        self.model = load(setup.model, setup.plan.device, setup.plan.backend)
         expected = setup.plan.model.sha256
         if self.model.sha256 != expected:
             raise BadInput(

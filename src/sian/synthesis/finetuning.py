@@ -13,7 +13,8 @@ import torch
 
 from sian.errors import BadInput, warn
 from sian.masks import median_area
-from sian.synthesis.model import AREA_RATIO, bundled_model
+from sian.synthesis.load_model import bundled_model
+from sian.synthesis.model import AREA_RATIO
 from sian.synthesis.modelfile import read_model
 from sian.training import Recipe, Start
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -14,16 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sian.errors import BadInput, MissingResource, shown, warn
+from sian.errors import BadInput, shown, warn
 from sian.files import read_image
 from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
-from sian.networks import REFERENCE_SIZE, STRIDE, Brush, FoldedGenerator, Painter, build_painter, move_to
+from sian.networks import REFERENCE_SIZE, STRIDE, Brush, Painter, move_to
+from sian.synthesis.brushes import Backend, Brushes
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.model_classes import Classes, classes_of_each, left_over, with_classes
-from sian.synthesis.modelfile import ModelContent, ModelInfo, read_model
+from sian.synthesis.modelfile import ModelInfo
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.stylefile import SUFFIX, read_style
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture, parse_mixture
@@ -52,13 +51,19 @@ class Model:
     """
 
     def __init__(
-        self, info: ModelInfo, painter: Painter, styles: Styles, sha256: str, looks: Looks | None = None
+        self,
+        info: ModelInfo,
+        painter: Painter,
+        styles: Styles,
+        sha256: str,
+        looks: Looks | None = None,
+        *,
+        backend: Backend = "torch",
     ) -> None:
         self.looks = looks
         self.info, self.painter, self.styles, self.sha256 = info, painter.eval(), styles, sha256
         self.painter.requires_grad_(False)
-        # The folded generator, and the weights that it was folded of: places in memory and how often they changed.
-        self._folded: tuple[tuple[tuple[int, int], ...], FoldedGenerator] | None = None
+        self._brushes = Brushes(backend)
 
     def __repr__(self) -> str:
         return f"Model({self.info.name!r}, styles: {', '.join(self.styles)})"
@@ -207,16 +212,9 @@ class Model:
         name = "the style image" if isinstance(image, np.ndarray) else str(image)
         return self._encode(pixels, name)
 
-    @torch.inference_mode()
     def brush(self, style: Tensor) -> Brush | None:
-        """What paints in a style (1, D): the folded generator where it can be folded, else None for the plain one."""
-        generator = self.painter.generator
-        if not FoldedGenerator.fits(generator):
-            return None
-        weights = tuple((part.data_ptr(), part._version) for part in generator.state_dict().values())
-        if self._folded is None or self._folded[0] != weights:
-            self._folded = weights, FoldedGenerator(generator)
-        return self._folded[1].brush(style)
+        """What paints in a style (1, D): see `sian.synthesis.brushes`; None for the generator itself."""
+        return self._brushes.brush(self.painter.generator, style)
 
     def _named(self, text: str) -> Style:
         if "=" in text:
@@ -302,66 +300,6 @@ def _rescaled(
         found.append(rescaled)
         left.append(left_over(own, mask, rescaled))
     return found, left
-
-
-def load(path: str | Path | None = None, device: str = "cpu") -> Model:
-    """Load a model file; without a path, or called "bundled", the one that comes along.
-
-    Raises:
-        BadInput: no such file, damaged, or not a SIAN model.
-        MissingResource: no bundled model in this installation, or no such device.
-    """
-    path = bundled_model() if path is None or str(path) == "bundled" else Path(path)
-    content = read_model(path)
-    try:
-        arguments = content.info.recipe
-        with torch.device("meta"):  # shapes alone: no random weights, and no memory for what a forged recipe asks for
-            painter = build_painter(
-                arguments["generator"],
-                arguments["encoder"],
-                network=arguments.get("network", "sian"),
-                spectral=False,
-                classes=len(content.info.classes),
-            )
-        painter.load_state_dict(content.weights, assign=True)
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        line = (str(error).splitlines() or ["?"])[:2][-1]  # the first of several only names the class
-        reason = shorten(line, 120, placeholder=" ...")
-        raise BadInput(f"{path}: its weights do not fit its recipe ({reason}); export the model again") from None
-    painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    looks = Looks.from_tensors(content.looks)
-    return Model(content.info, painter, _styles(path, content, painter), content.sha256, looks).to(device)
-
-
-def _styles(path: Path, content: ModelContent, painter: Painter) -> Styles:
-    """The style bank of a model file, which must be there and fit the generator."""
-    try:
-        styles = Styles.from_tensors(content.bank, content.info.aliases)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
-    dimensions = {part.tiles.shape[1] for part in styles.parts.values()}
-    if dimensions != {painter.generator.style_dim}:
-        found = f"vectors of {sorted(dimensions)} numbers" if dimensions else "none"
-        raise BadInput(
-            f"{path}: expected a style bank of {painter.generator.style_dim} numbers a vector, found {found}; "
-            "export the model again"
-        )
-    return styles
-
-
-def bundled_model() -> Path:
-    """Where the model that comes with the package lies.
-
-    Raises:
-        MissingResource: this installation has none.
-    """
-    path = Path(str(resources.files("sian") / "assets" / BUNDLED))
-    if not path.is_file():
-        raise MissingResource(
-            f"{path}: this installation has no bundled model; install the released package, or name a model file that "
-            "`sian train` has written"
-        )
-    return path
 
 
 def _checked_masks(masks: Mask | Layout | Sequence[Mask | Layout]) -> list[NDArray[np.int32] | Layout]:

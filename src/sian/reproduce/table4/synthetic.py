@@ -82,7 +82,7 @@ def painter_tiles(painted: Dataset, model: str) -> set[str] | None:
     Returns:
         Names of tiles; None if that file is not there, or another model painted any of the images.
     """
-    from sian.synthesis.model import bundled_model
+    from sian.synthesis.load_model import bundled_model
     from sian.synthesis.modelfile import read_info
 
     path = bundled_model() if model == "bundled" else Path(model)
