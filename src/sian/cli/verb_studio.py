@@ -13,7 +13,10 @@ from sian.cli import console
 def studio(
     start: Annotated[
         Path | None,
-        typer.Argument(metavar="[MASK|IMAGE]", help="What to open: an instance mask, or a picture to find nuclei in."),
+        typer.Argument(
+            metavar="[MASK|IMAGE|DATASET]",
+            help="What to open: an instance mask, a picture to find nuclei in, or a data set to correct.",
+        ),
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
     port: Annotated[

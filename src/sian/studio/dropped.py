@@ -57,7 +57,7 @@ def become_nuclei(studio: Studio, name: str, picture: Picture) -> None:
         report(0, 0)
         found = load().predict(picture)
         report(0, 0)
-        studio.open(found, Path(name).stem)
+        studio.open(found, Path(name).stem, picture)
         return f"{name}: found {int(found.max())} nuclei; mend them, and see them painted"
 
     studio.jobs.add(f"finding the nuclei of {name}", work)

@@ -120,6 +120,20 @@ class Settings(_Message):
     noise: Annotated[float, Field(ge=0, le=2)] | None = None
 
 
+class Tile(_Message):
+    """The tile of the data set so many places on."""
+
+    op: Literal["tile"]
+    step: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+
+
+class Do(_Message):
+    """Something by its name: the mask back into the data set, a comparison, fine-tuning, an end to what is done."""
+
+    op: Literal["do"]
+    what: Literal["keep tile", "compare", "finetune", "cancel"]
+
+
 class Pen(_Message):
     """Somebody begins to draw, or stops."""
 
@@ -136,7 +150,7 @@ class Outlines(_Message):
 
 
 Gesture: TypeAlias = Draw | Erase | Delete | Merge | Split | Transform | Fill
-Message: TypeAlias = Gesture | Undo | Redo | New | Example | Settings | Pen | Outlines
+Message: TypeAlias = Gesture | Undo | Redo | New | Example | Settings | Tile | Do | Pen | Outlines
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="op")])
 

@@ -85,6 +85,17 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
             encode_png(picture, png_text(studio.model, None, studio.painter.wanted.seed)), media_type="image/png"
         )
 
+    async def below(_: Request) -> Response:
+        found = studio.below
+        if found is None:
+            raise BadInput("the drawing lies on no picture")
+        return Response(await run_in_threadpool(encode_png, found.picture), media_type="image/png")
+
+    async def last_sheet(_: Request) -> Response:
+        if studio.sheet is None:
+            raise BadInput("there is no sheet yet")
+        return Response(encode_png(studio.sheet, png_text(studio.model, None, 0)), media_type="image/png")
+
     async def opened(request: Request) -> Response:
         name, content = await _upload(request)
         return JSONResponse(await run_in_threadpool(studio.take, name, content, request.query_params.get("as", "")))
@@ -99,6 +110,8 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
         Route("/thumb", thumb),
         Route("/lines", lines),
         Route("/sheet.png", contact),
+        Route("/below.png", below),
+        Route("/last-sheet.png", last_sheet),
         Route("/save/{what}", save),
         Route("/keep", keep, methods=["POST"]),
         Route("/open", opened, methods=["POST"]),

@@ -76,7 +76,8 @@ def start(
     """A studio that is ready to be served.
 
     Args:
-        given: a mask or a picture to open; None goes on with the folder's autosave, or begins with an empty drawing.
+        given: a mask, a picture or a data set to open; None goes on with the folder's autosave, or
+            begins with an empty drawing.
         model: the model's file; None for the bundled one.
         port: see `prepare`.
         folder: in which everything is kept that the studio writes, in a folder sian-studio.
@@ -85,13 +86,15 @@ def start(
     from sian.studio.studio import AUTOSAVE, FOLDER, Studio
     from sian.synthesis import load
 
-    content = None if given is None else _file(Path(given))
+    content = None if given is None or Path(given).is_dir() else _file(Path(given))
     autosave = Path(folder) / FOLDER / AUTOSAVE
 
     def make() -> Studio:
         path = None if model is None else Path(model)
         studio = Studio(load(path, device), Path(folder), model_path=path)
-        if given is not None and content is not None:
+        if given is not None and content is None:
+            studio.open_dataset(Path(given))
+        elif given is not None and content is not None:
             studio.take(Path(given).name, content, "nuclei")
         return studio
 
@@ -100,7 +103,7 @@ def start(
 
 def _file(path: Path) -> bytes:
     if not path.is_file():
-        raise BadInput(f"{path}: no such file, expected a mask or a picture; check the path")
+        raise BadInput(f"{path}: no such file, expected a mask, a picture or a data set; check the path")
     return path.read_bytes()
 
 

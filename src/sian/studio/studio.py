@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sian.errors import BadInput
 from sian.masks import check_mask, nucleus_ids
-from sian.studio import dropped, editing, messages
+from sian.studio import dropped, editing, messages, tiles, tuning
 from sian.studio.autosave import Journal, Restored, restore
 from sian.studio.document import Document, Effect, Patch
 from sian.studio.examples import example
@@ -17,13 +18,18 @@ from sian.studio.jobs import Jobs
 from sian.studio.live import LivePainter, Painted, Wanted
 from sian.studio.opening import read_upload
 from sian.studio.shelf import Shelf
+from sian.studio.tiles import Below, Tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
+    from sian.data.dataset import Item
     from sian.studio.document import Box, Mask
     from sian.synthesis import Model
 
+    Picture = NDArray[np.uint8]
     Listener = Callable[[dict[str, Any], bytes], None]
 
 SIDE = 512  # px of the first, empty drawing
@@ -67,6 +73,9 @@ class Studio:
             self._journal.patch(_first(self.document))
         self.settings = self._usable(before)
         self.painter = LivePainter(model, self.document.layout, self._wanted(), self._publish)
+        self.tiles: Tiles | None = None
+        self.sheet: Picture | None = None
+        self._below: Below | None = None
         self.second_model: Model | None = None
         self.jobs = Jobs(self.say, self.remark)
         self._lock = threading.RLock()
@@ -122,8 +131,14 @@ class Studio:
                 self.seen[page] = message.n
             return {"revision": self.painter.revision, **answer}
 
-    def open(self, mask: Mask, name: str) -> None:
+    def open(self, mask: Mask, name: str, picture: Picture | None = None, item: Item | None = None) -> None:
         """Put another drawing in place; the old one can be had back by undoing.
+
+        Args:
+            mask: (H, W) instance mask.
+            name: what it is called.
+            picture: (H, W, 3) uint8, what the mask was drawn on.
+            item: of the open data set, whose mask it is.
 
         Raises:
             BadInput: not an instance mask, or of a size that cannot be drawn on.
@@ -134,6 +149,7 @@ class Studio:
             self._journal.say("settings", settings={"name": name})
             with self.painter.lock:
                 patch = self.document.replace(checked)
+            self._below = None if picture is None else Below(picture, patch, item)
             self._journal.patch(patch)
             self._told(Effect((0, 0, *self.document.shape), resized=True))
 
@@ -186,6 +202,9 @@ class Studio:
             "licence": self.model.info.licence,
             "model": self.model.info.name,
             "job": self.jobs.state(),
+            "tiles": self.tiles.state() if self.tiles else None,
+            "below": self.below is not None,
+            "item": self.below.item.id if self.below and self.below.item else None,
         }
 
     def mask_message(self, box: Box, resized: bool = False) -> tuple[dict[str, Any], bytes]:
@@ -199,6 +218,21 @@ class Studio:
         """The whole painting as it is now, for a page."""
         painter = self.painter
         return _pixels(Painted(0, 0, painter.picture.copy(), painter.revision, False, 0.0))
+
+    @property
+    def below(self) -> Below | None:
+        """The real picture that the drawing lies on, as long as it is that picture's."""
+        return self._below if self._below and self._below.belongs(self.document) else None
+
+    def open_dataset(self, folder: Path) -> None:
+        """Correct the masks of a data set, tile by tile."""
+        self.tiles = Tiles(folder)
+        self.tiles.show(self, 0)
+
+    def show_sheet(self, sheet: Picture) -> None:
+        """Have all listeners show a sheet of pictures."""
+        self.sheet = sheet
+        self._tell({"type": "sheet"})
 
     def remark(self, sentence: str, bad: bool = False) -> None:
         """Tell all listeners a sentence."""
@@ -217,6 +251,8 @@ class Studio:
             self._journal.say(message.op, page, message.n)
             self._told(effect)
             return {}
+        if isinstance(message, messages.Tile | messages.Do):
+            return self._tend(message)
         if isinstance(message, messages.New | messages.Example):
             mask = np.zeros((message.height, message.width), np.int32) if message.op == "new" else example(message.name)
             self.open(mask, "drawing" if message.op == "new" else message.name)
@@ -229,6 +265,28 @@ class Studio:
         self._journal.patch(patch, page, message.n)
         self._told(effect)
         return answer
+
+    def _tend(self, message: messages.Tile | messages.Do) -> dict[str, Any]:
+        """What concerns real tiles, and jobs."""
+        if isinstance(message, messages.Do) and message.what == "cancel":
+            self.jobs.cancel()
+            return {}
+        if isinstance(message, messages.Do) and message.what == "compare":
+            if self.below is None:
+                raise BadInput("the drawing lies on no real picture that a segmenter could look at")
+            tiles.agreement(self, self.below.picture)
+            return {}
+        if self.tiles is None:
+            raise BadInput("no data set is open; start the studio with one: `sian studio DATASET`")
+        if isinstance(message, messages.Tile):
+            self.tiles.show(self, message.step)
+            return {}
+        if message.what == "finetune":
+            tuning.tune(self, self.tiles.folder)
+            return {}
+        if self.below is None or self.below.item is None:
+            raise BadInput("the drawing is no tile of the data set any more; open the tile again")
+        return {"sentence": self.tiles.keep(self, self.below.item)}
 
     def _edited(self, gesture: messages.Gesture) -> tuple[editing.Change, dict[str, Any]]:
         mask, new = self.document.mask, self.document.next_id()

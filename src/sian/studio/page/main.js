@@ -56,11 +56,11 @@ const stage = new Stage(byId("stage"), picture, {
     say({ op: "draw", points, radius: 0 });
     nextOutline();
   },
-  stampTurned: () => {},
 });
 
 const panel = new Panel(byId("panel"), {
   settings: (settings) => say({ op: "settings", ...settings }),
+  cancel: () => say({ op: "do", what: "cancel" }),
   mode: (mode) => setMode(/** @type {import("./stage.js").Mode} */ (mode)),
   opacity: (opacity) => {
     stage.opacity = opacity;
@@ -92,6 +92,7 @@ function heard(head, payload) {
     strokes.delete(head.n);
     toast(head.sentence, true);
   } else if (head.type === "remark") toast(head.sentence, head.bad);
+  else if (head.type === "sheet") showLastSheet();
 }
 
 /** @param {Record<string, any>} head @param {Uint8Array} payload */
@@ -127,8 +128,33 @@ function takeState(head) {
   byId("undo").disabled = !head.undo;
   byId("redo").disabled = !head.redo;
   byId("synthetic").textContent = `Synthetic tissue, not for diagnosis · ${head.licence}`;
+  showBelow(head);
+  showTiles(head);
   byId("empty").hidden = head.nuclei > 0 || head.undo > 0;
   showStatus("");
+}
+
+let belowOf = ""; // of which drawing the picture below was loaded
+
+/** Load the real picture that the drawing lies on. @param {Record<string, any>} head */
+async function showBelow(head) {
+  const wanted = head.below ? `${head.name} ${head.width} ${head.height}` : "";
+  if (wanted === belowOf) return;
+  belowOf = wanted;
+  stage.below = null;
+  byId("titles").firstElementChild.textContent = wanted ? "Real picture, nuclei outlined" : "Nuclei";
+  byId("titles").lastElementChild.textContent = wanted ? "Painted again (synthetic)" : "Tissue (synthetic)";
+  if (wanted) stage.below = await createImageBitmap(await blob("/below.png"));
+  stage.draw();
+}
+
+/** @param {Record<string, any>} head */
+function showTiles(head) {
+  const bar = byId("tiles");
+  bar.hidden = !head.tiles && !head.below;
+  byId("tile-place").textContent = head.tiles ? `Tile ${head.tiles.place} of ${head.tiles.count}` : "";
+  for (const id of ["tile-before", "tile-next", "tile-keep", "tile-tune"]) byId(id).hidden = !head.tiles;
+  byId("tile-keep").disabled = !head.item;
 }
 
 /** @param {Record<string, any>} head */
@@ -139,6 +165,7 @@ function takeDone(head) {
     outlines = head.outlines;
     nextOutline();
   }
+  if (head.sentence) toast(head.sentence);
   if (head.added) toast(`${head.added} invented nuclei.`);
 }
 
@@ -356,6 +383,11 @@ async function showSheet() {
   }
 }
 
+async function showLastSheet() {
+  const address = URL.createObjectURL(await blob("/last-sheet.png"));
+  dialog("Before and after", [make("img", { src: address, alt: "The middle of the drawing, painted by the model as it was and as it is" })]);
+}
+
 function listenToMenus() {
   menu("open", "open-menu", () => [
     entry("Mask or picture ...", "PNG, TIFF, GeoJSON; or drop it anywhere", () => pickFile("", "")),
@@ -452,6 +484,11 @@ setTool("brush");
 listenToMenus();
 listenToDrops();
 document.addEventListener("keydown", onKey);
+byId("tile-before").addEventListener("click", () => say({ op: "tile", step: -1 }));
+byId("tile-next").addEventListener("click", () => say({ op: "tile", step: 1 }));
+byId("tile-keep").addEventListener("click", () => say({ op: "do", what: "keep tile" }));
+byId("tile-compare").addEventListener("click", () => say({ op: "do", what: "compare" }));
+byId("tile-tune").addEventListener("click", () => say({ op: "do", what: "finetune" }));
 byId("undo").addEventListener("click", () => say({ op: "undo" }));
 byId("redo").addEventListener("click", () => say({ op: "redo" }));
 byId("help").addEventListener("click", help);

@@ -9,6 +9,7 @@ import { choose, make, radios, toast } from "./dom.js";
  * @property {(opacity: number) => void} opacity
  * @property {(name: string) => Promise<string>} thumbnail address of a style's picture
  * @property {() => void} sheet
+ * @property {() => void} cancel
  * @property {() => void} pickStyle
  */
 
@@ -90,7 +91,8 @@ export class Panel {
   jobSection() {
     this.jobName = make("p", { class: "note" });
     this.bar = make("progress", { "aria-label": "Progress" });
-    this.job = make("section", {}, [make("h2", {}, ["Being done"]), this.jobName, this.bar]);
+    const stop = make("button", { click: () => this.calls.cancel() }, ["Stop"]);
+    this.job = make("section", {}, [make("h2", {}, ["Being done"]), this.jobName, this.bar, stop]);
     this.job.hidden = true;
     return this.job;
   }

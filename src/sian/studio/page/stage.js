@@ -19,7 +19,6 @@ export class Stage {
    * @param {(down: boolean) => void} calls.pen
    * @param {(nucleus: number, way: {dy: number, dx: number, angle: number}) => void} calls.transform
    * @param {(points: Point[]) => void} calls.stamp
-   * @param {(by: number) => void} calls.stampTurned wheel with the stamp: +1 or -1
    */
   constructor(canvas, picture, calls) {
     this.canvas = canvas;
@@ -55,6 +54,8 @@ export class Stage {
     this.space = false;
     this.waiting = false;
     this.spins = 0;
+    /** @type {{id: number, canvas: HTMLCanvasElement} | undefined} */
+    this.shape = undefined;
     /** @type {(() => void)[]} */
     this.afterDrawing = [];
     this.listen();

@@ -1,0 +1,92 @@
+"""The button that fine-tunes: `sian train finetune` on the tiles that are open, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sian.errors import BadInput
+from sian.synthesis.painting import Noise, paint
+from sian.synthesis.sheet import contact_sheet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sian.layout import Layout
+    from sian.studio.jobs import Report
+    from sian.studio.studio import Studio
+    from sian.synthesis import Model
+
+PROGRESS = re.compile(r"training: (\d+)(?: of (\d+))?")
+SHEET_SIDE = 256  # px
+
+
+def tune(studio: Studio, dataset: Path) -> None:
+    """Fine-tune the model to a data set; at its end the page is shown a sheet of before and after."""
+    run = _free(studio.folder)
+    base = "bundled" if studio.model_path is None else str(studio.model_path)
+    command = [sys.executable, "-m", "sian", "train", "finetune", "--init", base, "-d", str(dataset), "-o", str(run)]
+
+    def work(report: Report) -> str:
+        _follow(command, report)
+        model = run / "model.safetensors"
+        if not model.is_file():
+            raise BadInput(f"{run}: holds no model; see what `{' '.join(command[2:])}` says")
+        studio.show_sheet(_before_and_after(studio, model))
+        return f"fine-tuned: {model}; paint with it by `sian studio --model {model}`"
+
+    studio.jobs.add(f"fine-tuning to {dataset.name}", work)
+
+
+def _follow(command: list[str], report: Report) -> None:
+    """Run a command; its lines of progress are reported, its last line is the error when it fails."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        last = ""
+        try:
+            for line in process.stderr or ():
+                last = line.strip() or last
+                found = PROGRESS.search(line)
+                report(int(found[1]) if found else 0, int(found[2] or 0) if found else 0)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise BadInput(f"fine-tuning stopped: {last.removeprefix('sian: error: ')}")
+
+
+def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
+    """The middle of the drawing, painted by the model as it was and as it is now."""
+    from sian.studio.dropped import own_model
+    from sian.synthesis import load
+
+    height, width = studio.document.shape
+    top, left = max(0, height - SHEET_SIDE) // 2, max(0, width - SHEET_SIDE) // 2
+    layout = studio.document.layout.window(top, left, min(height, SHEET_SIDE), min(width, SHEET_SIDE))
+    pictures, names = [], []
+    below = studio.below
+    if below is not None:
+        pictures.append(below.picture[top : top + layout.shape[0], left : left + layout.shape[1]])
+        names.append("real")
+    for name, model in (("before", own_model(studio)), ("after", load(path))):
+        pictures.append(_painted(model, layout, next(iter(model.styles)), studio.painter.wanted.seed))
+        names.append(name)
+    return contact_sheet([pictures], names)
+
+
+def _painted(model: Model, layout: Layout, style: str, seed: int) -> NDArray[np.uint8]:
+    vector = torch.from_numpy(model.style(style).vector)
+    return paint(model.painter.generator, layout, vector, Noise(seed), brush=model.brush(vector[None]))
+
+
+def _free(folder: Path) -> Path:
+    number = 1
+    while (folder / f"finetuned-{number}").exists():
+        number += 1
+    return folder / f"finetuned-{number}"
