@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sian.masks import read_mask, write_mask
     from sian.production.fit_style import fit_style
     from sian.production.restyle import restyle
+    from sian.studio.serving import studio
     from sian.synthesis import Model, load
     from sian.synthesis.train_and_export import train
     from sian.torchdata import torch_dataset
@@ -42,6 +43,7 @@ _DOORS: dict[str, str] = {
     "read_image": "sian.files",
     "read_mask": "sian.masks",
     "restyle": "sian.production.restyle",
+    "studio": "sian.studio.serving",
     "torch_dataset": "sian.torchdata",
     "train": "sian.synthesis.train_and_export",
     "write_mask": "sian.masks",
@@ -70,6 +72,7 @@ __all__ = [
     "read_mask",
     "restyle",
     "segmentation",
+    "studio",
     "torch_dataset",
     "train",
     "write_mask",

@@ -27,5 +27,4 @@ def studio(model: Model, toy_path: Path, tmp_path: Path) -> Iterator[Studio]:
     """Not started: what needs paintings starts it."""
     made = Studio(model, tmp_path, model_path=toy_path)
     yield made
-    if made.painter.running:
-        made.close()
+    made.close()

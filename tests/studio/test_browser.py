@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from sian.errors import SianWarning
+from sian.masks.files import encode_mask_png
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -213,3 +214,103 @@ def test_the_page_runs_under_its_own_policy(browser, server):
     assert not [text for text in said if "Content Security Policy" in text]
     assert found.title() == "SIAN studio"
     context.close()
+
+
+def drop(page: Any, name: str, content: bytes) -> None:
+    """Let a file fall on the page, as from a file manager."""
+    page.evaluate(
+        """([name, bytes]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], name));
+            for (const kind of ["dragenter", "dragover", "drop"]) {
+                window.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+            }
+        }""",
+        [name, list(content)],
+    )
+
+
+def test_a_mask_is_dropped_mended_saved_and_dropped_again(page):
+    mask = np.zeros((128, 160), np.int32)
+    mask[20:44, 20:50], mask[70:100, 90:120] = 1, 2
+    drop(page, "small.png", encode_mask_png(mask))
+    wait_for_count(page, 2)
+    page.keyboard.press("x")
+    drag(page, (35, 10), (35, 60))
+    wait_for_count(page, 3)
+    page.keyboard.press("j")
+    drag(page, (30, 30), (105, 85))
+    wait_for_count(page, 2)
+    page.keyboard.press("m")
+    drag(page, (105, 80), (105, 60))
+    page.keyboard.press("d")
+    page.mouse.click(*place(page, 45, 30))
+    wait_for_count(page, 1)
+    saved = save(page, "Mask").read_bytes()
+    page.keyboard.press("Control+z")
+    wait_for_count(page, 2)
+    drop(page, "again.png", saved)
+    wait_for_count(page, 1)
+    page.wait_for_function("sianStudio.state().name === 'again'")
+
+
+def test_stamps_and_areas_of_invented_nuclei(page):
+    page.keyboard.press("s")
+    page.wait_for_function("sianStudio.stage().stampOutline.length > 5")
+    for x in (100, 160, 220):
+        page.mouse.click(*place(page, x, 100))
+    wait_for_count(page, 3)
+    page.keyboard.press("f")
+    drag(page, (60, 200), (400, 200), (400, 400), (60, 400), (60, 210))
+    page.wait_for_function("sianStudio.state().nuclei > 12")
+    page.keyboard.press("Control+z")
+    wait_for_count(page, 3)
+
+
+def test_another_style_changes_the_colours_and_not_the_mask(page):
+    page.click("#open")
+    page.get_by_role("menuitem", name="Example: bundled mask").click()
+    page.wait_for_function("sianStudio.state().name === 'bundled mask'")
+    nuclei = count(page)
+    colour = """(() => { const tissue = sianStudio.picture.tissue;
+        const data = tissue.getContext('2d').getImageData(0, 0, tissue.width, tissue.height).data;
+        return [0, 1, 2].map((k) => data.filter((_, at) => at % 4 === k).reduce((a, b) => a + b, 0) * 4 / data.length); })()"""
+    settled(page)
+    before = np.array(page.evaluate(colour))
+    page.get_by_role("radio", name="brain", exact=True).click()
+    page.wait_for_function("sianStudio.state().styleName === 'brain' && sianStudio.settled()")
+    assert np.abs(np.array(page.evaluate(colour)) - before).max() > 5
+    assert count(page) == nuclei
+    page.get_by_role("radio", name="kidney", exact=True).click()
+    page.wait_for_function("sianStudio.state().styleName === 'kidney' && sianStudio.settled()")
+    assert np.abs(np.array(page.evaluate(colour)) - before).max() < 0.01
+
+
+def test_a_dropped_picture_becomes_a_style(page):
+    picture = Path(__file__).resolve().parents[2] / "docs" / "images" / "reference.png"
+    drop(page, "slide.png", picture.read_bytes())
+    page.get_by_role("button", name="Paint in its style").click()
+    page.wait_for_function("sianStudio.state().styleName.startsWith('slide')")
+    page.get_by_role("button", name="Stop").or_(page.locator(".chip[data-value='@slide-fitted']")).first.wait_for()
+    page.get_by_role("radio", name="kidney", exact=True).click()
+    page.wait_for_function("sianStudio.state().styleName === 'kidney'")
+
+
+def test_a_hostile_file_is_a_sentence_on_the_page(page):
+    drag(page, (100, 100), (120, 100))
+    wait_for_count(page, 1)
+    drop(page, "bomb.png", b"\x89PNG\r\n\x1a\n" + bytes(100))
+    page.locator(".toast.bad", has_text="bomb.png").wait_for()
+    assert count(page) == 1
+
+
+def test_keys_alone_draw_a_nucleus(page):
+    page.locator("#stage").focus()
+    page.keyboard.press(" ")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    wait_for_count(page, 1)
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")

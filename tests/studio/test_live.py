@@ -12,7 +12,7 @@ from sian.layout import describe
 from sian.networks.folded import FoldedBrush
 from sian.nuclei import generate
 from sian.studio import messages
-from sian.synthesis.painting import Noise, paint, paint_area
+from sian.synthesis.painting import MARGIN, Noise, paint, paint_area
 
 DRAW = '{"op":"draw","points":[[%d,%d],[%d,%d]],"radius":8}'
 
@@ -23,7 +23,7 @@ def test_an_area_with_enough_reach_is_the_whole_painting(model, area):
     layout = describe(generate(200, 230, "kidney", 1))
     vector = torch.from_numpy(model.style("kidney").vector)
     whole = paint(generator, layout, vector, Noise(5, 1.0, (64, 32)))
-    part = paint_area(generator, layout, vector, Noise(5, 1.0, (64, 32)), area, reach=256)
+    part = paint_area(generator, layout, vector, Noise(5, 1.0, (64, 32)), area, reach=256, margin=MARGIN)
     top, left, bottom, right = area
     assert np.abs(part.astype(int) - whole[top:bottom, left:right]).max() <= 1
 
@@ -34,7 +34,7 @@ def test_less_reach_is_further_off(model):
     vector = torch.from_numpy(model.style("kidney").vector)
     whole = paint(generator, layout, vector, Noise(5))[144:176, 144:176].astype(int)
     off = [
-        np.abs(paint_area(generator, layout, vector, Noise(5), (144, 144, 176, 176), reach) - whole).mean()
+        np.abs(paint_area(generator, layout, vector, Noise(5), (144, 144, 176, 176), reach, MARGIN) - whole).mean()
         for reach in (0, 64, 144)
     ]
     assert off[0] > off[1] > off[2] == 0

@@ -12,8 +12,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from sian.data import open_dataset
-from sian.files.images import encode_png
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.errors import BadInput
+from sian.files.images import encode_png, read_png_text
 from sian.masks.files import encode_mask_png
 from sian.studio import messages
 from sian.studio.server import application
@@ -241,3 +242,49 @@ def test_a_thumbnail_is_a_picture(client):
     picture = Image.open(io.BytesIO(client.get("/thumb?style=kidney").content))
     assert picture.size == (96, 96)
     assert client.get("/thumb?style=/etc/passwd.png").status_code == 400
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set of two real tiles with classes."""
+    writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine", mpp=0.5, classes=["dead"]))
+    for number in (1, 2):
+        image = np.random.default_rng(number).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+        facts = {"organ": "liver", "split": "test", "patient": "P1", "classes": {"dead": [4, 900]}, "mpp": 0.5}
+        writer.add(f"tile-{number}", image, a_mask(), text={"Origin": "scanner"}, **facts)
+    return tmp_path / "mine"
+
+
+def test_a_corrected_mask_goes_back_and_the_rest_of_its_item_stays(client, studio, data):
+    before = open_dataset(data)
+    studio.open_dataset(data)
+    studio.do(messages.parse('{"op":"tile","step":1}'))
+    below = np.asarray(Image.open(io.BytesIO(client.get("/below.png").content)))
+    assert np.array_equal(below, before.image(before["tile-2"]))
+    studio.do(messages.parse('{"op":"delete","ids":[4]}'))
+    studio.do(messages.parse('{"op":"draw","points":[[5,50]],"radius":4}'))
+    assert "2 nuclei" in studio.do(messages.parse('{"op":"do","what":"keep tile"}'))["sentence"]
+    after = open_dataset(data)
+    assert np.array_equal(after.mask(after["tile-2"]), studio.document.mask)
+    assert np.array_equal(after.mask(after["tile-1"]), a_mask())
+    was, now = before["tile-2"], after["tile-2"]
+    assert (now.organ, now.split, now.patient, now.mpp) == (was.organ, was.split, was.patient, was.mpp)
+    assert now.sha256_image == was.sha256_image
+    assert now.classes == {"dead": [900]}
+    assert now.nuclei == 2
+    assert read_png_text(data / now.image) == {"Origin": "scanner"}
+
+
+def test_a_drawing_that_is_no_tile_any_more_is_not_saved_as_one(client, studio, data):
+    studio.open_dataset(data)
+    studio.do(messages.parse('{"op":"undo"}'))
+    with pytest.raises(BadInput, match="no tile"):
+        studio.do(messages.parse('{"op":"do","what":"keep tile"}'))
+    assert client.get("/below.png").status_code == 400
+    studio.do(messages.parse('{"op":"redo"}'))
+    studio.do(messages.parse('{"op":"do","what":"keep tile"}'))
+
+
+def test_without_a_data_set_there_are_no_tiles(studio):
+    with pytest.raises(BadInput, match="no data set is open"):
+        studio.do(messages.parse('{"op":"tile","step":1}'))

@@ -133,7 +133,8 @@ class LivePainter:
         with self._ready:
             self._stopped = self._drop = True
             self._ready.notify_all()
-        self._thread.join()
+        if self.running:
+            self._thread.join()
 
     @property
     def running(self) -> bool:

@@ -101,6 +101,39 @@ def start(
     return prepare(make, autosave, port)
 
 
+def studio(
+    given: str | Path | None = None,
+    *,
+    model: str | Path | None = None,
+    port: int | None = None,
+    folder: str | Path = ".",
+    device: str = "cpu",
+    browser: bool = True,
+) -> Running:
+    """Start the studio beside other work, as in a notebook, and open its page; `stop()` ends it.
+
+    Args:
+        given: a mask, a picture or a data set to open; None goes on with what was drawn in the folder.
+        model: the model's file; None for the bundled one.
+        port: on this machine; None takes 8642 or the next free one, 0 any that is free.
+        folder: in which the studio keeps what is drawn, in a folder sian-studio.
+        device: "cpu", "cuda", "mps" or "auto".
+        browser: whether to open the page.
+
+    Raises:
+        BadInput: nothing there that can be opened, or the port is taken.
+        MissingResource: the extra packages are not installed.
+
+    Example:
+        >>> running = sian.studio("mask.png")  # doctest: +SKIP
+        >>> running.url  # doctest: +SKIP
+    """
+    running = start(given, model=model, port=port, folder=folder, device=device).serve_in_thread()
+    if browser:
+        running.open_browser()
+    return running
+
+
 def _file(path: Path) -> bytes:
     if not path.is_file():
         raise BadInput(f"{path}: no such file, expected a mask, a picture or a data set; check the path")

@@ -60,6 +60,11 @@ class Studio:
         name: str = "drawing",
         model_path: Path | None = None,
     ) -> None:
+        if model.info.classes:
+            raise BadInput(
+                f"{model.info.name}: was trained with classes of nuclei, which the studio cannot draw yet; choose a "
+                "model without, or paint masks with their classes by `sian synthesize`"
+            )
         self.model, self.folder, self.model_path = model, folder.resolve() / FOLDER, model_path
         self.shelf = Shelf(model)
         self.listeners: list[Listener] = []

@@ -34,6 +34,7 @@ const measured = {
     return picture;
   },
   state: () => state,
+  stage: () => stage,
   toScreen: (/** @type {number} */ x, /** @type {number} */ y) => {
     const box = byId("stage").getBoundingClientRect();
     const point = toScreen(stage.view, [x, y]);
