@@ -274,7 +274,8 @@ def test_another_style_changes_the_colours_and_not_the_mask(page):
     nuclei = count(page)
     colour = """(() => { const tissue = sianStudio.picture.tissue;
         const data = tissue.getContext('2d').getImageData(0, 0, tissue.width, tissue.height).data;
-        return [0, 1, 2].map((k) => data.filter((_, at) => at % 4 === k).reduce((a, b) => a + b, 0) * 4 / data.length); })()"""
+        const sum = (k) => data.filter((_, at) => at % 4 === k).reduce((a, b) => a + b, 0);
+        return [0, 1, 2].map((k) => sum(k) * 4 / data.length); })()"""
     settled(page)
     before = np.array(page.evaluate(colour))
     page.get_by_role("radio", name="brain", exact=True).click()

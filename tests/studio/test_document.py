@@ -59,6 +59,21 @@ def test_the_layout_follows_every_step_and_back(seed):
     assert_described(document)
 
 
+def test_what_was_tried_out_leaves_no_trace():
+    document = Document(generate(64, 64, "kidney", 1))
+    before = document.mask.copy()
+    for x in (10, 20, 30):
+        region = editing.brushed([(5, 5), (x, 30)], 5, 64, 64)
+        document.try_out(editing.draw(document.mask, *region, document.next_id()))
+        assert not np.array_equal(document.mask, before)
+        assert_described(document)
+        document.take_back()
+        assert np.array_equal(document.mask, before)
+        assert_described(document)
+    assert document.take_back() is None
+    assert not document.done
+
+
 def test_another_mask_is_a_step_like_any_other():
     document = Document(generate(64, 64, "kidney", 1))
     before = document.mask.copy()

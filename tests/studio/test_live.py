@@ -65,6 +65,22 @@ def test_a_step_is_painted_around_the_stroke_before_the_rest(studio):
     assert first["height"] * first["width"] < 512 * 512 / 4
 
 
+def test_a_stroke_is_painted_before_its_end_and_then_as_if_it_never_was(studio):
+    studio.start()
+    before = studio.painter.wait_until_settled(60)
+    mask = studio.document.mask.copy()
+    gesture = '{"op":"draw","points":[[100,100],[140,110]],"radius":8}'
+    seen = threading.Event()
+    studio.listeners.append(lambda head, _: seen.set() if head["type"] == "pixels" else None)
+    studio.do(messages.parse(f'{{"op":"try","gesture":{gesture}}}'))
+    assert seen.wait(30)
+    assert (studio.painter.picture != before).any()
+    studio.forget_tries()
+    assert np.array_equal(studio.painter.wait_until_settled(60), before)
+    assert np.array_equal(studio.document.mask, mask)
+    assert not studio.document.done
+
+
 def test_what_is_newer_drops_what_is_being_painted(studio, monkeypatch):
     """The whole picture is interrupted in its first convolution by a step, which is then painted first."""
     painter, interrupted = studio.painter, []

@@ -61,6 +61,7 @@ class Document:
     def __init__(self, mask: Mask) -> None:
         self.done: list[Patch] = []
         self.undone: list[Patch] = []
+        self._tried: Patch | None = None
         self._set(mask)
         self.last_effect = Effect((0, 0, *self.shape))
 
@@ -73,19 +74,35 @@ class Document:
         """An id that no nucleus has."""
         return int(self.mask.max(initial=0)) + 1
 
+    def try_out(self, change: Change) -> Effect:
+        """Change pixels for a while: `take_back` must come before anything else is done."""
+        patch = self._patch(change)
+        effect = self._put(patch, patch.before, patch.after)
+        self._tried = patch
+        return effect
+
+    def take_back(self) -> Effect | None:
+        """Take back what was tried out; None where nothing was."""
+        patch, self._tried = self._tried, None
+        return None if patch is None else self._put(patch, patch.after, patch.before)
+
     def apply(self, change: Change) -> Patch:
         """Change pixels; the step can be undone. Returns it."""
+        patch = self._patch(change)
+        self.record(patch)
+        return patch
+
+    def _patch(self, change: Change) -> Patch:
+        """The pixels that a change really changes."""
         top, left, bottom, right = change.box
         before = self.mask[top:bottom, left:right].copy()
         rows, columns = ((before != change.after).any(axis) for axis in (1, 0))
         if not rows.any():
             raise BadInput("that would change nothing")
         inner = tuple(slice(int(np.argmax(line)), len(line) - int(np.argmax(line[::-1]))) for line in (rows, columns))
-        patch = Patch(
+        return Patch(
             top + inner[0].start, left + inner[1].start, before[inner].copy(), np.ascontiguousarray(change.after[inner])
         )
-        self.record(patch)
-        return patch
 
     def replace(self, mask: Mask) -> Patch:
         """Put another mask in place; the step can be undone. Returns it."""

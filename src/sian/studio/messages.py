@@ -84,6 +84,13 @@ class Fill(_Message):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
+class Try(_Message):
+    """What a stroke would be if it ended here; without one, nothing any more."""
+
+    op: Literal["try"]
+    gesture: Draw | Erase | None = None
+
+
 class Undo(_Message):
     """The last step back."""
 
@@ -150,7 +157,7 @@ class Outlines(_Message):
 
 
 Gesture: TypeAlias = Draw | Erase | Delete | Merge | Split | Transform | Fill
-Message: TypeAlias = Gesture | Undo | Redo | New | Example | Settings | Tile | Do | Pen | Outlines
+Message: TypeAlias = Gesture | Undo | Redo | New | Example | Settings | Tile | Do | Try | Pen | Outlines
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="op")])
 

@@ -174,6 +174,7 @@ async def _serve(studio: Studio, connection: WebSocket) -> None:
     finally:
         with suppress(ValueError):
             studio.listeners.remove(listen)
+        await run_in_threadpool(studio.forget_tries)
         sender.cancel()
 
 

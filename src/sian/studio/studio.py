@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,9 @@ class Studio:
 
             return {"organ": message.organ, "outlines": outlines(message.organ, message.seed)}
         with self._lock:
+            self._take_back()
+            if isinstance(message, messages.Try):
+                return self._try_out(message)
             if message.n and message.n <= self.seen.get(page, 0):
                 return {"again": True, "revision": self.painter.revision}
             answer = self._change(message, page)
@@ -150,6 +154,7 @@ class Studio:
         """
         checked = check_mask(mask, name)
         with self._lock:
+            self._take_back()
             self.name = name
             self._journal.say("settings", settings={"name": name})
             with self.painter.lock:
@@ -262,7 +267,7 @@ class Studio:
             mask = np.zeros((message.height, message.width), np.int32) if message.op == "new" else example(message.name)
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
-        assert not isinstance(message, messages.Pen | messages.Outlines)  # noqa: S101 - `do` has answered these
+        assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try)  # noqa: S101 - `do` has answered these
         change, answer = self._edited(message)
         with self.painter.lock:
             patch = self.document.apply(change)
@@ -270,6 +275,25 @@ class Studio:
         self._journal.patch(patch, page, message.n)
         self._told(effect)
         return answer
+
+    def _try_out(self, message: messages.Try) -> dict[str, Any]:
+        """Paint what a stroke would be if it ended here; the drawing stays as it is."""
+        if message.gesture is not None:
+            with suppress(BadInput):  # it may still become something
+                change, _ = self._edited(message.gesture)
+                with self.painter.lock:
+                    self.painter.step(self.document.try_out(change).box)
+        return {}
+
+    def _take_back(self) -> None:
+        with self.painter.lock:
+            if (effect := self.document.take_back()) is not None:
+                self.painter.step(effect.box)
+
+    def forget_tries(self) -> None:
+        """Take back what a page that is gone has tried out."""
+        with self._lock:
+            self._take_back()
 
     def _tend(self, message: messages.Tile | messages.Do) -> dict[str, Any]:
         """What concerns real tiles, and jobs."""

@@ -15,7 +15,7 @@ const page = sessionStorage.getItem("page") ?? crypto.randomUUID();
 sessionStorage.setItem("page", page);
 
 /** @type {import("./tools.js").Options} */
-const options = { radius: 9, organ: "kidney", density: 1, seed: 1 };
+const options = { radius: 7, organ: "kidney", density: 1, seed: 1 };
 /** @type {{organs: string[], examples: string[]}} */
 let facts = { organs: [], examples: [] };
 /** @type {Record<string, any>} */
@@ -23,6 +23,9 @@ let state = {};
 /** @type {[number, number][][]} */
 let outlines = [];
 let outlineSeed = 0;
+const TRY_EVERY = 120; // ms between two paintings of a stroke that is not yet at its end
+let triedAt = 0;
+let awaited = false; // a try was sent whose pixels have not come
 /** @type {Map<number, {ended: number, revision: number | null}>} */
 const strokes = new Map(); // that wait for their pixels
 const measured = {
@@ -47,11 +50,26 @@ const picture = new Picture();
 const stage = new Stage(byId("stage"), picture, {
   gesture: (points, under) => {
     const message = messageOf(stage.tool, points, under, options);
+    awaited = false;
+    if (!message) connection.mention({ op: "try" });
     if (!message) return tell(whyNothing(stage.tool, points));
     if (message.op === "fill") options.seed++;
     say(message);
   },
+  trying: (points, under) => {
+    if (performance.now() - triedAt < TRY_EVERY || awaited) return;
+    const gesture = messageOf(stage.tool, points, under, options);
+    if (!gesture || (gesture.op !== "draw" && gesture.op !== "erase")) return;
+    triedAt = performance.now();
+    awaited = true;
+    connection.mention({ op: "try", gesture });
+  },
   pen: (down) => connection.mention({ op: "pen", down }),
+  abandoned: () => {
+    connection.mention({ op: "try" });
+    connection.mention({ op: "pen", down: false });
+    awaited = false;
+  },
   transform: (nucleus, way) => say({ op: "transform", nucleus, ...way }),
   stamp: (points) => {
     say({ op: "draw", points, radius: 0 });
@@ -113,6 +131,7 @@ function takePixels(head, payload) {
   if (head.left + head.width > picture.width || head.top + head.height > picture.height) return;
   picture.setPixels(rectOf(head), payload);
   measured.painted++;
+  awaited = false;
   for (const [number, stroke] of strokes) {
     if (stroke.revision === null || head.revision < stroke.revision) continue;
     strokes.delete(number);

@@ -16,7 +16,9 @@ export class Stage {
    * @param {import("./picture.js").Picture} picture
    * @param {object} calls what happens to gestures
    * @param {(points: Point[], under: number) => void} calls.gesture
+   * @param {(points: Point[], under: number) => void} calls.trying what the gesture is so far
    * @param {(down: boolean) => void} calls.pen
+   * @param {() => void} calls.abandoned the gesture ends without meaning anything
    * @param {(nucleus: number, way: {dy: number, dx: number, angle: number}) => void} calls.transform
    * @param {(points: Point[]) => void} calls.stamp
    */
@@ -28,7 +30,7 @@ export class Stage {
     this.mode = "side";
     this.opacity = 0.45;
     this.tool = "brush";
-    this.radius = 9;
+    this.radius = 7;
     this.smooth = true;
     /** @type {Point[]} */
     this.stampOutline = [];
@@ -246,13 +248,12 @@ export class Stage {
   /** @param {PointerEvent} event */
   down(event) {
     this.canvas.setPointerCapture(event.pointerId);
-    this.canvas.focus({ preventScroll: true });
     if (!this.fingers.size) this.onRight = this.isRight(event);
     const screen = this.screenPoint(event);
     this.fingers.set(event.pointerId, screen);
     if (this.fingers.size === 2) {
       this.way = this.dragged = null;
-      this.calls.pen(false);
+      this.calls.abandoned();
       const [one, other] = [...this.fingers.values()];
       this.pinched = pinch(one, other);
       return;
@@ -303,7 +304,10 @@ export class Stage {
   /** @param {Point} point where the pen is now */
   follow(point) {
     this.pointer = point;
-    if (this.way) this.way.push(point);
+    if (this.way) {
+      this.way.push(point);
+      if (this.tool !== "stamp") this.calls.trying(thinned(this.way, POINTS_APART), this.under);
+    }
     if (this.dragged) this.dragged.by = [point[0] - this.dragged.from[0], point[1] - this.dragged.from[1]];
   }
 
@@ -338,7 +342,7 @@ export class Stage {
   cancel(event) {
     this.fingers.delete(event.pointerId);
     this.pinched = this.way = this.dragged = null;
-    this.calls.pen(false);
+    this.calls.abandoned();
     this.draw();
   }
 
@@ -393,7 +397,7 @@ export class Stage {
     }
     if (event.key === "Escape" && (this.way || this.dragged)) {
       this.way = this.dragged = null;
-      this.calls.pen(false);
+      this.calls.abandoned();
       this.draw();
       return true;
     }
