@@ -16,7 +16,8 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files.images import encode_png, read_png_text
 from sian.masks.files import encode_mask_png
-from sian.studio import messages
+from sian.studio import errands, messages
+from sian.studio.corrected import open_tiles
 from sian.studio.server import application
 
 HOST, TOKEN = "127.0.0.1:8642", "secret"
@@ -257,13 +258,13 @@ def data(tmp_path):
 
 def test_a_corrected_mask_goes_back_and_the_rest_of_its_item_stays(client, studio, data):
     before = open_dataset(data)
-    studio.open_dataset(data)
-    studio.do(messages.parse('{"op":"tile","step":1}'))
+    open_tiles(studio, data)
+    errands.do(studio, messages.parse('{"op":"tile","step":1}'))
     below = np.asarray(Image.open(io.BytesIO(client.get("/below.png").content)))
     assert np.array_equal(below, before.image(before["tile-2"]))
     studio.do(messages.parse('{"op":"delete","ids":[4]}'))
     studio.do(messages.parse('{"op":"draw","points":[[5,50]],"radius":4}'))
-    assert "2 nuclei" in studio.do(messages.parse('{"op":"do","what":"keep tile"}'))["sentence"]
+    assert "2 nuclei" in errands.do(studio, messages.parse('{"op":"do","what":"keep tile"}'))["sentence"]
     after = open_dataset(data)
     assert np.array_equal(after.mask(after["tile-2"]), studio.document.mask)
     assert np.array_equal(after.mask(after["tile-1"]), a_mask())
@@ -276,15 +277,15 @@ def test_a_corrected_mask_goes_back_and_the_rest_of_its_item_stays(client, studi
 
 
 def test_a_drawing_that_is_no_tile_any_more_is_not_saved_as_one(client, studio, data):
-    studio.open_dataset(data)
+    open_tiles(studio, data)
     studio.do(messages.parse('{"op":"undo"}'))
     with pytest.raises(BadInput, match="no tile"):
-        studio.do(messages.parse('{"op":"do","what":"keep tile"}'))
+        errands.do(studio, messages.parse('{"op":"do","what":"keep tile"}'))
     assert client.get("/below.png").status_code == 400
     studio.do(messages.parse('{"op":"redo"}'))
-    studio.do(messages.parse('{"op":"do","what":"keep tile"}'))
+    errands.do(studio, messages.parse('{"op":"do","what":"keep tile"}'))
 
 
 def test_without_a_data_set_there_are_no_tiles(studio):
     with pytest.raises(BadInput, match="no data set is open"):
-        studio.do(messages.parse('{"op":"tile","step":1}'))
+        errands.do(studio, messages.parse('{"op":"tile","step":1}'))

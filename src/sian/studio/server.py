@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sian.errors import BadInput, SianError
 from sian.files import encode_png
-from sian.studio import messages, saving
+from sian.studio import errands, messages, saving
 from sian.studio.examples import NAMES
 from sian.studio.guard import Guard
 from sian.studio.inventing import organs
@@ -98,7 +98,9 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
 
     async def opened(request: Request) -> Response:
         name, content = await _upload(request)
-        return JSONResponse(await run_in_threadpool(studio.take, name, content, request.query_params.get("as", "")))
+        return JSONResponse(
+            await run_in_threadpool(errands.take, studio, name, content, request.query_params.get("as", ""))
+        )
 
     async def socket(connection: WebSocket) -> None:
         await _serve(studio, connection)
@@ -202,7 +204,7 @@ async def _send(studio: Studio, connection: WebSocket, waiting: asyncio.Queue[tu
 def _answer(studio: Studio, text: str, page: str) -> dict[str, Any]:
     number = _number(text)
     try:
-        return {"type": "done", "n": number, **studio.do(messages.parse(text), page)}
+        return {"type": "done", "n": number, **errands.do(studio, messages.parse(text), page)}
     except SianError as error:
         return {"type": "refused", "n": number, "sentence": str(error)}
 

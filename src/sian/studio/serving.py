@@ -83,6 +83,8 @@ def start(
         folder: in which everything is kept that the studio writes, in a folder sian-studio.
         device: "cpu", "cuda", "mps" or "auto".
     """
+    from sian.studio.corrected import open_tiles
+    from sian.studio.errands import take
     from sian.studio.studio import AUTOSAVE, FOLDER, Studio
     from sian.synthesis import load
 
@@ -93,9 +95,9 @@ def start(
         path = None if model is None else Path(model)
         studio = Studio(load(path, device), Path(folder), model_path=path)
         if given is not None and content is None:
-            studio.open_dataset(Path(given))
+            open_tiles(studio, Path(given))
         elif given is not None and content is not None:
-            studio.take(Path(given).name, content, "nuclei")
+            take(studio, Path(given).name, content, "nuclei")
         return studio
 
     return prepare(make, autosave, port)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sian.errors import BadInput
 from sian.masks import check_mask, nucleus_ids
-from sian.studio import dropped, editing, messages, tiles, tuning
+from sian.studio import editing, messages
 from sian.studio.autosave import Journal, Restored, restore
+from sian.studio.below import Below, Tiles
 from sian.studio.document import Document, Effect, Patch
 from sian.studio.examples import example
 from sian.studio.jobs import Jobs
 from sian.studio.live import LivePainter, Painted, Wanted
-from sian.studio.opening import read_upload
 from sian.studio.shelf import Shelf
-from sian.studio.tiles import Below, Tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -49,7 +48,8 @@ class Studio:
         model_path: the model's file; None for the bundled one.
 
     Attributes:
-        folder: within the folder it was started in; for autosave and what is saved.
+        folder: within the folder it was started in; for what is saved.
+        autosave: within that folder.
         settings: style, seed and noise.
     """
 
@@ -69,7 +69,8 @@ class Studio:
         self.model, self.folder, self.model_path = model, folder.resolve() / FOLDER, model_path
         self.shelf = Shelf(model)
         self.listeners: list[Listener] = []
-        journal = self.folder / AUTOSAVE / "drawing.journal"
+        self.autosave = self.folder / AUTOSAVE
+        journal = self.autosave / "drawing.journal"
         before = restore(journal)
         self.document = before.document or Document(np.zeros((SIDE, SIDE), np.int32))
         self.seen = before.seen
@@ -133,12 +134,20 @@ class Studio:
             self._take_back()
             if isinstance(message, messages.Try):
                 return self._try_out(message)
-            if message.n and message.n <= self.seen.get(page, 0):
+            if self.did(message.n, page):
                 return {"again": True, "revision": self.painter.revision}
             answer = self._change(message, page)
-            if message.n and page:
-                self.seen[page] = message.n
+            self.remember(message.n, page)
             return {"revision": self.painter.revision, **answer}
+
+    def did(self, number: int, page: str) -> bool:
+        """Whether a page's message of that number was done already."""
+        return bool(number) and number <= self.seen.get(page, 0)
+
+    def remember(self, number: int, page: str) -> None:
+        """Keep in mind that a page's message was done."""
+        if number and page:
+            self.seen[page] = number
 
     def open(self, mask: Mask, name: str, picture: Picture | None = None, item: Item | None = None) -> None:
         """Put another drawing in place; the old one can be had back by undoing.
@@ -162,28 +171,6 @@ class Studio:
             self._below = None if picture is None else Below(picture, patch, item)
             self._journal.patch(patch)
             self._told(Effect((0, 0, *self.document.shape), resized=True))
-
-    def take(self, name: str, content: bytes, purpose: str) -> dict[str, Any]:
-        """Take a file from a page: a mask is opened; a picture becomes a style, or is segmented and opened.
-
-        Args:
-            name: of the file.
-            content: its bytes.
-            purpose: "style" or "nuclei" for a picture; "" asks what it is, and changes nothing if it is a picture.
-
-        Raises:
-            BadInput: what cannot be read, or cannot be this.
-        """
-        found = read_upload(name, content, self.folder / AUTOSAVE)
-        if found.ndim == 2:
-            self.open(found.astype(np.int32), Path(name).stem)
-            return {"kind": "mask"}
-        picture = np.asarray(found, np.uint8)
-        if purpose == "style":
-            dropped.become_style(self, name, picture)
-        elif purpose == "nuclei":
-            dropped.become_nuclei(self, name, picture)
-        return {"kind": "picture"}
 
     def wear(self, name: str, instead_of: str = "") -> None:
         """Paint in one style of the shelf; with `instead_of`, only where that one is painted in."""
@@ -234,11 +221,6 @@ class Studio:
         """The real picture that the drawing lies on, as long as it is that picture's."""
         return self._below if self._below and self._below.belongs(self.document) else None
 
-    def open_dataset(self, folder: Path) -> None:
-        """Correct the masks of a data set, tile by tile."""
-        self.tiles = Tiles(folder)
-        self.tiles.show(self, 0)
-
     def show_sheet(self, sheet: Picture) -> None:
         """Have all listeners show a sheet of pictures."""
         self.sheet = sheet
@@ -261,13 +243,11 @@ class Studio:
             self._journal.say(message.op, page, message.n)
             self._told(effect)
             return {}
-        if isinstance(message, messages.Tile | messages.Do):
-            return self._tend(message)
         if isinstance(message, messages.New | messages.Example):
             mask = np.zeros((message.height, message.width), np.int32) if message.op == "new" else example(message.name)
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
-        assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try)  # noqa: S101 - `do` has answered these
+        assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try | messages.Tile | messages.Do)  # noqa: S101 - `do` has answered these
         change, answer = self._edited(message)
         with self.painter.lock:
             patch = self.document.apply(change)
@@ -294,28 +274,6 @@ class Studio:
         """Take back what a page that is gone has tried out."""
         with self._lock:
             self._take_back()
-
-    def _tend(self, message: messages.Tile | messages.Do) -> dict[str, Any]:
-        """What concerns real tiles, and jobs."""
-        if isinstance(message, messages.Do) and message.what == "cancel":
-            self.jobs.cancel()
-            return {}
-        if isinstance(message, messages.Do) and message.what == "compare":
-            if self.below is None:
-                raise BadInput("the drawing lies on no real picture that a segmenter could look at")
-            tiles.agreement(self, self.below.picture)
-            return {}
-        if self.tiles is None:
-            raise BadInput("no data set is open; start the studio with one: `sian studio DATASET`")
-        if isinstance(message, messages.Tile):
-            self.tiles.show(self, message.step)
-            return {}
-        if message.what == "finetune":
-            tuning.tune(self, self.tiles.folder)
-            return {}
-        if self.below is None or self.below.item is None:
-            raise BadInput("the drawing is no tile of the data set any more; open the tile again")
-        return {"sentence": self.tiles.keep(self, self.below.item)}
 
     def _edited(self, gesture: messages.Gesture) -> tuple[editing.Change, dict[str, Any]]:
         mask, new = self.document.mask, self.document.next_id()

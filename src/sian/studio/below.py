@@ -1,0 +1,57 @@
+"""What a drawing may lie on: a real picture, and the tiles of the data set that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sian.data.dataset import Dataset, Item
+    from sian.studio.document import Document, Patch
+
+    Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Below:
+    """A real picture that the drawing lies on.
+
+    Attributes:
+        picture: (H, W, 3) uint8, of the drawing's size.
+        opened: the step that opened its mask; when that is undone, or another mask was opened, it is the drawing's no
+            more.
+        item: of the data set; None for a picture that was dropped.
+    """
+
+    picture: Picture
+    opened: Patch
+    item: Item | None = None
+
+    def belongs(self, document: Document) -> bool:
+        """Whether the drawing is still that of this picture."""
+        last = next((patch for patch in reversed(document.done) if patch.whole), None)
+        return last is self.opened
+
+
+@dataclass
+class Tiles:
+    """A data set whose masks are corrected.
+
+    Attributes:
+        folder: the data set's.
+        dataset: as it was when it was read last.
+        place: of the tile that was opened last.
+    """
+
+    folder: Path
+    dataset: Dataset
+    place: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """What a page shows."""
+        return {"folder": self.folder.name, "place": self.place + 1, "count": len(self.dataset)}

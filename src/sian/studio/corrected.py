@@ -1,0 +1,95 @@
+"""Correcting the masks of real tiles: the picture below, its mask above, and back through the data set's own rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian.data.dataset import Item, open_dataset, read_info
+from sian.data.writing import DatasetWriter
+from sian.errors import BadInput
+from sian.evaluation.panoptic import panoptic
+from sian.files.images import read_png_text
+from sian.masks import nucleus_ids
+from sian.studio.below import Tiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sian.studio.document import Mask
+    from sian.studio.jobs import Report
+    from sian.studio.studio import Studio
+
+COMPUTED = {"id", "image", "mask", "width", "height", "nuclei", "sha256_image", "sha256_mask", "classes"}
+
+
+def open_tiles(studio: Studio, folder: Path) -> None:
+    """Open a data set at its first tile."""
+    tiles = Tiles(folder, open_dataset(folder))
+    if not len(tiles.dataset):
+        raise BadInput(f"{folder}: holds no items, expected tiles to correct; import some first")
+    studio.tiles = tiles
+    show(studio, tiles, 0)
+
+
+def show(studio: Studio, tiles: Tiles, step: int) -> None:
+    """Open the tile `step` places on."""
+    place = (tiles.place + step) % len(tiles.dataset)
+    item = tiles.dataset.items[place]
+    picture, mask = tiles.dataset.image(item), tiles.dataset.mask(item)
+    before, tiles.place = tiles.place, place
+    try:
+        studio.open(mask, item.id, picture, item)
+    except BadInput:
+        tiles.place = before
+        raise
+
+
+def keep(studio: Studio, tiles: Tiles) -> str:
+    """Write the drawing as its item's mask; what else is known of the item stays. Returns what was done."""
+    below = studio.below
+    if below is None or below.item is None:
+        raise BadInput("the drawing is no tile of the data set any more; open the tile again")
+    item, mask = below.item, studio.document.mask
+    facts: dict[str, Any] = {key: value for key, value in item.model_dump().items() if key not in COMPUTED}
+    facts["classes"] = _classes_left(item, mask)
+    writer = DatasetWriter(tiles.folder, read_info(tiles.folder))
+    image = tiles.dataset.path(item.image)
+    text = read_png_text(image) if image.suffix.lower() == ".png" else {}
+    written = writer.add(item.id, tiles.dataset.image(item), mask, text=text, **facts)
+    tiles.dataset = open_dataset(tiles.folder)
+    return f"{item.id}: saved with {written.nuclei} nuclei"
+
+
+def compare(studio: Studio) -> None:
+    """Have the segmenter look at the real picture, and say how far its nuclei and the drawing's agree."""
+    from sian.segmentation import load
+
+    below = studio.below
+    if below is None:
+        raise BadInput("the drawing lies on no real picture that a segmenter could look at")
+
+    def work(report: Report) -> str:
+        report(0, 0)
+        found = load().predict(below.picture)
+        if found.shape != studio.document.shape:
+            return "another drawing was opened meanwhile; compare again"
+        score = panoptic(studio.document.mask, found)
+        if not np.isfinite(score.pq):
+            return "neither the drawing nor the segmenter has a nucleus here"
+        return (
+            f"the segmenter finds {score.tp} of your {score.tp + score.fn} nuclei and {score.fp} more: "
+            f"DQ {score.dq:.2f}, SQ {score.sq:.2f}, PQ {score.pq:.2f}"
+        )
+
+    studio.jobs.add("comparing with the segmenter", work)
+
+
+def _classes_left(item: Item, mask: Mask) -> dict[str, list[int]] | None:
+    """The classes of the nuclei that are still there."""
+    if item.classes is None:
+        return None
+    ids = set(nucleus_ids(mask).tolist())
+    left = {name: [number for number in numbers if number in ids] for name, numbers in item.classes.items()}
+    return {name: numbers for name, numbers in left.items() if numbers}

@@ -1,0 +1,69 @@
+"""All that a page can ask for: drawing, and what needs files, a data set, the segmenter or a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sian.errors import BadInput
+from sian.studio import corrected, dropped, messages, tuning
+from sian.studio.opening import read_upload
+
+if TYPE_CHECKING:
+    from sian.studio.studio import Studio
+
+
+def do(studio: Studio, message: messages.Message, page: str = "") -> dict[str, Any]:
+    """Do what a page asks for; see `Studio.do`."""
+    if not isinstance(message, messages.Tile | messages.Do):
+        return studio.do(message, page)
+    if studio.did(message.n, page):
+        return {"again": True}
+    answer = _tend(studio, message)
+    studio.remember(message.n, page)
+    return answer
+
+
+def take(studio: Studio, name: str, content: bytes, purpose: str) -> dict[str, Any]:
+    """Take a file from a page: a mask is opened; a picture becomes a style, or is segmented and opened.
+
+    Args:
+        studio: that takes it.
+        name: of the file.
+        content: its bytes.
+        purpose: "style" or "nuclei" for a picture; "" asks what it is, and changes nothing if it is a picture.
+
+    Raises:
+        BadInput: what cannot be read, or cannot be this.
+    """
+    found = read_upload(name, content, studio.autosave)
+    if found.ndim == 2:
+        studio.open(found.astype(np.int32), Path(name).stem)
+        return {"kind": "mask"}
+    picture = np.asarray(found, np.uint8)
+    if purpose == "style":
+        dropped.become_style(studio, name, picture)
+    elif purpose == "nuclei":
+        dropped.become_nuclei(studio, name, picture)
+    return {"kind": "picture"}
+
+
+def _tend(studio: Studio, message: messages.Tile | messages.Do) -> dict[str, Any]:
+    if isinstance(message, messages.Do) and message.what == "cancel":
+        studio.jobs.cancel()
+        return {}
+    if isinstance(message, messages.Do) and message.what == "compare":
+        corrected.compare(studio)
+        return {}
+    tiles = studio.tiles
+    if tiles is None:
+        raise BadInput("no data set is open; start the studio with one: `sian studio DATASET`")
+    if isinstance(message, messages.Tile):
+        corrected.show(studio, tiles, message.step)
+    elif message.what == "finetune":
+        tuning.tune(studio, tiles.folder)
+    else:
+        return {"sentence": corrected.keep(studio, tiles)}
+    return {}
