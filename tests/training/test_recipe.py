@@ -36,6 +36,7 @@ def test_the_papers_recipe_is_the_papers():
     assert (recipe.losses.lecam, recipe.losses.colour, recipe.augment.cutout) == (0, 0, 0)
     assert (recipe.optimiser.generator_rate, recipe.optimiser.discriminator_rate) == (1e-4, 4e-4)
     assert recipe.optimiser.betas == (0.0, 0.999)
+    assert (recipe.initialisation, recipe.losses.regularisation_reduction) == ("xavier", "mean")  # recipe-choices.md
     assert [(stage.epochs, stage.size, stage.batch) for stage in recipe.stages] == [(50, 256, 8)]
     assert recipe.discriminator.condition == "layout"
     assert recipe.generator.noise_blocks == ()
