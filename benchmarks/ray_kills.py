@@ -1,6 +1,6 @@
 """A data set by Ray whose actors are killed at random, beside the same plan made in this process: equal bytes?
 
-    python benchmarks/ray_kills.py [--images 1000] [--actors 3] [--kills 12]
+    python benchmarks/ray_kills.py [--images 1000] [--actors 3] [--kills 12] [--address HOST:PORT]
 
 Needs Linux (the actors' processes are found in /proc) and `pip install 'sian[ray]'`. Each kill is a SIGKILL, as the
 kernel sends it when memory runs out. Leaves with 1 when an image is missing or a byte differs.
@@ -43,7 +43,7 @@ def main() -> int:
         plan = folder / "kills.yaml"
         plan.write_text(json.dumps({**PLAN, "images": options.images}))  # JSON is YAML
         begun = time.perf_counter()
-        outcome = run(plan, folder / "ray", workers=options.actors, ray=True, report=strike)
+        outcome = run(plan, folder / "ray", workers=options.actors, ray=options.address or True, report=strike)
         by_ray = time.perf_counter() - begun
         run(plan, folder / "here", workers=0)
         same = tree(folder / "ray") == tree(folder / "here")
@@ -77,6 +77,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--actors", type=int, default=3)
     parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--address", help="of a cluster on this machine; Ray is started for this run if not given")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

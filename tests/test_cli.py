@@ -254,6 +254,20 @@ def test_ctrl_c_and_its_kin_leave_with_130_and_one_line(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_nothing_waits_for_a_cluster_that_is_gone(lost):
+    code = (
+        "import atexit, sys, threading, types\n"
+        "from sian.cli import main as cli\n"
+        "atexit.register(print, 'Ray waits')\n"
+        "cluster = sys.modules['sian.production.cluster'] = types.SimpleNamespace(lost=threading.Event())\n"
+        f"{lost} and cluster.lost.set()\n"
+        "sys.argv = ['sian', '--frob']; cli.run()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "" if lost else "Ray waits\n")
+
+
 def test_json_says_null_for_nan_and_takes_arrays_and_paths(capfd):
     console.print_json({"a": float("nan"), 2: np.float32(0.5), "p": Path("x"), "l": (np.arange(2), {1}), "s": "µ"})
     out = capfd.readouterr().out

@@ -7,6 +7,7 @@ functions: ``sian --help`` must not load torch.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -150,7 +151,17 @@ def run() -> None:
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to stop
     _stop_as_by_ctrl_c()
-    sys.exit(main(sys.argv[1:]))
+    _leave(main(sys.argv[1:]))
+
+
+def _leave(code: int) -> None:
+    """Leave the process; at once if what Ray wants to do before that would wait for a cluster that is gone."""
+    cluster = sys.modules.get("sian.production.cluster")
+    if cluster is not None and cluster.lost.is_set():
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _stop_as_by_ctrl_c() -> None:

@@ -34,6 +34,9 @@ CLIENT = "ray://"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 SETTINGS, FRAME_HEAD = 4, 9
 
+# A cluster of this process is gone: whatever Ray tells it, on leaving too, would wait for an answer.
+lost = threading.Event()
+
 
 @dataclass
 class _Task:
@@ -102,7 +105,8 @@ class RayActors:
     def close(self) -> None:
         """Stop the actors, and Ray if it was started for this run."""
         self._head.stop()
-        if self._head.gone:  # whatever is said to a cluster that is gone waits for an answer
+        if self._head.gone:
+            lost.set()
             return
         for actor in self._actors:
             with suppress(Exception):
