@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from sian.data import DatasetInfo, DatasetWriter, export_dataset, import_dataset, open_dataset
+from sian.data.formats import pannuke
 from sian.errors import BadInput
 from sian.files import images, read_image, tiff
 from sian.masks import read_mask
@@ -280,3 +281,20 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
         read_image(tmp_path / "c.png")
     with pytest.raises(BadInput, match=r"no such file|cannot be read"):
         read_image("a\0.png")
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '<i4', 'shape': (", b"{'descr': '<i4', (((", b"\xff\xfe", b"[" * 5000])
+def test_npy_headers_that_are_no_python(tmp_path, header):
+    """NumPy reads the header by Python's own parser, which fails in several ways."""
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(BadInput, match="cannot be read as a NumPy array"):
+        read_mask(tmp_path / "a.npy")
+
+
+def test_organ_names_that_are_no_characters(tmp_path):
+    np.save(tmp_path / "types.npy", np.array(["liver"]))
+    content = (tmp_path / "types.npy").read_bytes()
+    (tmp_path / "types.npy").write_bytes(content[:-4] + b"\xff\xff\xff\x7f")
+    with pytest.raises(BadInput, match="names that are no text"):
+        pannuke.organs(tmp_path / "types.npy", 1)

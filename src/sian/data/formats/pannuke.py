@@ -111,7 +111,7 @@ def _pairs(folder: Path, masks: Path, provenance: Provenance | None) -> list[Pai
     count, height, width = _checked(images, 3).shape[:3]
     if _checked(masks, CHANNELS).shape[:3] != (count, height, width):
         raise BadInput(f"{masks}: found shape {open_array(masks).shape}, expected ({count}, {height}, {width}, 6)")
-    organs = _organs(folder / "types.npy", count)
+    names = organs(folder / "types.npy", count)
     known = provenance.ids(folder.name) if provenance is not None else []
     ids = known if len(known) == count else [f"{folder.name}-{number:05d}" for number in range(count)]
     has_classes = provenance is None or bool(provenance.dataset.classes)
@@ -120,7 +120,7 @@ def _pairs(folder: Path, masks: Path, provenance: Provenance | None) -> list[Pai
             ids[number],
             images,
             masks,
-            organ=organs[number],
+            organ=names[number],
             split=folder.name,
             part=str(number),
             read_picture=partial(_picture, images, number),
@@ -130,7 +130,8 @@ def _pairs(folder: Path, masks: Path, provenance: Provenance | None) -> list[Pai
     ]
 
 
-def _organs(path: Path, count: int) -> list[str]:
+def organs(path: Path, count: int) -> list[str]:
+    """The organs' names in types.npy, one a picture; "unknown" where there is no such file."""
     if not path.is_file():
         return ["unknown"] * count
     names = open_array(path)
@@ -138,7 +139,10 @@ def _organs(path: Path, count: int) -> list[str]:
         raise BadInput(
             f"{path}: found {names.dtype} of shape {names.shape}, expected {count} organ names; save it again"
         )
-    return [str(name).strip().lower().replace("_", " ") or "unknown" for name in names]
+    try:
+        return [str(name).strip().lower().replace("_", " ") or "unknown" for name in names]
+    except (SystemError, ValueError) as error:  # numbers that are no characters
+        raise BadInput(f"{path}: found names that are no text, expected organ names; save it again") from error
 
 
 def _checked(path: Path, channels: int) -> npt.NDArray[Any]:
