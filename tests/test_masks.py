@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.draw import polygon
 
+from sian.data.formats.regions import Shape, draw
 from sian.errors import BadInput
 from sian.masks import (
     check_mask,
@@ -19,10 +20,10 @@ from sian.masks import (
     nucleus_areas,
     nucleus_ids,
     nucleus_pieces,
-    rasterize,
     read_mask,
     write_mask,
 )
+from sian.masks.outlines import check_ring, fill_ring
 
 
 def ray_cast(vertices, height, width):
@@ -192,6 +193,14 @@ def test_npy_that_claims_to_be_huge(tmp_path):
 # outlines
 
 
+def filled(vertices, height, width):
+    """What is inside of one outline: (height, width) bool."""
+    top, left, inside = fill_ring(check_ring(vertices), height, width)
+    whole = np.zeros((height, width), bool)
+    whole[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return whole
+
+
 @given(
     st.lists(
         st.tuples(st.floats(-6, 20, allow_subnormal=False), st.floats(-6, 18, allow_subnormal=False)),
@@ -201,7 +210,7 @@ def test_npy_that_claims_to_be_huge(tmp_path):
 )
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_any_outline_equals_ray_casting(vertices):
-    drawn = rasterize([np.array(vertices)], 12, 14).mask > 0
+    drawn = filled(np.array(vertices), 12, 14)
     np.testing.assert_array_equal(drawn, ray_cast(vertices, 12, 14))
 
 
@@ -209,7 +218,7 @@ def test_any_outline_equals_ray_casting(vertices):
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_outlines_through_pixel_centres_equal_ray_casting(halves):
     vertices = [(x / 2, y / 2) for x, y in halves]
-    drawn = rasterize([vertices], 12, 14).mask > 0
+    drawn = filled(vertices, 12, 14)
     np.testing.assert_array_equal(drawn, ray_cast(vertices, 12, 14))
 
 
@@ -219,28 +228,35 @@ def test_outlines_equal_scikit_image_shifted_by_half_a_pixel():
         vertices = rng.uniform(-10, 60, (rng.integers(3, 12), 2))
         expected = np.zeros((50, 45), bool)
         expected[polygon(vertices[:, 1] - 0.5, vertices[:, 0] - 0.5, (50, 45))] = True
-        np.testing.assert_array_equal(rasterize([vertices], 50, 45).mask > 0, expected)
+        np.testing.assert_array_equal(filled(vertices, 50, 45), expected)
+
+
+def drawn_of(outlines, height, width):
+    """Outlines as the readers of annotation files draw them."""
+    rings = [check_ring(outline) for outline in outlines]
+    filled = [fill_ring(ring, height, width) if len(ring) >= 3 else None for ring in rings]
+    return draw("here", [Shape("outline", region) for region in filled], height, width)
 
 
 def test_a_square_by_hand():
-    drawn = rasterize([[(1, 1), (3, 1), (3, 2), (1, 2)]], 3, 4)
+    drawn = drawn_of([[(1, 1), (3, 1), (3, 2), (1, 2)]], 3, 4)
     assert drawn.mask.tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
-    assert (drawn.nuclei, drawn.overlaps, drawn.lost_pixels, drawn.dropped_regions) == (1, 0, 0, 0)
+    assert (drawn.facts, drawn.drawn, drawn.left_out) == ({"overlaps": 0, "lost_pixels": 0}, {"outline": 1}, {})
 
 
 def test_the_first_drawn_keeps_the_pixel():
     first = [(0, 0), (4, 0), (4, 4), (0, 4)]
     second = [(2, 2), (6, 2), (6, 6), (2, 6)]
-    drawn = rasterize([first, second], 8, 8)
+    drawn = drawn_of([first, second], 8, 8)
     assert nucleus_areas(drawn.mask).tolist() == [16, 12]
-    assert (drawn.overlaps, drawn.lost_pixels) == (1, 4)
+    assert drawn.facts == {"overlaps": 1, "lost_pixels": 4}
 
 
 def test_neighbours_share_an_edge_without_gap_or_overlap():
     left = [(0, 0), (3.5, 0), (2.5, 6), (0, 6)]
     right = [(3.5, 0), (7, 0), (7, 6), (2.5, 6)]
-    drawn = rasterize([left, right], 6, 7)
-    assert drawn.overlaps == 0
+    drawn = drawn_of([left, right], 6, 7)
+    assert drawn.facts["overlaps"] == 0
     assert (drawn.mask > 0).all()
 
 
@@ -254,27 +270,27 @@ def test_dropped_and_vanished_regions_leave_no_gap_in_the_ids():
         [(4.6, 4.6), (4.9, 4.6), (4.9, 4.9)],
         [(4, 4), (6, 4), (6, 6), (4, 6)],
     ]
-    drawn = rasterize(outlines, 8, 8)
+    drawn = drawn_of(outlines, 8, 8)
     assert nucleus_ids(drawn.mask).tolist() == [1, 2]
-    assert (drawn.dropped_regions, drawn.vanished_regions) == (2, 3)
-    assert (drawn.overlaps, drawn.lost_pixels) == (1, 4)
+    assert (drawn.left_out, drawn.vanished) == ({"outline": 2}, 3)
+    assert drawn.facts == {"overlaps": 1, "lost_pixels": 4}
 
 
 def test_even_odd():
     bow_tie = [(0, 0), (8, 0), (0, 8), (8, 8)]
-    np.testing.assert_array_equal(rasterize([bow_tie], 8, 8).mask > 0, ray_cast(bow_tie, 8, 8))
+    np.testing.assert_array_equal(filled(bow_tie, 8, 8), ray_cast(bow_tie, 8, 8))
     twice_around = [(0, 0), (4, 0), (4, 4), (0, 4)] * 2
-    assert not rasterize([twice_around], 4, 4).mask.any()
+    assert not filled(twice_around, 4, 4).any()
 
 
 @pytest.mark.parametrize("outline", [[1, 2, 3], [[1, 2, 3]] * 3, [(0, 0), (1, np.nan), (2, 2)]])
 def test_outlines_that_are_none(outline):
     with pytest.raises(BadInput, match="expected"):
-        rasterize([outline], 8, 8)
+        check_ring(outline)
 
 
 def test_no_outlines_give_background():
-    assert not rasterize([], 3, 4).mask.any()
+    assert not drawn_of([], 3, 4).mask.any()
 
 
 # statistics

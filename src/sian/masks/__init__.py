@@ -3,10 +3,8 @@
 from sian.masks.checking import check_mask, check_mask_of, nucleus_ids
 from sian.masks.counting import median_area, nucleus_areas, nucleus_pieces
 from sian.masks.files import decode_mask_png, encode_mask_png, read_mask, write_mask
-from sian.masks.outlines import Rasterized, rasterize
 
 __all__ = [
-    "Rasterized",
     "check_mask",
     "check_mask_of",
     "decode_mask_png",
@@ -15,7 +13,6 @@ __all__ = [
     "nucleus_areas",
     "nucleus_ids",
     "nucleus_pieces",
-    "rasterize",
     "read_mask",
     "write_mask",
 ]

@@ -1,13 +1,11 @@
-"""Outlines to an instance mask, by the rule of docs/design.md, "Data set".
+"""Fill outlines, by the rule of docs/design.md, "Data set"; `sian.data.formats.regions` draws masks of them.
 
 Coordinates are continuous: pixel j covers [j, j + 1) and its centre is j + 0.5. A pixel belongs to an
-outline when its centre is inside by the even-odd rule. Where outlines overlap the first drawn keeps the
-pixel.
+outline when its centre is inside by the even-odd rule.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,73 +13,12 @@ import numpy as np
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
 MIN_VERTICES = 3
 CROSSINGS_AT_ONCE = 1 << 19
-
-
-@dataclass(frozen=True)
-class Rasterized:
-    """A mask drawn from outlines, and what drawing it cost.
-
-    Attributes:
-        mask: (H, W) int32; ids 1..n follow the order of drawing, without gaps.
-        overlaps: outlines that lost at least one pixel to an outline drawn before.
-        lost_pixels: how many pixels these lost, all together.
-        dropped_regions: outlines with fewer than 3 vertices.
-        vanished_regions: outlines with 3 or more vertices that own no pixel in the end: outside the tile,
-            thinner than a pixel, or covered by earlier ones.
-    """
-
-    mask: npt.NDArray[np.int32]
-    overlaps: int
-    lost_pixels: int
-    dropped_regions: int
-    vanished_regions: int
-
-    @property
-    def nuclei(self) -> int:
-        """How many ids the mask holds."""
-        return int(self.mask.max(initial=0))
-
-
-def rasterize(outlines: Sequence[npt.ArrayLike], height: int, width: int) -> Rasterized:
-    """Draw closed outlines into an instance mask.
-
-    Args:
-        outlines: one array (n, 2) of x, y a nucleus, in drawing order; fractional, and outside the tile if
-            need be.
-        height: rows of the mask.
-        width: columns of the mask.
-
-    Raises:
-        BadInput: an outline is not (n, 2) or not finite.
-
-    >>> rasterize([[(0, 0), (2, 0), (2, 1), (0, 1)]], 2, 3).mask.tolist()
-    [[1, 1, 0], [0, 0, 0]]
-    """
-    mask = np.zeros((height, width), np.int32)
-    nuclei = overlaps = lost_pixels = dropped = vanished = 0
-    for outline in outlines:
-        vertices = check_ring(outline)
-        if len(vertices) < MIN_VERTICES:
-            dropped += 1
-            continue
-        top, left, inside = fill_ring(vertices, height, width)
-        below = mask[top : top + inside.shape[0], left : left + inside.shape[1]]
-        free = inside & (below == 0)
-        drawn = int(free.sum())
-        lost = int(inside.sum()) - drawn
-        overlaps += lost > 0
-        lost_pixels += lost
-        vanished += drawn == 0
-        if drawn:
-            nuclei += 1
-            below[free] = nuclei
-    return Rasterized(mask, overlaps, lost_pixels, dropped, vanished)
 
 
 def check_ring(outline: npt.ArrayLike) -> npt.NDArray[np.float64]:
