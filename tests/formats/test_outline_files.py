@@ -282,3 +282,9 @@ def test_long_outlines_are_filled_part_by_part(monkeypatch):
     assert parts[:2] == whole[:2]
     np.testing.assert_array_equal(parts[2], whole[2])
     assert whole[2].any()
+
+
+def test_more_outlines_than_a_tile_holds(tmp_path):
+    """Each costs a little, and a small file can hold hundreds of thousands."""
+    with pytest.raises(BadInput, match="one for every few pixels of it"):
+        read(tmp_path, [feature(polygon(square(4, 4)))] * 1001)

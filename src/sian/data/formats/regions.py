@@ -30,6 +30,8 @@ CROSSINGS_PER_PIXEL = 4  # a ring on pixel edges crosses each pixel of the tile 
 MAX_CROSSINGS = 40_000_000  # of rows by all outlines of a file; 1,000 nuclei have about 60,000
 MAX_BOX_PIXELS = 1 << 28  # of the boxes of all outlines of a file
 BOXES_PER_PIXEL = 4  # in how many boxes a pixel of a large tile may lie, on average
+PIXELS_PER_OUTLINE = 16  # of a tile, for each outline at least; nuclei have hundreds
+MIN_OUTLINES = 1000  # that a file may have, however small its picture is
 REGION = "region annotation"
 HELD = 2  # outlines that a region holds; a nucleus holds none
 REGIONS_TRIED = 200
@@ -71,14 +73,16 @@ class Effort:
         self._path = path
         self._height, self._width = height, width
         self._crossings = MAX_CROSSINGS
+        self._outlines = max(MIN_OUTLINES, height * width // PIXELS_PER_OUTLINE)
         self._pixels = max(MAX_BOX_PIXELS, BOXES_PER_PIXEL * height * width)
 
     def spend(self, rings: Iterable[npt.NDArray[np.float64]]) -> None:
-        """Count what filling some rings costs, before it is done.
+        """Count what filling the rings of one outline costs, before it is done.
 
         Raises:
             BadInput: all outlines together cost more than those of a tile do.
         """
+        self._outlines -= 1
         for ring in rings:
             x = np.clip(ring[:, 0], 0, self._width)
             y = np.clip(ring[:, 1], 0, self._height)
@@ -88,10 +92,10 @@ class Effort:
     def spend_pixels(self, pixels: int) -> None:
         """Count the pixels of a box; raises as `spend` does."""
         self._pixels -= pixels
-        if self._crossings < 0 or self._pixels < 0:
+        if min(self._crossings, self._pixels, self._outlines) < 0:
             raise BadInput(
                 f"{self._path}: found outlines that cover or cross the image ({self._height} x {self._width}) "
-                "many hundred times, expected nuclei; export it again"
+                "many hundred times, or one for every few pixels of it, expected nuclei; export it again"
             )
 
 
