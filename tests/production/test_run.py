@@ -40,14 +40,15 @@ def test_images_are_the_models_own(finished, plan, model) -> None:
     """Painted again by hand, from what a shard's own JSON says."""
     painter = load(model)
     found = members(finished / "shards" / "toys-000001.tar")
-    assert list(found)[:3] == ["toys-000004.image.png", "toys-000004.mask.png", "toys-000004.json"]
+    assert list(found)[:3] == ["toys-000004.image.png", "toys-000004.mask.png16", "toys-000004.json"]
     for number in range(4, 8):
         record = json.loads(found[f"toys-{number:06d}.json"])
         origin = record["made_from"]
         mask = generate(64, 64, origin["organ"], origin["seed"])
         image = painter.synthesize(describe(mask), record["style"], seed=record["seed"], noise=record["noise"])
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(found[f"toys-{number:06d}.image.png"]))), image)
-        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(found[f"toys-{number:06d}.mask.png"]))), mask)
+        stored = np.asarray(Image.open(io.BytesIO(found[f"toys-{number:06d}.mask.png16"])))
+        np.testing.assert_array_equal(stored, mask)
         assert record["sha256_image"] == sha256_pixels(image)
         assert record["sha256_mask"] == sha256_array(mask)
         assert record["model"] == sha256_file(model)
@@ -75,7 +76,7 @@ def test_an_image_again_from_its_number_alone(finished, plan, tmp_path) -> None:
     assert main(["dataset", str(plan), "--only", "9", "-o", str(tmp_path / "nine.png")]) == 0
     found = members(finished / "shards" / "toys-000002.tar")
     assert (tmp_path / "nine.png").read_bytes() == found["toys-000009.image.png"]
-    assert (tmp_path / "nine_mask.png").read_bytes() == found["toys-000009.mask.png"]
+    assert (tmp_path / "nine_mask.png").read_bytes() == found["toys-000009.mask.png16"]
     assert (tmp_path / "nine.json").read_bytes() == found["toys-000009.json"]
     text = read_png_text(tmp_path / "nine.png")
     assert text["Synthetic"] == "true"
@@ -232,7 +233,7 @@ def test_stored_masks_and_windows_of_them(model, tmp_path) -> None:
     run(path, tmp_path / "set", workers=0)
     for record in lines(tmp_path / "set")[0]["items"]:
         whole = np.asarray(Image.open(tmp_path / "masks" / record["made_from"]["source"]))
-        content = members(tmp_path / "set" / "shards" / "toys-000000.tar")[f"{record['id']}.mask.png"]
+        content = members(tmp_path / "set" / "shards" / "toys-000000.tar")[f"{record['id']}.mask.png16"]
         window = np.asarray(Image.open(io.BytesIO(content)))
         assert window.shape == (64, 64)
         assert any((whole[y : y + 64, x : x + 64] == window).all() for y in range(65) for x in range(65))  # ids and all

@@ -29,7 +29,7 @@ class Form(Protocol):
 
 
 class TarShards:
-    """``shards/NAME.tar`` with ID.image.png, ID.mask.png and ID.json."""
+    """``shards/NAME.tar`` with ID.image.png, ID.mask.png16 and ID.json."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

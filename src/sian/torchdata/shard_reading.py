@@ -29,7 +29,7 @@ class Shards:
         self.name = str(paths[0].parent if len(paths) > 1 else paths[0])
         self._items = [item for path in paths for item in _with_masks(path)]
         if not self._items:
-            raise BadInput(f"{self.name}: found no masks in the shards, expected members named NAME.mask.png")
+            raise BadInput(f"{self.name}: found no masks in the shards, expected members named NAME.mask.png16")
 
     def __len__(self) -> int:
         return len(self._items)
@@ -70,7 +70,7 @@ def _with_masks(path: Path) -> list[ShardItem]:
     items = read_items(path)
     bare = next((item.name for item in items if item.image is not None and item.mask is None), None)
     if bare is not None:
-        raise BadInput(f"{path}: found an image without a mask ({bare}), expected {bare}.mask.png; make it again")
+        raise BadInput(f"{path}: found an image without a mask ({bare}), expected {bare}.mask.png16; make it again")
     return [item for item in items if item.mask is not None]
 
 

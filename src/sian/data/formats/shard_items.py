@@ -1,8 +1,8 @@
 """The items of a shard: which members of a tar file belong together, and what they hold.
 
 The rule is WebDataset's: a name goes up to the first dot behind its last slash, and what follows says what the member
-is. Images are ``NAME.image.png`` or ``NAME.png`` (jpg, webp), masks ``NAME.mask.png`` or ``NAME.mask.tif``, and
-``NAME.json`` is what is known of them. Members of other kinds are left alone.
+is. Images are ``NAME.image.png`` or ``NAME.png`` (jpg, webp), masks ``NAME.mask.png16``, ``.mask.png`` or
+``.mask.tif``, and ``NAME.json`` is what is known of them. Members of other kinds are left alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PICTURES = ("png", "jpg", "jpeg", "webp")
 IMAGE_KEYS = (*(f"image.{ending}" for ending in PICTURES), *PICTURES)
-MASK_KEYS = ("mask.png", "mask.tif")  # the second for ids beyond 65,535
+MASK_KEYS = ("mask.png16", "mask.png", "mask.tif")  # the last for ids beyond 65,535
 RECORD_KEYS = ("json",)
 MAX_RECORD_BYTES = 16 << 20  # ids by class of a million nuclei
 KINDS = {"image": IMAGE_KEYS, "mask": MASK_KEYS, "record": RECORD_KEYS}

@@ -1,4 +1,7 @@
-"""WebDataset's shards: SPLIT-000000.tar with ID.image.png, ID.mask.png (16-bit ids) and ID.json for each item.
+"""WebDataset's shards: SPLIT-000000.tar with ID.image.png, ID.mask.png16 (16-bit ids) and ID.json for each item.
+
+A mask is a PNG, and its ending says that it is none of WebDataset's pictures: ``.decode("pil")`` takes all that ends in
+.png for 8-bit RGB and would cut the ids. Shards with ID.mask.png, as SIAN wrote them before, are read as well.
 
 Also what `sian dataset` writes. The bytes depend on the items alone: headers carry no time, no owner and no machine.
 Members are read by their place in the tar file; nothing is unpacked, so no name in it can lead anywhere.
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from sian.data.provenance import Provenance
     from sian.files.tar import Member
 
-KEYS = ("image.png", "mask.png", "json")  # after an item's id and a dot
+KEYS = ("image.png", "mask.png16", "json")  # after an item's id and a dot
 LARGE_MASK = "mask.tif"  # 32-bit, where ids go beyond 65,535
 PNG_MAGIC = b"\x89PNG"
 SHARD_ITEMS = 100
@@ -167,7 +170,7 @@ def _known(member: Member | None) -> dict[str, Any]:
 
 FORMAT = Format(
     name="webdataset",
-    describes="WebDataset: SPLIT-000000.tar with ID.image.png, ID.mask.png (16-bit ids) and ID.json",
+    describes="WebDataset: SPLIT-000000.tar with ID.image.png, ID.mask.png16 (16-bit ids) and ID.json",
     losses="Holds pixels, ids (beyond 65,535 as .tif) and what is known of an item; the rest only in provenance.json.",
     write=write,
     find=find,
