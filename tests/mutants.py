@@ -66,10 +66,15 @@ BREAKS = [
         GOLDEN,
     ),
     Break("training/loop.py", "betas=recipe.optimiser.betas", "betas=(0.9, 0.999)", GOLDEN),
-    Break("training/loop.py", "painter_optimiser.step()", "pass", GOLDEN),
-    Break("training/loop.py", "discriminator_optimiser.step()", "pass", GOLDEN),
-    Break("training/loop.py", "discriminator_optimiser.zero_grad(set_to_none=True)", "pass", GOLDEN),
-    Break("training/loop.py", "painter_optimiser.zero_grad(set_to_none=True)", "pass", GOLDEN),
+    Break("training/loop.py", "optimiser.step()", "pass", GOLDEN),
+    Break("training/loop.py", "(loss, inputs=parameters, retain_graph", "(loss, retain_graph", GOLDEN),
+    Break("training/loop.py", "optimiser.zero_grad(set_to_none=True)", "pass", GOLDEN),
+    Break(
+        "training/step.py",
+        "[[layer.detach() for layer in scale] for scale in judgement.reals]",
+        "judgement.reals",
+        GOLDEN,
+    ),
     Break("training/loop.py", "state.images / total", "state.images / stretch.end", GOLDEN),
     Break(
         "training/loop.py",
@@ -100,8 +105,8 @@ BREAKS = [
     # The step.
     Break(
         "training/step.py",
-        "fakes, fake_logits = judged(discriminator(pair(fake, batch.layout, bare, batch.augmentation), of_fake), bare)",
-        "fakes, fake_logits = judged(discriminator(torch.cat([fake, select(batch.layout, bare.condition, bare.classes)], 1), of_fake), bare)",  # noqa: E501
+        "discriminator(pair(fake, batch.layout, bare, batch.augmentation), of_fake)",
+        "discriminator(torch.cat([fake, select(batch.layout, bare.condition, bare.classes)], 1), of_fake)",
         GOLDEN,
     ),
     Break("training/step.py", "LECAM_DECAY = 0.99", "LECAM_DECAY = 0.9", LOSSES),
@@ -116,8 +121,8 @@ BREAKS = [
     ),
     Break(
         "training/step.py",
-        "weights.feature_matching * losses.feature_matching(reals, fakes)",
-        "losses.feature_matching(reals, fakes)",
+        "weights.feature_matching * losses.feature_matching(reals, judgement.fakes)",
+        "losses.feature_matching(reals, judgement.fakes)",
         GOLDEN,
     ),
     Break("training/step.py", "weights.kld * losses.kld(", "losses.kld(", GOLDEN),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 from PIL import Image
 
 import sian
+from sian.cli.main import main
 from sian.evaluation import evaluate, from_images
 from sian.evaluation.evaluate import Tools
 from sian.production.restyle import Restyled
@@ -35,6 +37,21 @@ def test_the_bundled_model_in_a_line():
     assert line.startswith("ModelInfo(")
     assert "kidney" in line
     assert len(line) < 300
+
+
+def test_the_command_line_lists_a_model_s_styles(capsys):
+    model = sian.load()
+    assert main(["styles", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert set(listed["styles"]) == set(model.styles.names)
+    assert listed["styles"]["kidney"]["tiles"] == len(model.styles["kidney"].tiles)
+    assert main(["styles"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(model.styles.names)
+    assert any(line.startswith("lung ") and line.endswith("the same as liver") for line in lines) == (
+        model.styles.aliases.get("lung") == "liver"
+    )
+    assert main(["styles", "no such model.safetensors"]) == 3
 
 
 def test_an_evaluation_says_its_numbers():

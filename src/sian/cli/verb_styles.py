@@ -1,0 +1,28 @@
+"""`sian styles`: what ``--style`` can ask a model for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sian.cli import console
+
+
+def styles(
+    model: Annotated[str | None, typer.Argument(help="A model file; the bundled model if not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the styles that a model knows: organs, preparations of each, other names; with the tiles behind them."""
+    from sian.synthesis import load
+
+    bank = load(model).styles
+    known = {name: {"tiles": len(bank[name].tiles), "windows": bank[name].n} for name in bank.names}
+    if as_json:
+        console.print_json({"styles": known, "aliases": bank.aliases})
+        return
+    width = max((len(name) for name in known), default=0)
+    console.out(f"{'style':<{width}}  tiles  windows")
+    for name, entry in sorted(known.items()):
+        same = f"  the same as {bank.aliases[name]}" if name in bank.aliases else ""
+        console.out(f"{name:<{width}}  {entry['tiles']:>5}  {entry['windows']:>7}{same}")
