@@ -30,7 +30,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")]
 Precision = Annotated[
     str | None,
-    typer.Option(help="32-true, or bf16-mixed, the default on CUDA; quicker on CPUs with AVX512-BF16 or AMX."),
+    typer.Option(
+        help="32-true, bf16-mixed (the default on CUDA), or auto: bf16-mixed where the CPU or GPU has bfloat16."
+    ),
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where features of real images are kept.")]

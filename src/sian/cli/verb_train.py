@@ -41,7 +41,9 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="32-true, or bf16-mixed, the default on CUDA; quicker on CPUs with AVX512-BF16 or AMX."),
+        typer.Option(
+            help="32-true, bf16-mixed (the default on CUDA), or auto: bf16-mixed where the CPU or GPU has bfloat16."
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
     weights: Annotated[Path | None, typer.Option(help="Folder that holds vgg19.safetensors.")] = None,

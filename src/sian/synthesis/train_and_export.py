@@ -104,6 +104,9 @@ def train(
         tiles = read_tiles(data, chosen.data.organ_aliases, described, chosen.data.class_names)
     check_aliases(aliases, {tile.organ for tile in tiles})
     say_held_out(tiles, chosen, say)
+    where = hardware or Hardware()
+    if where.precision is None and where.could_be_quicker and not resume:
+        say("this CPU has bfloat16, and the run computes in fp32; --precision auto trains 1.5 to 1.9 times as fast")
     try:
         with progress(TRAINING, "images") as seen:
             last = run_training(

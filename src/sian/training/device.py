@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 PRECISIONS = ("32-true", "bf16-mixed")
+AUTO = "auto"  # bf16-mixed where the hardware multiplies in it
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Hardware:
     Attributes:
         accelerator: Fabric's name: "auto", "cpu", "cuda", "mps".
         devices: how many.
-        precision: one of `PRECISIONS`; None takes bf16-mixed on CUDA and full precision elsewhere.
+        precision: one of `PRECISIONS`; None takes bf16-mixed on CUDA and full precision elsewhere; "auto" takes
+            bf16-mixed on CUDA and on CPUs that have bfloat16, which changes what is learned by rounding.
         workers: processes that cut windows ahead of time.
     """
 
@@ -52,7 +54,21 @@ class Hardware:
     def chosen_precision(self) -> str:
         """The precision, decided."""
         cuda = self.accelerator in ("cuda", "gpu") or (self.accelerator == "auto" and torch.cuda.is_available())
-        return self.precision or ("bf16-mixed" if cuda else "32-true")
+        if self.precision not in (None, AUTO):
+            return str(self.precision)
+        quick = cuda or (self.precision == AUTO and self.computes_on_cpu and cpu_has_bfloat16())
+        return "bf16-mixed" if quick else "32-true"
+
+    @property
+    def could_be_quicker(self) -> bool:
+        """Whether it computes in fp32 on a CPU that has bfloat16."""
+        return self.computes_on_cpu and self.chosen_precision == "32-true" and cpu_has_bfloat16()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 (AVX512-BF16 or AMX); False where this torch cannot tell."""
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(bool(check()) for check in checks if check is not None)
 
 
 def launch(hardware: Hardware) -> Fabric:

@@ -22,7 +22,7 @@ from sian.files.code_and_machine import commit, machine
 from sian.files.jsonfiles import read_json
 from sian.files.locks import only_writer
 from sian.training.checks import check_run
-from sian.training.device import PRECISIONS, Hardware, is_main_process
+from sian.training.device import AUTO, PRECISIONS, Hardware, is_main_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def as_before(hardware: Hardware, run: Path, on_cpu: bool = False) -> Hardware:
         )
     if before not in PRECISIONS or hardware.precision == before:
         return hardware
-    if hardware.precision is None:
+    if hardware.precision in (None, AUTO):
         return replace(hardware, precision=before)
     warn(f"{run}: goes on in precision {hardware.precision}, began in {before}; it will not be the same run to the bit")
     return hardware
