@@ -33,7 +33,7 @@ def test_scores_are_recorded_without_a_limit(scored, model) -> None:
     assert (len(line["items"]), line["rejected"]) == (6, [])
     for record in line["items"]:
         image, mask = (
-            np.asarray(Image.open(io.BytesIO(found[f"{record['id']}.{key}.png"]))) for key in ("image", "mask")
+            np.asarray(Image.open(io.BytesIO(found[f"{record['id']}.{key}"]))) for key in ("image.png", "mask.png16")
         )
         predicted = segmenter.predict(image)
         for name, metric in (("aji", aji), ("dice", dice)):

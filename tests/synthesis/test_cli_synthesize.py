@@ -100,7 +100,7 @@ def test_folders_and_json(synthesize, mask: Path, tmp_path: Path, model: Model) 
 def bad_files(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     write_png(folder / "rgb.png", np.zeros((40, 40, 3), np.uint8))
-    np.save(folder / "float.npy", np.zeros((40, 40)))
+    np.save(folder / "float.npy", np.full((40, 40), 0.5))
     np.save(folder / "negative.npy", np.full((40, 40), -1))
     (folder / "zero.png").write_bytes(b"")
     (folder / "half.png").write_bytes((folder / "rgb.png").read_bytes()[:60])
@@ -112,7 +112,7 @@ def bad_files(folder: Path) -> None:
     ("words", "sentence"),
     [
         (["rgb.png"], "rgb.png: expected one id a nucleus in a single channel, found RGB"),
-        (["float.npy"], "float.npy: found float64, expected integer ids"),
+        (["float.npy"], "float.npy: found numbers that are not whole, expected integers"),
         (["negative.npy"], "negative.npy: found negative ids"),
         (["zero.png"], "zero.png: found an empty file"),
         (["half.png"], "half.png: cannot be read"),

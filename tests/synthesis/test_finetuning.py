@@ -17,7 +17,7 @@ from sian.networks import build_painter
 from sian.synthesis import export
 from sian.synthesis.card import model_card
 from sian.synthesis.finetuning import start_from
-from sian.synthesis.model import bundled_model
+from sian.synthesis.load_model import bundled_model
 from sian.synthesis.modelfile import read_model
 from sian.training import Recipe, checkpoint
 from sian.training.perceptual import vgg_layers

@@ -19,11 +19,12 @@ from sian import seeds
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput
+from sian.files import write_json
 from sian.synthesis.train_and_export import say_held_out
 from sian.training import Hardware, train
 from sian.training import loop as loop_module
 from sian.training.recipe_sections import StoppingSection
-from sian.training.stopping import Watch, hold_out, style_distance
+from sian.training.stopping import BEST, Watch, hold_out, style_distance
 
 CPU = Hardware("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -218,3 +219,14 @@ def test_all_processes_end_after_the_same_step(tmp_path):
     record = json.loads((tmp_path / "run" / "stopping.json").read_text())
     assert record["looks"] == [{"images": 0, "distance": 5.0}, {"images": 4, "distance": 5.0}]
     assert record["ended"] is True
+
+
+def test_weights_of_a_forgotten_look_are_forgotten_too(tmp_path):
+    """Killed after the best look, and gone on from before it: what lies there is not the best that is left."""
+    looks = [{"images": n, "distance": d} for n, d in ((1000, 1.0), (2000, 1.2), (3000, 0.8))]
+    for images, stays in ((2000, False), (3000, True)):
+        write_json(tmp_path / "stopping.json", {"best": 3000, "looks": looks})
+        (tmp_path / BEST).write_bytes(b"weights of 3000")
+        watch = Watch(toys.tiles()[:1], toys.recipe().stopping, 0, tmp_path, images)
+        assert (tmp_path / BEST).is_file() is stays
+        assert watch.best["images"] == (3000 if stays else 1000)

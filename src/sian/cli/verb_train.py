@@ -61,16 +61,19 @@ def train(
 
     from sian.data import open_dataset
     from sian.synthesis.train_and_export import train as train_and_export
-    from sian.training import Hardware
+    from sian.training import Hardware, Recipe
     from sian.training.device import is_main_process
 
     if threads:
         torch.set_num_threads(threads)
+    asked = parse_changes(changes, "stages.0.images=2000")
+    if recipe is not None and not resume:
+        Recipe.load(recipe, asked)  # a recipe's faults are said before those of the data
     made = train_and_export(
         recipe,
         open_dataset(data).split(split),
         run,
-        changes=parse_changes(changes, "stages.0.images=2000"),
+        changes=asked,
         resume=resume,
         hardware=Hardware(device, devices, precision, workers),
         weights=weights,

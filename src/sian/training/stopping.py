@@ -78,6 +78,8 @@ class Watch:
         self.tiles, self.section, self.seed, self.run = tiles, section, seed, run
         known = read_looks(run)["looks"] if tiles else []
         self.looks: list[dict[str, float]] = [look for look in known if look["images"] <= images]
+        if known and min(known, key=lambda look: look["distance"])["images"] > images:
+            (run / BEST).unlink(missing_ok=True)  # its weights are of a look that is forgotten
         self.windows = [window for tile in tiles for window in _windows(tile, section.windows, seed)]
         self.real: list[dict[str, Tensor]] = []  # statistics of the real windows, made at the first look
 
