@@ -13,7 +13,7 @@ from PIL import Image
 
 from sian.cli import main as cli
 from sian.data import DatasetInfo, DatasetWriter, export_dataset, import_dataset, monuseg, open_dataset
-from sian.errors import BadInput
+from sian.errors import BadInput, SianWarning
 from sian.files import sha256_file, sha256_pixels
 from tiles import (
     OVERLAPPING,
@@ -408,3 +408,28 @@ def test_official_layout_equals_the_webp(shared, tmp_path):
     assert item.model_dump(exclude={"sha256_source"}) == other.model_dump(exclude={"sha256_source"})
     assert json.loads((tmp_path / "set" / "items.jsonl").read_text())["nuclei"] == 314
     assert os.listdir(tmp_path / "set" / "images") == [f"{TRAIN_TILE}.png"]
+
+
+def test_the_tables_folder_is_found_as_it_is_written(tmp_path):
+    write_picture(tmp_path / "in" / "Train" / "a.png", picture(1))
+    write_picture(tmp_path / "in" / "Train" / "a_labels.png", mask())
+    (tmp_path / "in" / "tiles.csv").write_text("tile,split,organ\na,Train,kidney\n")
+    with pytest.warns(SianWarning, match="'Train' is written 'train'"):
+        (item,) = import_dataset(tmp_path / "in", tmp_path / "out").items
+    assert item.split == "train"
+
+
+def test_classes_by_id_vouch_for_a_mask_of_one_id(tmp_path):
+    """One nucleus in two pieces; without classes such a mask looks binary."""
+    from scipy.io import savemat
+
+    ids = np.zeros(picture().shape[:2], np.int32)
+    ids[2:8, 2:8] = ids[20:29, 3:9] = 1
+    for name, told in (("with", {"inst_type": np.array([[2]])}), ("without", {})):
+        write_picture(tmp_path / name / "Images" / "a.png", picture(1))
+        (tmp_path / name / "Labels").mkdir()
+        savemat(tmp_path / name / "Labels" / "a.mat", {"inst_map": ids, **told})
+    (item,) = import_dataset(tmp_path / "with", tmp_path / "out").items
+    assert item.nuclei == 1
+    with pytest.raises(BadInput, match="only the id 1 in 2 separate pieces"):
+        import_dataset(tmp_path / "without", tmp_path / "out2")

@@ -10,7 +10,7 @@ from PIL import Image
 
 import sian
 from sian.data import import_dataset
-from sian.errors import BadInput
+from sian.errors import BadInput, SianWarning
 from sian.files.tar import read_members
 from tiles import mask, picture
 
@@ -137,3 +137,35 @@ def test_shards_of_others(tmp_path):
     image, ids = sian.torch_dataset(tmp_path / "in")[0]
     np.testing.assert_array_equal(image.numpy().transpose(1, 2, 0), picture())
     np.testing.assert_array_equal(ids.numpy(), mask())
+
+
+def test_an_archive_without_masks_is_no_shard(tmp_path):
+    """Code or pictures, packed and left beside the tiles."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(IMAGE)
+    (tmp_path / "in" / "a_labels.png").write_bytes(MASK)
+    (tmp_path / "in" / "code.tar").write_bytes(archive([("link", b"")], type=tarfile.SYMTYPE, linkname="x"))
+    (tmp_path / "in" / "pictures.tar").write_bytes(archive([("b.png", IMAGE)]))
+    with pytest.warns(SianWarning, match=r"pictures\.tar: holds pictures without masks"):
+        (item,) = import_dataset(tmp_path / "in", tmp_path / "out").items
+    assert item.id == "a"
+
+
+def test_shards_that_macos_packed(tmp_path):
+    """Attributes as binary text, and a member ._NAME for each member."""
+    (tmp_path / "in").mkdir()
+    attribute = {"LIBARCHIVE.xattr.x": "aXYZb"}
+    members = [
+        (f"{start}{name}", b"\0\5\x16\7" if start else content) for name, content in PAIR for start in ("._", "")
+    ]
+    content = archive(members, tarfile.PAX_FORMAT, pax_headers=attribute).replace(b"aXYZb", b"a\xff\0\xfeb")
+    (tmp_path / "in" / "a.tar").write_bytes(content)
+    (item,) = import_dataset(tmp_path / "in", tmp_path / "out").items
+    assert (item.id, item.nuclei) == ("a", 3)
+
+
+def test_names_keep_letters_that_grow_in_lower_case(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.tar").write_bytes(archive([("İa.IMAGE.png", IMAGE), ("İa.mask.png", MASK)]))
+    (item,) = import_dataset(tmp_path / "in", tmp_path / "out").items
+    assert item.id == "İa"

@@ -9,6 +9,8 @@ from skimage.draw import ellipse
 
 from sian.cli import main as cli
 from sian.data import import_dataset, open_dataset
+from sian.data.formats.regions import Effort
+from sian.data.formats.rle import encode_rle, rle_region
 from sian.errors import BadInput
 from sian.masks import outlines
 from sian.masks.outlines import fill_ring
@@ -288,3 +290,56 @@ def test_more_outlines_than_a_tile_holds(tmp_path):
     """Each costs a little, and a small file can hold hundreds of thousands."""
     with pytest.raises(BadInput, match="one for every few pixels of it"):
         read(tmp_path, [feature(polygon(square(4, 4)))] * 1001)
+
+
+@pytest.mark.parametrize(("side", "covered"), [(1, 30 * 30), (6, 2 * 6 * 6)])
+def test_crumbs_in_a_nucleus_make_it_no_region(tmp_path, side, covered):
+    flat = [np.ravel(square(*place)[:4]).tolist() for place in ((2, 2, 30), (5, 5, side), (15, 15, side), (40, 2, 8))]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"id": i, "image_id": 1, "segmentation": [ring]} for i, ring in enumerate(flat)],
+    }
+    _, ids = read(tmp_path, content, ending=".json")
+    assert np.count_nonzero(ids[2:32, 2:32]) == covered
+
+
+def test_outlines_beside_the_tile_do_not_count(tmp_path):
+    """A slide's file beside a tile that was cut from it."""
+    far = [feature(polygon(square(10_000 + i, 10_000)), "detection") for i in range(1_200)]
+    item, _ = read(tmp_path, {"type": "FeatureCollection", "features": [*far, *detections()]})
+    assert item.nuclei == 3
+
+
+def test_run_lengths_cost_what_their_box_does():
+    """Many small nuclei of a large tile; and the pixels are those that the plain rule gives."""
+    side, cell = 3_000, np.ones((32, 32), np.bool_)
+    effort = Effort("a.json", side, side)
+    for place in range(3_000):
+        counts = encode_rle((place % 900, place % 700, cell), side, side)
+        top, left, inside = rle_region("a", counts, side, side, effort)
+        assert (top, left, inside.shape) == (place % 900, place % 700, (32, 32))
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        mask = rng.random(rng.integers(1, 12, 2)) < rng.random()
+        if mask.any():
+            counts = np.array(encode_rle((0, 0, mask), *mask.shape)["counts"])
+            plain = np.repeat(np.arange(len(counts)) % 2, counts)
+            plain = np.pad(plain, (0, mask.size - len(plain))).reshape(mask.shape[::-1]).T
+            top, left, inside = rle_region(
+                "a", {"size": list(mask.shape), "counts": counts.tolist()}, *mask.shape, effort
+            )
+            drawn = np.zeros(mask.shape, np.bool_)
+            drawn[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+            np.testing.assert_array_equal(drawn, plain)
+
+
+def test_json_that_is_no_coco_is_left_alone(tmp_path):
+    source = with_picture(tmp_path / "in")
+    ids = np.zeros(picture().shape[:2], np.uint16)
+    ids[2:9, 2:9] = 7
+    Image.fromarray(ids).save(source / "a_labels.png")
+    (source / "train").mkdir()
+    for place in (source, source / "train"):
+        (place / "log.json").write_text('{"loss": 1}\n{"loss": 2}\n')
+    (item,) = import_dataset(source, tmp_path / "out").items
+    assert item.nuclei == 1

@@ -227,7 +227,7 @@ def _check(
     annotated = _read_annotation(pair, height, width)
     own = is_same(annotated.mask, pair.facts.get("sha256_mask"))
     check_left(pair.annotation, annotated, empty=empty or own)
-    if annotated.drawn is None and not own:
+    if annotated.drawn is None and not own and not annotated.classes:  # classes are told by id
         check_not_binary(annotated.mask, str(pair.annotation))
     known, classes = restored(annotated, pair.facts)
     facts = {

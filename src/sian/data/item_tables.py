@@ -50,11 +50,11 @@ def read_tiles(source: Path) -> Collection:
     """A folder with ``tiles.csv``: tile, split, organ, annotation, source, sha256_pixels; files in SPLIT/."""
     table = source / "tiles.csv"
     pairs, problems = [], []
-    for row in _read_table(table, ("tile", "split", "organ")):
-        tile, files = row["tile"], listing(source / row["split"])
+    for row in _read_table(table, ("tile", "split", "organ"), folder="split"):
+        tile, files = row["tile"], listing(source / row["folder"])
         image, annotation = (find_beside(files, tile, ends) for ends in (IMAGE_SUFFIXES, ANNOTATION_ENDS))
         if image is None or annotation is None:
-            problems.append(f"{tile} has no {'image' if image is None else 'annotation'} in {row['split']}/")
+            problems.append(f"{tile} has no {'image' if image is None else 'annotation'} in {row['folder']}/")
             continue
         pairs.append(
             Pair(
@@ -112,8 +112,8 @@ def _licence(rows: list[dict[str, str]]) -> str:
     return " / ".join(sorted({row.get("licence") or "unknown" for row in rows})) or "unknown"
 
 
-def _read_table(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows, by column; values without the spaces around them."""
+def _read_table(path: Path, needed: tuple[str, ...], folder: str | None = None) -> list[dict[str, str]]:
+    """The rows, by column; values without the spaces around them; ``folder`` is a column as it is written."""
     rows = _rows(path)
     missing = [column for column in needed if not rows or column not in rows[0]]
     if missing:
@@ -123,6 +123,8 @@ def _read_table(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
             if any(mark in row.get(column, "") for mark in ("/", "\\", "..", "\0")):
                 raise BadInput(f"{path}: found {column} {row[column]!r}, expected a plain name without folders")
     _check_once(path, [row[needed[0]] for row in rows])
+    if folder is not None:
+        rows = [row | {"folder": row[folder]} for row in rows]
     for column in ("organ", "split"):
         _write_alike(path, column, rows)
     return rows

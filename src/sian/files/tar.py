@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from sian.errors import BadInput, first_line
 from sian.files.regular import check_filled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK = 512
 END = bytes(BLOCK)
@@ -66,12 +69,13 @@ class _Broken(Exception):
     """What is wrong with an archive, as a part of a sentence."""
 
 
-def read_members(path: Path, content: bytes | None = None) -> list[Member]:
+def read_members(path: Path, content: bytes | None = None, wanted: Callable[[str], bool] | None = None) -> list[Member]:
     """The files in a tar file, in its order; folders are left out.
 
     Args:
         path: the tar file; with `content` only its name.
         content: the file's bytes.
+        wanted: which names to read; what others are is not judged, as long as they hold no bytes. All if None.
 
     Raises:
         BadInput: not a tar file, broken, cut short, a member twice, a link, or something behind the end.
@@ -80,14 +84,14 @@ def read_members(path: Path, content: bytes | None = None) -> list[Member]:
         check_filled(path, "a tar file")
     try:
         with path.open("rb") if content is None else io.BytesIO(content) as stream:
-            return _members(path, stream, stream.seek(0, io.SEEK_END))
+            return _members(path, stream, stream.seek(0, io.SEEK_END), wanted or bool)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read as a tar file ({first_line(error)}); copy it again") from error
     except _Broken as problem:
         raise BadInput(f"{path}: cannot be read as a tar file ({problem}), {EXPECTED}; make it again") from None
 
 
-def _members(path: Path, stream: IO[bytes], size: int) -> list[Member]:
+def _members(path: Path, stream: IO[bytes], size: int, wanted: Callable[[str], bool]) -> list[Member]:
     found: dict[str, Member] = {}
     extended: dict[str, str] = {}
     place = 0
@@ -106,8 +110,9 @@ def _members(path: Path, stream: IO[bytes], size: int) -> list[Member]:
         else:
             name, length = extended.pop("path", name), _length(extended.pop("size", None), length)
             extended.clear()
-            _check_kind(kind, name)
-            if kind in FILES:
+            if length or wanted(name):
+                _check_kind(kind, name)
+            if kind in FILES and wanted(name):
                 if name in found:
                     raise _Broken(f"{_shown(name)} occurs twice")
                 if length > MAX_MEMBER_BYTES:
@@ -161,7 +166,7 @@ def _extended(kind: bytes, content: bytes) -> dict[str, str]:
 
 def _records(content: bytes) -> dict[str, str]:
     """The records "LENGTH KEY=VALUE" of a pax header."""
-    told: dict[str, str] = {}
+    told: dict[str, str] = {}  # of other keys, such as attributes of macOS, only that they are there
     place = 0
     while place < len(content) and content[place]:
         digits, space, _ = content[place : place + 20].partition(b" ")
@@ -170,7 +175,7 @@ def _records(content: bytes) -> dict[str, str]:
         key, equals, value = record[:-1].partition(b"=")
         if length <= len(digits) + 1 or place + length > len(content) or record[-1:] != b"\n" or not equals:
             raise _Broken("a broken extended header")
-        told[_text(key)] = _text(value)
+        told[key.decode(errors="replace")] = _text(value) if key in (b"path", b"size") else ""
         place += length
     return told
 

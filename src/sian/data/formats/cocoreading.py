@@ -18,8 +18,9 @@ from sian.data.leftovers import as_stated
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import PROVENANCE
 from sian.errors import BadInput
-from sian.files.jsonfiles import read_json
+from sian.files.jsonfiles import MAX_JSON_BYTES, read_json
 from sian.files.real_places import is_inside
+from sian.files.unpacking import read_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,8 @@ def _folders(source: Path) -> Iterator[Path]:
 
 
 def _pairs(source: Path, path: Path) -> list[Pair] | None:
+    if not _may_be_coco(path):
+        return None
     content = read_json(path, nan=True)
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         return None
@@ -82,6 +85,12 @@ def _pairs(source: Path, path: Path) -> list[Pair] | None:
         )
         for image, file in found
     ]
+
+
+def _may_be_coco(path: Path) -> bool:
+    """Whether a file names COCO's lists; others, such as logs, may lie beside pictures, whole JSON or not."""
+    text = read_unpacked(path, "JSON", MAX_JSON_BYTES).replace(b"\0", b"")  # of UTF-16 only the letters
+    return b'"images"' in text and b'"annotations"' in text
 
 
 def _split(path: Path) -> str:

@@ -34,6 +34,7 @@ PIXELS_PER_OUTLINE = 16  # of a tile, for each outline at least; nuclei have hun
 MIN_OUTLINES = 1000  # that a file may have, however small its picture is
 REGION = "region annotation"
 HELD = 2  # outlines that a region holds; a nucleus holds none
+CRUMB_PIXELS = 16  # smaller outlines, such as slips of a click, lie in nuclei as well and make them no regions
 REGIONS_TRIED = 200
 ELLIPSE_VERTICES = 256  # the polygon is 0.01 % smaller than the ellipse
 OUTLINES_TRIED = 1000  # that lie in the box of one of them
@@ -82,12 +83,15 @@ class Effort:
         Raises:
             BadInput: all outlines together cost more than those of a tile do.
         """
-        self._outlines -= 1
+        seen = False
         for ring in rings:
             x = np.clip(ring[:, 0], 0, self._width)
             y = np.clip(ring[:, 1], 0, self._height)
+            seen = seen or bool(np.ptp(x) > 0 and np.ptp(y) > 0)  # a slide's outlines may lie beside its tile
             self._crossings -= count_crossings(ring, self._height)
             self.spend_pixels(int((np.ptp(x) + 1) * (np.ptp(y) + 1)))
+        self._outlines -= seen
+        self.spend_pixels(0)
 
     def spend_pixels(self, pixels: int) -> None:
         """Count the pixels of a box; raises as `spend` does."""
@@ -172,12 +176,12 @@ def _regions(shapes: list[Shape]) -> set[int]:
 
 
 def _holds(region: Region, others: Sequence[Region]) -> bool:
-    """Whether `HELD` of the others lie whole in a region."""
+    """Whether `HELD` of the others that are more than crumbs lie whole in a region."""
     top, left, inside = region
     held = 0
     for y, x, other in others:
         part = inside[y - top : y - top + other.shape[0], x - left : x - left + other.shape[1]]
-        held += bool(other.any() and (part | ~other).all())
+        held += bool(np.count_nonzero(other) >= CRUMB_PIXELS and (part | ~other).all())
         if held == HELD:
             return True
     return False

@@ -85,10 +85,12 @@ def _box(runs: npt.NDArray[np.int64], height: int, effort: Effort) -> Region:
     if not len(starts):
         return 0, 0, np.zeros((0, 0), np.bool_)
     left, right = int(starts[0] // height), int((stops[-1] - 1) // height) + 1
-    effort.spend_pixels((right - left) * height)
-    steps = np.zeros((right - left) * height + 1, np.int8)
-    steps[starts - left * height] += 1
-    steps[stops - left * height] -= 1
-    inside = np.cumsum(steps[:-1], dtype=np.int8).reshape(right - left, height).T.astype(np.bool_)
-    rows = np.flatnonzero(inside.any(axis=1))
-    return int(rows[0]), left, inside[rows[0] : rows[-1] + 1]
+    (first_column, first), (last_column, last) = np.divmod(starts, height), np.divmod(stops - 1, height)
+    whole = bool((first_column != last_column).any())  # a run goes over a column's end
+    top, bottom = (0, height) if whole else (int(first.min()), int(last.max()) + 1)
+    tall = bottom - top
+    effort.spend_pixels((right - left) * tall)
+    steps = np.zeros((right - left) * tall + 1, np.int8)
+    np.add.at(steps, (first_column - left) * tall + first - top, 1)
+    np.add.at(steps, (last_column - left) * tall + last - top + 1, -1)
+    return top, left, np.cumsum(steps[:-1], dtype=np.int8).reshape(right - left, tall).T.astype(np.bool_)

@@ -27,6 +27,7 @@ IMAGE_KEYS = (*(f"image.{ending}" for ending in PICTURES), *PICTURES)
 MASK_KEYS = ("mask.png16", "mask.png", "mask.tif")  # the last for ids beyond 65,535
 RECORD_KEYS = ("json",)
 MAX_RECORD_BYTES = 16 << 20  # ids by class of a million nuclei
+ENDINGS = tuple(f".{key}" for key in (*PICTURES, *MASK_KEYS, *RECORD_KEYS))
 KINDS = {"image": IMAGE_KEYS, "mask": MASK_KEYS, "record": RECORD_KEYS}
 
 
@@ -54,18 +55,25 @@ def read_items(path: Path, content: bytes | None = None) -> list[ShardItem]:
         BadInput: not a whole tar file, two images or masks of one name, or a name with a dot, which would be cut there.
     """
     parts: dict[str, dict[str, Member]] = {}
-    for member in read_members(path, content):
+    for member in read_members(path, content, _may_be_ours):
         folder, _, file = member.name.rpartition("/")
-        name, _, key = file.lower().partition(".")
+        name, _, key = file.partition(".")
+        key = key.lower()
         kind = next((kind for kind, keys in KINDS.items() if key in keys), None)
         if kind is None:
             _check_no_dot(member, key)
-        elif name:
-            of_item = parts.setdefault(f"{folder}/{file[: len(name)]}", {})
+        else:
+            of_item = parts.setdefault(f"{folder}/{name}", {})
             if kind in of_item:
                 raise BadInput(f"{member}: found {of_item[kind].name} beside it, expected one {kind} a name; keep one")
             of_item[kind] = member
     return [ShardItem(name.rpartition("/")[2], **members) for name, members in parts.items()]
+
+
+def _may_be_ours(name: str) -> bool:
+    """Whether a name ends as those of items do. One that starts with a dot is a program's own, as ._NAME of macOS."""
+    file = name.rpartition("/")[2].lower()
+    return not file.startswith(".") and file.endswith(ENDINGS)
 
 
 def _check_no_dot(member: Member, key: str) -> None:

@@ -25,7 +25,7 @@ from sian.data.formats.format import Format, Sample, files_in, folders_below
 from sian.data.formats.shard_items import read_ids, read_items, read_picture, read_record
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import FURTHER, PER_ITEM, origin_text
-from sian.errors import BadInput
+from sian.errors import BadInput, warn
 from sian.files import encode_png
 from sian.masks.files import MAX_PNG_ID, encode_mask_png, write_mask
 
@@ -122,12 +122,17 @@ def find(source: Path, provenance: Provenance | None) -> list[Pair] | None:
     if provenance is not None and provenance.layout != FORMAT.name:
         return None
     shards = [file for folder in folders_below(source) for file in files_in(folder, (".tar",))]
-    pairs = [pair for shard in shards for pair in _pairs(shard)]
+    pairs = [pair for shard in shards for pair in _pairs(shard, ours=provenance is not None)]
     return pairs or None
 
 
-def _pairs(path: Path) -> Iterator[Pair]:
-    for item in read_items(path):
+def _pairs(path: Path, *, ours: bool) -> Iterator[Pair]:
+    items = read_items(path)
+    if not ours and all(item.mask is None for item in items):  # some archive that lies beside the tiles
+        if any(item.image is not None for item in items):
+            warn(f"{path}: holds pictures without masks and is left out")
+        return
+    for item in items:
         if item.image is None and item.mask is None:
             continue
         if item.image is None or item.mask is None:
