@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from sian.errors import BadInput
 from sian.layout import describe
 from sian.networks.folded import FoldedBrush
 from sian.nuclei import generate
 from sian.studio import messages
+from sian.studio.live import DroppedError, LivePainter
 from sian.synthesis.painting import MARGIN, Noise, paint, paint_area
 
 DRAW = '{"op":"draw","points":[[%d,%d],[%d,%d]],"radius":8}'
@@ -102,3 +104,63 @@ def test_what_is_newer_drops_what_is_being_painted(studio, monkeypatch):
     assert [head["revision"] for head in pixels] == sorted(head["revision"] for head in pixels)
     assert {head["revision"] for head in pixels} == {2}  # nothing of the first revision was shown
     assert not pixels[0]["settled"]
+
+
+def test_a_revision_that_cannot_be_painted_does_not_end_the_painter(studio, monkeypatch):
+    told = []
+    studio.listeners.append(lambda head, _: told.append(head))
+    studio.start()
+    assert studio.painter.wait_until_settled(60) is not None
+    with monkeypatch.context() as broken:
+        broken.setattr("sian.studio.live.paint_area", lambda *_, **__: 1 / 0)
+        studio.do(messages.parse(DRAW % (100, 100, 120, 100)))
+        with pytest.raises(BadInput, match="division by zero"):
+            studio.still(60)
+    assert any(head["type"] == "remark" and head["bad"] for head in told)
+    studio.do(messages.parse(DRAW % (200, 100, 220, 100)))
+    still = studio.still(60)
+    assert np.array_equal(still.picture, studio.model.synthesize(studio.document.mask, "kidney", seed=0))
+
+
+def test_the_box_of_a_drawing_that_is_gone_is_not_painted_again(studio, monkeypatch):
+    def replaced(*_, **__):
+        studio.do(messages.parse('{"op":"new","width":64,"height":64}'))
+        raise DroppedError
+
+    studio.start()
+    assert studio.painter.wait_until_settled(60) is not None
+    monkeypatch.setattr("sian.studio.live.paint_area", replaced)
+    studio.do(messages.parse(DRAW % (400, 400, 420, 400)))
+    assert studio.still(60).picture.shape == (64, 64, 3)
+
+
+def test_what_is_saved_is_of_one_moment(studio):
+    """While one draws on and tries strokes out, each picture belongs to the mask beside it."""
+    studio.do(messages.parse('{"op":"new","width":64,"height":64}'))
+    studio.start()
+    drawn = threading.Thread(
+        target=lambda: [
+            studio.do(messages.parse(DRAW % (8 + 12 * step, 20, 9 + 12 * step, 40)))
+            and studio.do(messages.parse('{"op":"try","gesture":{"op":"draw","points":[[9,60]],"radius":5}}'))
+            for step in range(4)
+        ]
+    )
+    drawn.start()
+    found = [studio.still(60) for _ in range(3)]
+    drawn.join()
+    for still in [*found, studio.still(60)]:
+        assert np.array_equal(still.picture, studio.model.synthesize(still.drawn.mask, "kidney", seed=0))
+    assert not studio.drawn().mask[58:].any()
+
+
+def test_spade_is_painted_whole(studio, monkeypatch):
+    """Its first features depend on the place, so an area alone is another picture."""
+    monkeypatch.setattr("sian.studio.live.SpadeGenerator", type(studio.model.painter.generator))
+    painter = LivePainter(studio.model, studio.document.layout, studio.painter.wanted, lambda _: None)
+    monkeypatch.setattr("sian.studio.live.paint_area", lambda *_, **__: pytest.fail("an area was painted"))
+    painter.start()
+    with painter.lock:
+        painter.step((100, 100, 120, 120))
+    found = painter.wait_until_settled(60)
+    painter.stop()
+    assert found is not None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files.images import encode_png, read_png_text
 from sian.masks.files import encode_mask_png
-from sian.studio import errands, messages
+from sian.studio import errands, messages, saving
 from sian.studio.corrected import open_tiles
 from sian.studio.server import application
 
@@ -204,6 +207,20 @@ def test_items_are_added_to_a_data_set(client, studio):
     assert data.info.synthetic
     assert [item.id for item in data] == ["a-1", "a-2"]
     assert np.array_equal(data.mask(data["a-2"]), a_mask())
+
+
+def test_two_clicks_at_once_keep_two_items(client, studio):
+    client.post("/open?name=a.png", content=png(a_mask()))
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda _: saving.item(studio), range(4)))
+    assert sorted(sentence.split()[0] for sentence in said) == ["a-1", "a-2", "a-3", "a-4"]
+    assert [item.id for item in open_dataset(studio.folder / "dataset")] == ["a-1", "a-2", "a-3", "a-4"]
+
+
+def test_names_are_quoted_in_the_command(studio):
+    studio.model_path = Path("my model; rm.safetensors")
+    command = shlex.split(saving.lines(studio)["command"])
+    assert command[command.index("--model") + 1] == "my model; rm.safetensors"
 
 
 def test_the_lines_make_the_same_picture(client, studio, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
 from sian.evaluation.panoptic import panoptic
 from sian.files.images import read_png_text
+from sian.files.locks import only_writer
 from sian.masks import nucleus_ids
 from sian.studio.below import Tiles
 
@@ -48,17 +49,18 @@ def show(studio: Studio, tiles: Tiles, step: int) -> None:
 
 def keep(studio: Studio, tiles: Tiles) -> str:
     """Write the drawing as its item's mask; what else is known of the item stays. Returns what was done."""
-    below = studio.below
-    if below is None or below.item is None:
+    drawn = studio.drawn()
+    if drawn.below is None or drawn.below.item is None:
         raise BadInput("the drawing is no tile of the data set any more; open the tile again")
-    item, mask = below.item, studio.document.mask
+    item, mask = drawn.below.item, drawn.mask
     facts: dict[str, Any] = {key: value for key, value in item.model_dump().items() if key not in COMPUTED}
     facts["classes"] = _classes_left(item, mask)
-    writer = DatasetWriter(tiles.folder, read_info(tiles.folder))
-    image = tiles.dataset.path(item.image)
-    text = read_png_text(image) if image.suffix.lower() == ".png" else {}
-    written = writer.add(item.id, tiles.dataset.image(item), mask, text=text, **facts)
-    tiles.dataset = open_dataset(tiles.folder)
+    with studio.keeping, only_writer(tiles.folder):
+        writer = DatasetWriter(tiles.folder, read_info(tiles.folder))
+        image = tiles.dataset.path(item.image)
+        text = read_png_text(image) if image.suffix.lower() == ".png" else {}
+        written = writer.add(item.id, tiles.dataset.image(item), mask, text=text, **facts)
+        tiles.dataset = open_dataset(tiles.folder)
     return f"{item.id}: saved with {written.nuclei} nuclei"
 
 

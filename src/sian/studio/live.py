@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from sian.networks import STRIDE, LevelGenerator
+from sian.networks.spade import SpadeGenerator
 from sian.synthesis.painting import REACH, Noise, paint, paint_area
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class LivePainter:
         layout: of the drawing.
         wanted: style, seed and noise.
         publish: takes pixels, and None when the picture is settled.
+        failed: takes what went wrong while painting; the drawing is painted again when it is changed.
 
     Attributes:
         dropped: what a chore must let through when it is interrupted.
@@ -107,13 +108,25 @@ class LivePainter:
 
     dropped = DroppedError
 
-    def __init__(self, model: Model, layout: Layout, wanted: Wanted, publish: Callable[[Painted | None], None]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        layout: Layout,
+        wanted: Wanted,
+        publish: Callable[[Painted | None], None],
+        failed: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
         self.model, self.wanted = model, wanted
         self.picture = np.full((*layout.shape, 3), 255, np.uint8)
         self.revision, self.settled_revision = 1, 0
         self._replaced = 0  # the revision since which the picture is another one
-        self._layout, self._publish = layout, publish
-        self._local = isinstance(model.painter.generator, LevelGenerator)
+        self._layout, self._publish, self._failed = layout, publish, failed
+        self._failed_revision = self._painting = 0
+        self._failure: Exception | None = None
+        generator = (
+            model.painter.generator
+        )  # SPADE's first features depend on the place: an area of it is another picture
+        self._local = isinstance(generator, LevelGenerator) and not isinstance(generator, SpadeGenerator)
         self._ready = threading.Condition()
         self._dirty: Box | None = None
         self._whole = True
@@ -140,6 +153,11 @@ class LivePainter:
     def running(self) -> bool:
         """Whether it paints, or waits for something to paint."""
         return self._thread.is_alive()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it will never paint again."""
+        return self._stopped
 
     @property
     def lock(self) -> threading.Condition:
@@ -177,13 +195,20 @@ class LivePainter:
             self._ready.notify_all()
 
     def wait_until_settled(self, timeout: float) -> Picture | None:
-        """The whole picture of the drawing as it is now, or None if that takes too long."""
+        """The whole picture of the drawing as it is now, or None if that takes too long or fails, see `failure`."""
         end = time.monotonic() + timeout
         with self._ready:
             while self.settled_revision != self.revision:
+                if self._stopped or self._failed_revision == self.revision:
+                    return None
                 if not self._ready.wait(max(0.0, end - time.monotonic())) and time.monotonic() >= end:
                     return None
             return self.picture.copy()
+
+    @property
+    def failure(self) -> Exception | None:
+        """What went wrong with the drawing as it is now; None where nothing did."""
+        return self._failure if self._failed_revision == self.revision else None
 
     def _mark(self, box: Box) -> None:
         self._dirty = box if self._dirty is None else _union(self._dirty, box)
@@ -201,12 +226,24 @@ class LivePainter:
             raise DroppedError
 
     def _work(self) -> None:
-        while not self._stopped:
-            job = self._next()
-            if job is None:
-                return
-            with suppress(DroppedError), _Interruptible(self._check):
-                job()
+        while (job := self._next()) is not None:
+            try:
+                with _Interruptible(self._check):
+                    job()
+            except DroppedError:
+                continue
+            except Exception as error:  # noqa: BLE001 - the thread must live on: the next step may go well
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Leave a revision that cannot be painted until the drawing changes."""
+        with self._ready:
+            if self._painting:  # else it was a chore
+                self._failed_revision, self._failure = self._painting, error
+            if self._painting == self.revision:
+                self._dirty = None
+            self._ready.notify_all()
+        self._failed(error)
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for something to do; None when there will be nothing any more."""
@@ -217,7 +254,7 @@ class LivePainter:
                 busy = 0 < now - self._pen_down_since < PEN_FORGOTTEN and self._pen_down_since > 0
                 if self._dirty is not None:
                     return self._paint_step
-                unsettled = self.settled_revision != self.revision
+                unsettled = self.revision not in (self.settled_revision, self._failed_revision)
                 rest = QUIET - (now - self._since) if not self._whole else 0.0
                 if unsettled and rest <= 0 and not busy:
                     return self._settle
@@ -238,7 +275,8 @@ class LivePainter:
             around = _grown(area, REACH, self._layout.shape)
             top, left = (side // STRIDE * STRIDE for side in around[:2])
             layout = _copy(self._layout, top, left, *(-(-side // STRIDE) * STRIDE for side in around[2:]))
-            revision, since, wanted = self.revision, self._since, self.wanted
+            self._painting = revision = self.revision
+            since, wanted = self._since, self.wanted
         generator: Any = self.model.painter.generator
         vector, brush = self._brush(wanted)
         noise = Noise(wanted.seed, wanted.noise, (top, left))
@@ -248,7 +286,8 @@ class LivePainter:
             pixels = paint_area(generator, layout, vector, noise, within, brush=brush)
         except DroppedError:
             with self._ready:
-                self._mark(box)
+                if revision >= self._replaced:  # else the box is that of another drawing
+                    self._mark(box)
                 self._drops += 1
             raise
         finally:
@@ -259,8 +298,8 @@ class LivePainter:
     def _settle(self) -> None:
         with self._ready:
             layout = _copy(self._layout, 0, 0, *self._layout.shape)
-            revision, since, wanted = self.revision, self._since, self.wanted
-            whole = self._whole
+            self._painting = revision = self.revision
+            since, wanted, whole = self._since, self.wanted, self._whole
         vector, brush = self._brush(wanted)
 
         def part_done(top: int, left: int, pixels: Picture) -> None:
@@ -300,7 +339,7 @@ class LivePainter:
 
     def _do_chore(self) -> None:
         with self._ready:
-            work = self._chores.popleft()
+            self._painting, work = 0, self._chores.popleft()
         try:
             work()
         except DroppedError:

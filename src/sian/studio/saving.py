@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from sian.data.dataset import DatasetInfo
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
 from sian.files import encode_png
+from sian.files.locks import only_writer
 from sian.masks.contours import trace_nuclei
 from sian.masks.files import encode_mask_png
 from sian.synthesis.labels import png_text
@@ -18,8 +20,7 @@ from sian.synthesis.stylefile import StyleFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from sian.studio.snapshots import Still
     from sian.studio.studio import Studio
 
 SETTLING = 600.0  # seconds that saving waits for the whole picture
@@ -37,26 +38,27 @@ class File:
 
 def image(studio: Studio) -> File:
     """The painting as PNG; its text says that it is synthetic, by which model, in which style."""
-    picture, text = _painted(studio)
-    return File(f"{studio.stem}_synthetic.png", "image/png", encode_png(picture, text))
+    still = studio.still(SETTLING)
+    return File(f"{still.drawn.stem}_synthetic.png", "image/png", encode_png(still.picture, _text(studio, still)))
 
 
 def mask(studio: Studio) -> File:
     """The mask as 16-bit PNG."""
-    return File(f"{studio.stem}_mask.png", "image/png", encode_mask_png(studio.document.mask))
+    drawn = studio.drawn()
+    return File(f"{drawn.stem}_mask.png", "image/png", encode_mask_png(drawn.mask))
 
 
 def outlines(studio: Studio) -> File:
     """The nuclei as GeoJSON, as QuPath opens it over the picture."""
-    features = []
-    for nucleus, polygons in trace_nuclei(studio.document.mask):
+    features, drawn = [], studio.drawn()
+    for nucleus, polygons in trace_nuclei(drawn.mask):
         closed = [[[list(corner) for corner in (*ring, ring[0])] for ring in polygon] for polygon in polygons]
         several = len(closed) > 1
         geometry = {"type": "MultiPolygon" if several else "Polygon", "coordinates": closed if several else closed[0]}
         properties = {"objectType": "detection", "name": str(nucleus)}
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     content = json.dumps({"type": "FeatureCollection", "features": features}).encode()
-    return File(f"{studio.stem}.geojson", "application/geo+json", content)
+    return File(f"{drawn.stem}.geojson", "application/geo+json", content)
 
 
 def style(studio: Studio) -> File:
@@ -73,19 +75,24 @@ FILES = {"image": image, "mask": mask, "outlines": outlines, "style": style}
 
 def item(studio: Studio) -> str:
     """Add picture and mask to the data set of the folder; returns where, in words."""
-    picture, text = _painted(studio)
-    folder = studio.folder / DATASET
+    still = studio.still(SETTLING)
+    drawn, folder = still.drawn, studio.folder / DATASET
     info = studio.model.info
     said = DatasetInfo(
         name="sian-studio", mpp=info.mpp, licence=info.licence, source="drawn in sian studio", synthetic=True
     )
-    writer = DatasetWriter(folder, said)
-    name = _free(studio.stem, set(writer.items))
-    wanted = studio.painter.wanted
-    facts: dict[str, Any] = {"model": studio.model.sha256, "style": wanted.style.name, "seed": wanted.seed}
+    facts: dict[str, Any] = {
+        "model": studio.model.sha256,
+        "style": still.wanted.style.name,
+        "seed": still.wanted.seed,
+        "source": "drawn in sian studio",
+    }
     if info.mpp is not None:
         facts["mpp"] = info.mpp
-    writer.add(name, picture, studio.document.mask, text=text, source="drawn in sian studio", **facts)
+    with studio.keeping, only_writer(folder):
+        writer = DatasetWriter(folder, said)
+        name = _free(drawn.stem, set(writer.items))
+        writer.add(name, still.picture, drawn.mask, text=_text(studio, still), **facts)
     return f"{name} is in {_short(folder, studio)}, a data set of {len(writer.items)}"
 
 
@@ -95,11 +102,12 @@ def lines(studio: Studio) -> dict[str, str]:
     parts: dict[str, float] = settings["style"]
     own = any(name.startswith("@") for name in parts) or (len(parts) > 1 and any("#" in name for name in parts))
     name = f"{studio.stem}_style.json" if own else wanted.style.name
-    model = "" if studio.bundled else f" --model {studio.model_path}"
+    model = "" if studio.bundled else f" --model {shlex.quote(str(studio.model_path))}"
     loaded = "sian.load()" if studio.bundled else f"sian.load({str(studio.model_path)!r})"
     noise = f" --noise {wanted.noise:g}" if wanted.noise != 1 else ""
     noise_argument = f", noise={wanted.noise:g}" if wanted.noise != 1 else ""
-    command = f"sian synthesize {studio.stem}_mask.png --style {name} --seed {wanted.seed}{noise}{model} -o out"
+    given = shlex.quote(f"{studio.stem}_mask.png")
+    command = f"sian synthesize {given} --style {shlex.quote(name)} --seed {wanted.seed}{noise}{model} -o out"
     code = (
         f'import sian\n\nmask = sian.read_mask("{studio.stem}_mask.png")\n'
         f'image = {loaded}.synthesize(mask, style="{name}", seed={wanted.seed}{noise_argument})'
@@ -108,13 +116,9 @@ def lines(studio: Studio) -> dict[str, str]:
     return {"command": command, "python": code, "note": note}
 
 
-def _painted(studio: Studio) -> tuple[NDArray[Any], dict[str, str]]:
-    """The settled picture, the same as `sian synthesize` paints, and its text."""
-    picture = studio.painter.wait_until_settled(SETTLING)
-    if picture is None:
-        raise BadInput("the picture was not painted to its end yet; wait until it is, and save again")
-    wanted = studio.painter.wanted
-    return picture, png_text(studio.model, wanted.style, wanted.seed, f"{studio.stem}_mask.png")
+def _text(studio: Studio, still: Still) -> dict[str, str]:
+    """What the picture's file says of it."""
+    return png_text(studio.model, still.wanted.style, still.wanted.seed, f"{still.drawn.stem}_mask.png")
 
 
 def _free(stem: str, taken: set[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,16 @@ import numpy as np
 
 from sian.errors import BadInput
 from sian.masks import check_mask, nucleus_ids
-from sian.studio import editing, messages
+from sian.studio import messages
 from sian.studio.autosave import Journal, Restored, restore
 from sian.studio.below import Below, Tiles
 from sian.studio.document import Document, Effect, Patch
 from sian.studio.examples import example
+from sian.studio.gestures import edited
 from sian.studio.jobs import Jobs
 from sian.studio.live import LivePainter, Painted, Wanted
 from sian.studio.shelf import Shelf
+from sian.studio.snapshots import Drawn, Still, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +54,7 @@ class Studio:
         folder: within the folder it was started in; for what is saved.
         autosave: within that folder.
         settings: style, seed and noise.
+        keeping: held by whoever adds to a data set.
     """
 
     def __init__(
@@ -79,13 +83,14 @@ class Studio:
         if before.document is None:
             self._journal.patch(_first(self.document))
         self.settings = self._usable(before)
-        self.painter = LivePainter(model, self.document.layout, self._wanted(), self._publish)
+        self.painter = LivePainter(model, self.document.layout, self._wanted(), self._publish, self._not_painted)
         self.tiles: Tiles | None = None
         self.sheet: Picture | None = None
         self._below: Below | None = None
         self.second_model: Model | None = None
         self.jobs = Jobs(self.say, self.remark)
         self._lock = threading.RLock()
+        self.keeping = threading.Lock()
         if mask is not None:
             self.open(mask, name)
 
@@ -221,6 +226,38 @@ class Studio:
         """The real picture that the drawing lies on, as long as it is that picture's."""
         return self._below if self._below and self._below.belongs(self.document) else None
 
+    def still(self, timeout: float) -> Still:
+        """The drawing at rest, with its whole picture; nothing that is only tried out is in it.
+
+        Args:
+            timeout: seconds to wait for the picture.
+
+        Raises:
+            BadInput: the picture was not painted to its end by then, or cannot be painted.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                self._take_back()
+                with self.painter.lock:
+                    if self.painter.settled_revision == self.painter.revision:
+                        return Still(self._drawn(), self.painter.picture.copy(), self.painter.wanted)
+            if self.painter.wait_until_settled(end - time.monotonic()) is None:
+                failure = self.painter.failure
+                if failure is not None:
+                    raise BadInput(f"the drawing cannot be painted: {in_words(failure)}")
+                if self.painter.stopped or time.monotonic() >= end:
+                    raise BadInput("the picture was not painted to its end yet; wait until it is, and save again")
+
+    def drawn(self) -> Drawn:
+        """The drawing without what is only tried out."""
+        with self._lock:
+            self._take_back()
+            return self._drawn()
+
+    def _drawn(self) -> Drawn:
+        return Drawn(self.document.mask.copy(), self.stem, self.below)
+
     def show_sheet(self, sheet: Picture) -> None:
         """Have all listeners show a sheet of pictures."""
         self.sheet = sheet
@@ -248,7 +285,7 @@ class Studio:
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
         assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try | messages.Tile | messages.Do)  # noqa: S101 - `do` has answered these
-        change, answer = self._edited(message)
+        change, answer = edited(self.document, message)
         with self.painter.lock:
             patch = self.document.apply(change)
             effect = self.document.last_effect
@@ -260,7 +297,7 @@ class Studio:
         """Paint what a stroke would be if it ended here; the drawing stays as it is."""
         if message.gesture is not None:
             with suppress(BadInput):  # it may still become something
-                change, _ = self._edited(message.gesture)
+                change, _ = edited(self.document, message.gesture)
                 with self.painter.lock:
                     self.painter.step(self.document.try_out(change).box)
         return {}
@@ -274,35 +311,6 @@ class Studio:
         """Take back what a page that is gone has tried out."""
         with self._lock:
             self._take_back()
-
-    def _edited(self, gesture: messages.Gesture) -> tuple[editing.Change, dict[str, Any]]:
-        mask, new = self.document.mask, self.document.next_id()
-        height, width = self.document.shape
-        if isinstance(gesture, messages.Transform):
-            way = (gesture.dy, gesture.dx, gesture.angle, gesture.scale)
-            return editing.transform(mask, gesture.nucleus, *way), {"nucleus": gesture.nucleus}
-        if isinstance(gesture, messages.Merge):
-            return editing.merge(mask, editing.ids_along(mask, gesture.points)), {}
-        if isinstance(gesture, messages.Split):
-            return editing.split(mask, gesture.points, new), {}
-        if isinstance(gesture, messages.Delete):
-            ids = gesture.ids
-            if gesture.points:
-                ids = editing.ids_within(mask, *editing.outlined(gesture.points, height, width)) or ids
-            return editing.delete(mask, ids or [0]), {}
-        if isinstance(gesture, messages.Fill):
-            from sian.studio.inventing import fill
-
-            return fill(mask, gesture.points, gesture.organ, gesture.density, gesture.seed)
-        region = (
-            editing.brushed(gesture.points, gesture.radius, height, width)
-            if gesture.radius
-            else editing.outlined(gesture.points, height, width)
-        )
-        if isinstance(gesture, messages.Erase):
-            return editing.erase(mask, *region), {}
-        nucleus = gesture.into or new
-        return editing.draw(mask, *region, nucleus), {"nucleus": nucleus}
 
     def _set(self, message: messages.Settings) -> dict[str, Any]:
         wanted = message.model_dump(exclude_none=True, exclude={"op", "n"})
@@ -347,6 +355,10 @@ class Studio:
             self.say()
         else:
             self._tell(*_pixels(painted))
+
+    def _not_painted(self, error: Exception) -> None:
+        self.remark(f"the drawing cannot be painted: {in_words(error)}", bad=True)
+        self.say()
 
     def _tell(self, head: dict[str, Any], payload: bytes = b"") -> None:
         for listener in list(self.listeners):

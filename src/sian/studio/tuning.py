@@ -81,7 +81,7 @@ def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
 
 
 def _painted(model: Model, layout: Layout, style: str, seed: int) -> NDArray[np.uint8]:
-    vector = torch.from_numpy(model.style(style).vector)
+    vector = torch.from_numpy(model.style(style).vector).to(model.device)
     return paint(model.painter.generator, layout, vector, Noise(seed), brush=model.brush(vector[None]))
 
 

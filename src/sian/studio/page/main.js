@@ -11,8 +11,7 @@ import { TOOLS, messageOf, whyNothing } from "./tools.js";
 
 const token = new URLSearchParams(location.search).get("token") ?? sessionStorage.getItem("token") ?? "";
 sessionStorage.setItem("token", token);
-const page = sessionStorage.getItem("page") ?? crypto.randomUUID();
-sessionStorage.setItem("page", page);
+const page = crypto.randomUUID(); // never kept: a duplicated tab copies its session storage, and must be another page
 
 /** @type {import("./tools.js").Options} */
 const options = { radius: 7, organ: "kidney", density: 1, seed: 1 };
@@ -164,7 +163,11 @@ async function showBelow(head) {
   stage.below = null;
   byId("titles").firstElementChild.textContent = wanted ? "Real picture, nuclei outlined" : "Nuclei";
   byId("titles").lastElementChild.textContent = wanted ? "Painted again (synthetic)" : "Tissue (synthetic)";
-  if (wanted) stage.below = await createImageBitmap(await blob("/below.png"));
+  if (wanted) {
+    const found = await createImageBitmap(await blob("/below.png"));
+    if (belowOf !== wanted) return; // another drawing was opened meanwhile
+    stage.below = found;
+  }
   stage.draw();
 }
 

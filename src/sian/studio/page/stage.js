@@ -251,7 +251,7 @@ export class Stage {
     if (!this.fingers.size) this.onRight = this.isRight(event);
     const screen = this.screenPoint(event);
     this.fingers.set(event.pointerId, screen);
-    if (this.fingers.size === 2) {
+    if (this.fingers.size >= 2) {
       this.way = this.dragged = null;
       this.calls.abandoned();
       const [one, other] = [...this.fingers.values()];
@@ -316,7 +316,8 @@ export class Stage {
     const single = this.fingers.size === 1;
     this.fingers.delete(event.pointerId);
     if (!single || this.panning) {
-      if (!this.fingers.size) this.pinched = null;
+      const [one, other] = [...this.fingers.values()];
+      this.pinched = this.pinched && other ? pinch(one, other) : null;
       this.panning = this.panning && this.fingers.size > 0;
       return;
     }

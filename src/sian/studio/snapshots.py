@@ -1,0 +1,57 @@
+"""The drawing at one moment: what is saved must belong together while one goes on drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sian.errors import SianError, of_system
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sian.studio.below import Below
+    from sian.studio.document import Mask
+    from sian.studio.live import Wanted
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing.
+
+    Attributes:
+        mask: (H, W) int32, a copy.
+        stem: the drawing's name as the beginning of a file's.
+        below: the real picture that it lies on.
+    """
+
+    mask: Mask
+    stem: str
+    below: Below | None
+
+
+@dataclass(frozen=True)
+class Still:
+    """A drawing with its settled picture.
+
+    Attributes:
+        drawn: the drawing.
+        picture: (H, W, 3) uint8, a copy.
+        wanted: style, seed and noise that it was painted with.
+    """
+
+    drawn: Drawn
+    picture: NDArray[np.uint8]
+    wanted: Wanted
+
+
+def in_words(error: Exception) -> str:
+    """A sentence for the page of anything that went wrong.
+
+    >>> in_words(KeyError("x"))
+    "a bug in SIAN: KeyError: 'x'"
+    """
+    if isinstance(error, OSError):
+        error = of_system(error)
+    return str(error) if isinstance(error, SianError) else f"a bug in SIAN: {type(error).__name__}: {error}"
