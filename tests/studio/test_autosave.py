@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -9,10 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from sian.studio import editing
+from sian.errors import BadInput, MissingResource
+from sian.studio import editing, messages
 from sian.studio.autosave import MAGIC, Journal, restore
 from sian.studio.document import Document, Patch
+from sian.studio.studio import Studio
 
 EMPTY = np.zeros((48, 64), np.int32)
 
@@ -70,6 +75,77 @@ def test_a_byte_that_changed_ends_the_reading(tmp_path):
     content[-5] ^= 1
     path.write_bytes(content)
     assert restore(path).document.mask.max() == 2
+
+
+def copied_aside(path: Path) -> Path | None:
+    journal = Journal(path)
+    journal.close()
+    return journal.aside
+
+
+def test_what_cannot_be_read_is_copied_aside(tmp_path, monkeypatch):
+    path = tmp_path / "drawing.journal"
+    drawn(path, 3)
+    assert copied_aside(path) is None
+    content = bytearray(path.read_bytes())
+    content[len(MAGIC) + 20] ^= 1  # damage in the first record: all after it would be lost
+    path.write_bytes(content)
+    aside = copied_aside(path)
+    assert aside.read_bytes() == content
+    assert path.read_bytes() == MAGIC
+    drawn(path, 3)
+    content = path.read_bytes()
+    monkeypatch.setattr("sian.studio.autosave.MOST_BYTES", len(content) - 1)
+    other = copied_aside(path)
+    assert other != aside
+    assert other.read_bytes() == content
+
+
+class Full(io.FileIO):
+    """A file on a disk that has room for nine bytes more."""
+
+    def write(self, content):
+        if len(content) > 9:
+            return super().write(content[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"op":"draw","points":[[200,50]],"radius":6}',
+        '{"op":"undo"}',
+        '{"op":"redo"}',
+        '{"op":"new","width":64,"height":64}',
+        '{"op":"settings","seed":9}',
+    ],
+)
+def test_a_full_disk_changes_neither_drawing_nor_journal(studio, text):
+    def there():
+        done = [id(patch) for patch in studio.document.done], [id(patch) for patch in studio.document.undone]
+        return studio.document.mask.tobytes(), done, studio.name, dict(studio.settings), journal.path.read_bytes()
+
+    journal = studio._journal
+    for step in (1, 2):
+        studio.do(messages.parse(f'{{"op":"draw","points":[[{50 * step},50]],"radius":6}}'))
+    studio.do(messages.parse('{"op":"undo"}'))
+    before, good = there(), journal._stream
+    with Full(journal.path, "r+b") as journal._stream:
+        journal._stream.seek(0, os.SEEK_END)
+        with pytest.raises(MissingResource, match="the disk is full"):
+            studio.do(messages.parse(text))
+    assert there() == before
+    journal._stream = good
+    good.seek(0, os.SEEK_END)
+    studio.do(messages.parse(text))
+    assert np.array_equal(restore(journal.path).document.mask, studio.document.mask)
+
+
+def test_two_studios_do_not_share_a_folder(studio, model, tmp_path):
+    with pytest.raises(BadInput, match="writes there"):
+        Studio(model, tmp_path)
+    studio.close()
+    Studio(model, tmp_path).close()
 
 
 def test_a_foreign_file_holds_nothing(tmp_path):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +151,8 @@ def test_a_stroke_becomes_tissue_and_is_saved_as_synthesize_paints_it(page):
 
     import sian
 
-    with pytest.warns(SianWarning, match="times larger"):  # a browser's pen is broad
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SianWarning)  # nuclei may come out larger than those of training
         expected = sian.load().synthesize(mask, "kidney", seed=0)
     assert np.array_equal(painted, expected)
     nucleus, around = painted[mask > 0].mean(), painted[mask == 0].mean()

@@ -99,3 +99,11 @@ def test_a_new_step_forgets_what_was_undone():
 def test_sizes_that_cannot_be_drawn_on_are_refused(shape):
     with pytest.raises(BadInput, match="a side"):
         Document(np.zeros(shape, np.int32))
+
+
+@pytest.mark.parametrize(("ids", "expected"), [([1, 2, 9], 10), ([1, 2, 4, 2**31 - 1], 3), ([2**31 - 1], 1)])
+def test_the_next_id_is_free_and_fits(ids, expected):
+    mask = np.zeros((64, 64), np.int32)
+    for place, number in enumerate(ids):
+        mask[place * 8 : place * 8 + 6, 10:16] = number
+    assert Document(mask).next_id() == expected

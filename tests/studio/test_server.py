@@ -154,6 +154,8 @@ def test_a_gesture_that_is_sent_twice_is_done_once(client, studio):
         '{"op":"settings","style":{"/etc/passwd.png":1}}',
         '{"op":"settings","style":{"../../secret.json":1}}',
         '{"op":"settings","style":{"@nobody":1}}',
+        '{"op":"settings","style":{"kidney#/../../../x.jpg":1}}',
+        '{"op":"settings","style":{"kidney#1.webp":1}}',
         '{"op":"settings","seed":-1}',
         '{"op":"new","width":1000000,"height":1000000}',
         '{"op":"delete","ids":[5]}',
@@ -301,6 +303,51 @@ def test_a_drawing_that_is_no_tile_any_more_is_not_saved_as_one(client, studio, 
     assert client.get("/below.png").status_code == 400
     studio.do(messages.parse('{"op":"redo"}'))
     errands.do(studio, messages.parse('{"op":"do","what":"keep tile"}'))
+
+
+def test_a_tile_that_undoing_brings_back_can_be_kept(client, studio, data):
+    open_tiles(studio, data)
+    studio.do(messages.parse('{"op":"delete","ids":[4]}'))
+    errands.do(studio, messages.parse('{"op":"tile","step":1}'))
+    for _ in range(2):
+        studio.do(messages.parse('{"op":"undo"}'))
+    assert studio.state()["item"] == "tile-1"
+    assert errands.do(studio, messages.parse('{"op":"do","what":"keep tile"}'))["sentence"].startswith("tile-1")
+    studio.do(messages.parse('{"op":"redo"}'))
+    studio.do(messages.parse('{"op":"redo"}'))
+    assert studio.state()["item"] == "tile-2"
+
+
+def test_a_tile_that_cannot_be_drawn_on_is_passed(studio, data):
+    small = np.zeros((16, 80), np.int32)
+    writer = DatasetWriter(data, open_dataset(data).info)
+    writer.add("tile-3", np.zeros((16, 80, 3), np.uint8), small)
+    told = []
+    studio.listeners.append(lambda head, _: told.append(head))
+    open_tiles(studio, data)
+    names = []
+    for step in (1, 1, -1):
+        errands.do(studio, messages.parse(f'{{"op":"tile","step":{step}}}'))
+        names.append((studio.name, studio.state()["tiles"]["place"]))
+    assert names == [("tile-2", 2), ("tile-1", 1), ("tile-2", 2)]
+    assert sum("tile-3 was passed over" in head.get("sentence", "") for head in told) == 2
+
+
+def test_a_refused_drawing_renames_nothing(studio):
+    with pytest.raises(BadInput):
+        studio.open(np.zeros((16, 80), np.int32), "other")
+    assert studio.name == "drawing"
+
+
+def test_a_bug_in_a_gesture_is_told_and_the_line_stays(client, studio, monkeypatch):
+    with connect(client) as socket:
+        with monkeypatch.context() as broken:
+            broken.setattr("sian.studio.gestures.editing.draw", lambda *_: 1 / 0)
+            socket.send_text('{"op":"draw","points":[[100,100]],"radius":5,"n":4}')
+            refused, _ = until(socket, lambda head: head["type"] == "refused")
+        assert refused == {"type": "refused", "n": 4, "sentence": "a bug in SIAN: ZeroDivisionError: division by zero"}
+        socket.send_text('{"op":"draw","points":[[100,100]],"radius":5,"n":5}')
+        until(socket, lambda head: head["type"] == "done" and head["n"] == 5)
 
 
 def test_without_a_data_set_there_are_no_tiles(studio):

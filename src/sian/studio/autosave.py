@@ -8,13 +8,17 @@ may lose the last seconds.
 from __future__ import annotations
 
 import json
+import shutil
 import struct
+import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sian.errors import of_system
 from sian.studio.document import Document, Patch
 
 if TYPE_CHECKING:
@@ -45,22 +49,26 @@ class Journal:
     """Appends to an autosave.
 
     Args:
-        path: the file; made if it is missing.
+        path: the file; made if it is missing. What of it cannot be read is copied aside first.
+
+    Attributes:
+        aside: that copy; None where all could be read.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         whole = _whole_length(path)
-        self._stream = path.open("r+b" if path.exists() else "w+b")
+        self.aside = _copied_aside(path) if path.exists() and path.stat().st_size > whole else None
+        self._stream = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._end = whole
         self._stream.truncate(whole)
         self._stream.seek(whole)
         if not whole:
-            self._stream.write(MAGIC)
-            self._stream.flush()
+            self._write(MAGIC)
 
-    def patch(self, patch: Patch, page: str = "", number: int = 0) -> None:
-        """Keep a step."""
+    def patch(self, patch: Patch, page: str = "", number: int = 0, name: str | None = None) -> None:
+        """Keep a step; with the drawing's name where it is another one."""
         head = {
             "kind": "patch",
             "at": [patch.top, patch.left],
@@ -69,6 +77,7 @@ class Journal:
             "whole": patch.whole,
             "page": page,
             "number": number,
+            **({} if name is None else {"name": name}),
         }
         self._append(head, patch.before.astype("<i4").tobytes() + patch.after.astype("<i4").tobytes())
 
@@ -83,8 +92,36 @@ class Journal:
     def _append(self, head: dict[str, Any], pixels: bytes = b"") -> None:
         text = json.dumps(head).encode()
         record = struct.pack("<I", len(text)) + text + zlib.compress(pixels, 1)
-        self._stream.write(HEAD.pack(len(record), zlib.crc32(record)) + record)
-        self._stream.flush()
+        self._write(HEAD.pack(len(record), zlib.crc32(record)) + record)
+
+    def _write(self, content: bytes) -> None:
+        """Append bytes, all or none."""
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+        except OSError as error:
+            with suppress(OSError):
+                self._stream.seek(self._end)
+                self._stream.truncate()
+            raise of_system(error, self.path) from error
+        self._end += len(content)
+
+
+def _copied_aside(path: Path) -> Path:
+    """A copy of a journal that cannot be read to its end, under a name that is free."""
+    stem = f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+    aside, number = path.with_name(f"{stem}.aside"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{stem}-{number}.aside")
+    try:
+        shutil.copyfile(path, aside)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise of_system(error, aside) from error
+    return aside
 
 
 def restore(path: Path) -> Restored:
@@ -100,6 +137,8 @@ def restore(path: Path) -> Restored:
 def _repeat(found: Restored, head: dict[str, Any], pixels: bytes) -> None:
     kind = head["kind"]
     if kind == "patch":
+        if "name" in head:
+            found.settings["name"] = head["name"]
         before, after = (tuple(head[name]) for name in ("before", "after"))
         numbers = np.frombuffer(pixels, "<i4").astype(np.int32)
         first = before[0] * before[1]

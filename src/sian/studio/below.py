@@ -37,6 +37,10 @@ class Below:
         last = next((patch for patch in reversed(document.done) if patch.whole), None)
         return last is self.opened
 
+    def can_come_back(self, document: Document) -> bool:
+        """Whether undoing, or doing again, leads to the drawing of this picture."""
+        return any(patch is self.opened for patch in (*document.done, *document.undone))
+
 
 @dataclass
 class Tiles:

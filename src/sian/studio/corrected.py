@@ -35,8 +35,24 @@ def open_tiles(studio: Studio, folder: Path) -> None:
 
 
 def show(studio: Studio, tiles: Tiles, step: int) -> None:
-    """Open the tile `step` places on."""
-    place = (tiles.place + step) % len(tiles.dataset)
+    """Open the tile `step` places on; one that cannot be opened is passed with a remark.
+
+    Raises:
+        BadInput: no tile can be opened.
+    """
+    way, count = (-1 if step < 0 else 1), len(tiles.dataset)
+    for further in range(count):
+        place = (tiles.place + step + way * further) % count
+        try:
+            _open(studio, tiles, place)
+        except BadInput as error:
+            studio.remark(f"{tiles.dataset.items[place].id} was passed over: {error}", bad=True)
+        else:
+            return
+    raise BadInput(f"{tiles.folder}: none of its {count} tiles can be opened; see `sian data inspect`")
+
+
+def _open(studio: Studio, tiles: Tiles, place: int) -> None:
     item = tiles.dataset.items[place]
     picture, mask = tiles.dataset.image(item), tiles.dataset.mask(item)
     before, tiles.place = tiles.place, place

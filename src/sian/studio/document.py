@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,19 @@ import numpy as np
 
 from sian.errors import BadInput
 from sian.layout import Layout, describe, describe_again
+from sian.masks import nucleus_ids
 from sian.studio.editing import Change, box_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Mask = NDArray[np.int32]
     Box = tuple[int, int, int, int]
 
 SMALLEST, LARGEST = 32, 8192  # px of a side
+LARGEST_ID = int(np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,25 @@ class Document:
 
     def next_id(self) -> int:
         """An id that no nucleus has."""
-        return int(self.mask.max(initial=0)) + 1
+        largest = int(self.mask.max(initial=0))
+        if largest < LARGEST_ID:
+            return largest + 1
+        ids = nucleus_ids(self.mask)  # in order: the first that is not its own place leaves that place free
+        return int(np.argmax(ids != np.arange(1, len(ids) + 1))) + 1
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take back the step that is done within, if it raises after that: undone steps can then be done again."""
+        done, undone = list(self.done), list(self.undone)
+        try:
+            yield
+        except BaseException:
+            if len(self.done) > len(done):
+                self.undo()
+            elif len(self.done) < len(done):
+                self.redo()
+            self.done, self.undone = done, undone
+            raise
 
     def try_out(self, change: Change) -> Effect:
         """Change pixels for a while: `take_back` must come before anything else is done."""

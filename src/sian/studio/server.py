@@ -24,6 +24,7 @@ from sian.studio.examples import NAMES
 from sian.studio.guard import Guard
 from sian.studio.inventing import organs
 from sian.studio.opening import MOST_BYTES, safe_name
+from sian.studio.snapshots import in_words
 from sian.studio.thumbnails import sheet, thumbnail
 from sian.synthesis.labels import png_text
 
@@ -205,8 +206,8 @@ def _answer(studio: Studio, text: str, page: str) -> dict[str, Any]:
     number = _number(text)
     try:
         return {"type": "done", "n": number, **errands.do(studio, messages.parse(text), page)}
-    except SianError as error:
-        return {"type": "refused", "n": number, "sentence": str(error)}
+    except Exception as error:  # noqa: BLE001 - the page must hear of it, and go on
+        return {"type": "refused", "n": number, "sentence": in_words(error)}
 
 
 def _number(text: str) -> int:

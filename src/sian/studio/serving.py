@@ -94,10 +94,14 @@ def start(
     def make() -> Studio:
         path = None if model is None else Path(model)
         studio = Studio(load(path, device), Path(folder), model_path=path)
-        if given is not None and content is None:
-            open_tiles(studio, Path(given))
-        elif given is not None and content is not None:
-            take(studio, Path(given).name, content, "nuclei")
+        try:
+            if given is not None and content is None:
+                open_tiles(studio, Path(given))
+            elif given is not None and content is not None:
+                take(studio, Path(given).name, content, "nuclei")
+        except BaseException:
+            studio.close()  # else nobody could open the folder again
+            raise
         return studio
 
     return prepare(make, autosave, port)

@@ -79,6 +79,8 @@ class Shelf:
         if name.startswith(MARK):
             if name in self.added:
                 return
-        elif name.split("#")[0] in self._model.styles and not name.lower().endswith((".json", ".png")):
-            return
+        else:
+            organ, drawn, number = name.partition("#")
+            if organ in self._model.styles and (not drawn or (number.isascii() and number.isdecimal())):
+                return
         raise BadInput(f"there is no style {name!r}{nearest(name, known)}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.errors import BadInput
+from sian.errors import BadInput, warn
+from sian.files.locks import only_writer
 from sian.masks import check_mask, nucleus_ids
 from sian.studio import messages
 from sian.studio.autosave import Journal, Restored, restore
@@ -75,18 +76,22 @@ class Studio:
         self.listeners: list[Listener] = []
         self.autosave = self.folder / AUTOSAVE
         journal = self.autosave / "drawing.journal"
-        before = restore(journal)
+        with ExitStack() as held:
+            held.enter_context(only_writer(self.autosave))
+            before, self._journal = restore(journal), Journal(journal)
+            self._only_one = held.pop_all()
         self.document = before.document or Document(np.zeros((SIDE, SIDE), np.int32))
         self.seen = before.seen
         self.name = str(before.settings.get("name", name))
-        self._journal = Journal(journal)
+        if self._journal.aside is not None:
+            warn(f"{journal}: the end of the autosave could not be read; all of it was copied to {self._journal.aside}")
         if before.document is None:
             self._journal.patch(_first(self.document))
         self.settings = self._usable(before)
         self.painter = LivePainter(model, self.document.layout, self._wanted(), self._publish, self._not_painted)
         self.tiles: Tiles | None = None
         self.sheet: Picture | None = None
-        self._below: Below | None = None
+        self._belows: list[Below] = []  # of the open drawing, and of those that undoing brings back
         self.second_model: Model | None = None
         self.jobs = Jobs(self.say, self.remark)
         self._lock = threading.RLock()
@@ -114,6 +119,7 @@ class Studio:
         self.jobs.stop()
         self.painter.stop()
         self._journal.close()
+        self._only_one.close()
 
     def do(self, message: messages.Message, page: str = "") -> dict[str, Any]:
         """Do what a page asks for; what changes is told to all listeners.
@@ -169,12 +175,13 @@ class Studio:
         checked = check_mask(mask, name)
         with self._lock:
             self._take_back()
-            self.name = name
-            self._journal.say("settings", settings={"name": name})
-            with self.painter.lock:
+            with self.painter.lock, self.document.all_or_nothing():
                 patch = self.document.replace(checked)
-            self._below = None if picture is None else Below(picture, patch, item)
-            self._journal.patch(patch)
+                self._journal.patch(patch, name=name)
+            self.name = name
+            self._belows = [below for below in self._belows if below.can_come_back(self.document)]
+            if picture is not None:
+                self._belows.append(Below(picture, patch, item))
             self._told(Effect((0, 0, *self.document.shape), resized=True))
 
     def wear(self, name: str, instead_of: str = "") -> None:
@@ -224,7 +231,7 @@ class Studio:
     @property
     def below(self) -> Below | None:
         """The real picture that the drawing lies on, as long as it is that picture's."""
-        return self._below if self._below and self._below.belongs(self.document) else None
+        return next((below for below in self._belows if below.belongs(self.document)), None)
 
     def still(self, timeout: float) -> Still:
         """The drawing at rest, with its whole picture; nothing that is only tried out is in it.
@@ -275,9 +282,9 @@ class Studio:
         if isinstance(message, messages.Settings):
             return self._set(message)
         if isinstance(message, messages.Undo | messages.Redo):
-            with self.painter.lock:
+            with self.painter.lock, self.document.all_or_nothing():
                 effect = self.document.undo() if message.op == "undo" else self.document.redo()
-            self._journal.say(message.op, page, message.n)
+                self._journal.say(message.op, page, message.n)
             self._told(effect)
             return {}
         if isinstance(message, messages.New | messages.Example):
@@ -286,10 +293,10 @@ class Studio:
             return {}
         assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try | messages.Tile | messages.Do)  # noqa: S101 - `do` has answered these
         change, answer = edited(self.document, message)
-        with self.painter.lock:
+        with self.painter.lock, self.document.all_or_nothing():
             patch = self.document.apply(change)
             effect = self.document.last_effect
-        self._journal.patch(patch, page, message.n)
+            self._journal.patch(patch, page, message.n)
         self._told(effect)
         return answer
 
@@ -316,8 +323,9 @@ class Studio:
         wanted = message.model_dump(exclude_none=True, exclude={"op", "n"})
         if "style" in wanted:
             self.shelf.style(wanted["style"])
-        self.settings = {**self.settings, **wanted}
-        self._journal.say("settings", settings=self.settings)
+        settings = {**self.settings, **wanted}
+        self._journal.say("settings", settings=settings)
+        self.settings = settings
         with self.painter.lock:
             self.painter.replace(wanted=self._wanted())
         self.say()
