@@ -12,6 +12,8 @@ import pytest
 
 from sian.data.dataset import Item
 from sian.data.item_facts import FactTable, ItemFacts
+from sian.data.pairs import Annotated
+from sian.data.provenance import restored
 
 
 def facts_of(number: int, image: int) -> ItemFacts:
@@ -72,3 +74,9 @@ def test_facts_take_a_hundred_bytes_an_item() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4000 * 250  # while the columns grow; a hundred when they are there
     finally:
         tracemalloc.stop()
+
+
+def test_regions_that_were_left_out_before_are_still_told():
+    """A record of a data set that knows their number, but not their kinds."""
+    known, _ = restored(Annotated(np.zeros((4, 4), np.int32)), {"dropped_regions": 2})
+    assert known["dropped_regions"] == 2

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -137,3 +139,31 @@ def test_a_place_that_takes_no_file(tmp_path):
         with pytest.raises(BadInput, match="cannot be written"), only_writer(tmp_path / name):
             pass
     assert (tmp_path / "file").read_text() == ""
+
+
+def test_threads_that_start_together_do_not_share_a_place(tmp_path, monkeypatch):
+    """Record locks do not tell the threads of a process apart."""
+    acquired = locks._acquired
+
+    def slowly(path, target):
+        handle = acquired(path, target)
+        time.sleep(0.05)
+        return handle
+
+    monkeypatch.setattr(locks, "_acquired", slowly)
+    start, refused = threading.Barrier(3), []
+
+    def write():
+        start.wait()
+        try:
+            with only_writer(tmp_path / "set"):
+                time.sleep(0.2)
+        except BadInput as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 2

@@ -14,9 +14,10 @@ from scipy.io import savemat
 
 from sian.cli import main as cli
 from sian.data import DatasetInfo, DatasetWriter, export_dataset
-from sian.data.formats import hovernet, matfile
+from sian.data.formats import hovernet, hovernet_json, matfile, qupath, regions
 from sian.errors import BadInput
 from sian.files import jsonfiles
+from sian.masks.contours import trace_region
 from tiles import mask, picture, tree
 
 SQUARE = [[2, 2], [10, 2], [10, 10], [2, 10], [2, 2]]
@@ -541,3 +542,26 @@ def test_splits_that_lead_out(capsys, tmp_path):
 def test_zlib_is_what_mat_files_pack_with():
     """The bomb test above is about the real thing: the level of packing that scipy uses."""
     assert len(zlib.compress(bytes(1 << 20))) < 2000
+
+
+def test_contours_that_cross_the_picture_again_and_again(monkeypatch):
+    """Along its rows, which no count of crossed rows sees."""
+    monkeypatch.setattr(regions, "MAX_BOX_PIXELS", 1 << 17)
+    effort = regions.Effort("a.json", 10, 1_000)
+    contour = np.stack([np.arange(1_000) % 2 * 999.0, np.full(1_000, 5.0)], axis=1)
+    with pytest.raises(BadInput, match="many hundred times"):
+        hovernet_json._region(contour, 10, 1_000, effort)
+
+
+def test_own_exports_of_a_hundred_thousand_nuclei_are_not_too_large():
+    y, x = np.mgrid[:24, :24]
+    ring = trace_region((y - 12) ** 2 + (x - 12) ** 2 <= 100, 9_000, 9_000)
+    nucleus = {
+        "type": "Feature",
+        "id": "5d0a8f3c-0000-5000-8000-000000000000",
+        "geometry": qupath._geometry(ring),
+        "properties": {"objectType": "detection", "name": "99999"},
+    }
+    text = json.dumps([nucleus]).encode()
+    memory = sum(text.count(mark) * size for mark, size in jsonfiles.MEMORY_OF.items())
+    assert 100_000 * memory < jsonfiles.MAX_MEMORY <= 1 << 30

@@ -298,3 +298,30 @@ def test_organ_names_that_are_no_characters(tmp_path):
     (tmp_path / "types.npy").write_bytes(content[:-4] + b"\xff\xff\xff\x7f")
     with pytest.raises(BadInput, match="names that are no text"):
         pannuke.organs(tmp_path / "types.npy", 1)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_mask_of_few_bits_keeps_its_ids(tmp_path, bits):
+    ids = np.array([[0, 1, 2, 3], [3, 0, 0, 1]], np.uint8)
+    numbers = np.unpackbits(ids[:, :, None], axis=2)[:, :, 8 - bits :].reshape(2, -1)
+    lines = [np.packbits(row).tobytes() for row in numbers]
+    (tmp_path / "a.png").write_bytes(png(4, 2, bits, 0, lines))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png", numbered=True), ids)
+
+
+def test_opaque_variables_of_matlab_are_skipped(tmp_path):
+    """A string or table beside inst_map: its first element is followed by its name instead of a shape."""
+
+    def element(kind, content):
+        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+    ids = np.zeros((40, 48), np.int32)
+    ids[4:12, 4:12] = 3
+    (tmp_path / "in").mkdir()
+    Image.fromarray(picture()).save(tmp_path / "in" / "a.png")
+    savemat(tmp_path / "in" / "a.mat", {"inst_map": ids})
+    flags = element(6, struct.pack("<II", 17, 0))
+    opaque = element(14, flags + element(1, b"s") + element(1, b"MCOS") + element(1, b"string"))
+    with (tmp_path / "in" / "a.mat").open("ab") as stream:
+        stream.write(opaque)
+    assert import_dataset(tmp_path / "in", tmp_path / "out").nuclei == 1

@@ -133,6 +133,7 @@ def saved_as(folder: Path, **options) -> Path:
         ({"ending": "tif", "compression": "jpeg"}, {"ending": "tif"}, "stored as JPEG in TIFF"),
         ({"quality": 90}, {"quality": 90}, None),
         ({"ending": "webp", "lossless": True}, {"ending": "png"}, None),
+        ({"ending": "webp", "lossless": True, "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}, {"ending": "png"}, None),
     ],
 )
 def test_files_that_are_compressed_differently_are_said(tmp_path: Path, fake, real, said: str | None) -> None:

@@ -6,6 +6,11 @@ import torch
 from sian.networks.soundness import weight_problem
 
 
+def test_weights_of_types_that_torch_cannot_judge():
+    for kind in (torch.complex64, torch.uint16, torch.uint32, torch.uint64):
+        assert str(kind).removeprefix("torch.") in weight_problem("a", torch.zeros(3).to(kind))
+
+
 @pytest.mark.parametrize(
     ("name", "values", "found"),
     [

@@ -108,7 +108,7 @@ def restored(annotated: Annotated, told: Mapping[str, Any]) -> tuple[dict[str, A
     for key in ("overlaps", "lost_pixels"):  # an export has none of its own
         facts[key] = facts.get(key) or told.get(key) or 0
     facts["left_out"] = dict(annotated.left_out) or told.get("left_out")
-    facts["dropped_regions"] = sum((facts["left_out"] or {}).values())
+    facts["dropped_regions"] = sum((facts["left_out"] or {}).values()) or told.get("dropped_regions") or 0
     classes = dict(annotated.classes)
     if not classes and told.get("classes") and is_same(annotated.mask, told["sha256_mask"]):
         classes = {number: name for name, ids in told["classes"].items() for number in ids}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LOSSLESS = "without loss"
 STANDARD_STEPS = 3685 / 64  # mean step of JPEG's example table for luminance, which quality scales
 TIFF_JPEG = "jpeg"
+MAX_CHUNKS = 16  # of a WebP, among which the pixels are
 
 
 def compression(path: Path) -> str:
@@ -27,14 +28,26 @@ def compression(path: Path) -> str:
             warnings.simplefilter("ignore")
             with path.open("rb") as stream, Image.open(stream, formats=IMAGE_FORMATS) as picture:
                 if picture.format == "WEBP":
-                    stream.seek(12)
-                    return LOSSLESS if stream.read(4) == b"VP8L" else "as WebP with loss"
+                    return LOSSLESS if b"VP8L" in _chunks(stream) else "as WebP with loss"
                 if picture.format == "TIFF":
                     return "as JPEG in TIFF" if picture.info.get("compression") == TIFF_JPEG else LOSSLESS
                 tables = getattr(picture, "quantization", None)
                 return LOSSLESS if not tables else f"as JPEG of quality {_quality(tables[min(tables)])}"
     except DECODE_ERRORS:
         return LOSSLESS
+
+
+def _chunks(stream: IO[bytes]) -> list[bytes]:
+    """The names of a WebP's first chunks: with EXIF or a colour profile the pixels are not the first of them."""
+    names, place = [], 12
+    for _ in range(MAX_CHUNKS):
+        stream.seek(place)
+        head = stream.read(8)
+        if len(head) < 8:
+            break
+        names.append(head[:4])
+        place += 8 + (int.from_bytes(head[4:], "little") + 1) // 2 * 2
+    return names
 
 
 def _quality(table: list[int]) -> int:

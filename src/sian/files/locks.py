@@ -15,6 +15,7 @@ import errno
 import json
 import os
 import socket
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 LOCK = ".sian-lock"  # in a folder; beside a file NAME it is .NAME.sian-lock
 _BUSY = {errno.EACCES, errno.EAGAIN}
 _MOST = 4096  # bytes of a lock file that are read
+_one_thread = threading.Lock()  # between asking for a lock and noting that it is ours
 _held: set[Path] = set()  # by this process, on which its own record locks have no effect
 
 
@@ -60,8 +62,9 @@ def only_writer(target: str | Path, folder: bool = True) -> Iterator[None]:
     path = target / LOCK if folder else target.with_name(f".{target.name}{LOCK}")
     made = _make_folders(path.parent)
     try:
-        handle = _acquired(path, target)
-        _held.add(path)
+        with _one_thread:
+            handle = _acquired(path, target)
+            _held.add(path)
         try:
             yield
         finally:

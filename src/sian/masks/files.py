@@ -16,7 +16,7 @@ from PIL import Image
 
 from sian.errors import BadInput, first_line
 from sian.files import atomic_file, write_bytes
-from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, open_picture
+from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, PNG_DEPTH, open_picture
 from sian.files.regular import check_filled
 from sian.files.tiff import TiffPage, read_pages
 from sian.masks.checking import check_mask, check_not_binary, whole_numbers
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 MAX_PNG_ID = 65_535
 REFUSED_PHOTOMETRICS = {0: "grey levels of which 0 is white", 3: "a palette picture"}
+FEW_BITS = {4: 17, 2: 85}  # of a grey PNG: Pillow spreads these over 0 to 255
 QUIET = logging.NullHandler()  # what tifffile says of a broken file is in our one sentence already
 
 
@@ -112,7 +113,11 @@ def _read_png(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
     with open_picture(path, ("PNG",), content=content) as picture:
         if picture.mode == "P":
             raise BadInput(f"{path}: found a palette picture, expected one id a nucleus; export it as 16-bit grey")
-        return np.array(picture)
+        array = np.array(picture)
+    if content is None:
+        with path.open("rb") as stream:
+            content = stream.read(PNG_DEPTH + 1)
+    return array // FEW_BITS.get(content[PNG_DEPTH], 1) if picture.mode == "L" else array
 
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:

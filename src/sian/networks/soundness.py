@@ -7,6 +7,7 @@ from torch import Tensor
 
 # The largest weights of trained networks here are about 30; half precision ends at 65,504, where damage shows.
 LARGEST_WEIGHT = 10_000.0
+UNUSUAL = (torch.complex32, torch.complex64, torch.complex128, torch.uint16, torch.uint32, torch.uint64)
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of features, which may be large
 
 
@@ -22,6 +23,8 @@ def weight_problem(name: str, tensor: Tensor) -> str:
     """
     if not tensor.numel():
         return ""
+    if tensor.dtype in UNUSUAL:  # of which torch cannot tell the largest
+        return f"numbers of type {str(tensor.dtype).removeprefix('torch.')}"
     low, high = (float(value) for value in torch.aminmax(tensor))
     if not (abs(low) < float("inf") and abs(high) < float("inf")):  # nan as well
         return "values that are not finite"

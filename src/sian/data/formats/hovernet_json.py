@@ -65,6 +65,8 @@ def _region(contour: npt.NDArray[np.float64], height: int, width: int, effort: E
     """What is inside of a contour, and the pixels on it."""
     effort.spend([contour + 0.5])
     top, left, inside = fill_ring(contour + 0.5, height, width)
+    edges = np.clip(contour, -1, [width, height])  # as `_border` follows them
+    effort.spend_pixels(int(np.abs(edges - np.roll(edges, -1, axis=0)).max(axis=1).sum()) + len(edges))
     rows, columns = _border(contour, height, width)
     if not len(rows):
         return top, left, inside

@@ -32,6 +32,7 @@ MATRIX, COMPRESSED = 14, 15
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 CLASSES = dict(enumerate(("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"), start=6))
 OTHERS = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse"}
+OPAQUE = 17
 COMPLEX = 0x0800
 EXPECTED = "expected a MATLAB 5 file, as scipy.io.savemat and MATLAB's -v7 write it, with an integer inst_map"
 
@@ -107,6 +108,8 @@ def _unpacked(path: Path, packed: bytes, order: str, wanted: set[str]) -> tuple[
 def _head(content: bytes, order: str) -> tuple[int, tuple[int, ...], str, int]:
     """Of a matrix: its flags, its shape, its name, and where its numbers start."""
     flags, position = _numbers(content, 0, order, UINT32), _next(content, 0, order)
+    if len(flags) == 2 and int(flags[0]) & 0xFF == OPAQUE:  # a string or table of MATLAB, laid out in its own way
+        return OPAQUE, (0, 0), "", 0
     shape, after_shape = _numbers(content, position, order, INT32), _next(content, position, order)
     name = _numbers(content, after_shape, order, INT8).astype(np.uint8).tobytes().decode("ascii")
     if len(flags) != 2 or not 2 <= len(shape) <= MAX_AXES:

@@ -18,7 +18,7 @@ from sian.data.formats.format import FOLDER_DEPTH, Format, Sample, as_mask, as_p
 from sian.data.formats.pixelsize import agreed_size, microns, square_pixel
 from sian.data.formats.pyramid import mask_levels, picture_levels
 from sian.data.formats.typeinfo import class_colour
-from sian.data.formats.zarrfiles import array_shape, attributes, read_array, zarr_library
+from sian.data.formats.zarrfiles import array_shape, attributes, is_stored, read_array, zarr_library
 from sian.data.pairs import Annotated, Pair
 from sian.data.provenance import item_origin
 from sian.errors import BadInput
@@ -206,7 +206,10 @@ def _annotation(image: Path, store: Path, height: int, width: int) -> Annotated:
     mask = as_mask(array, str(place), height, width)
     picture, _ = _first_level(store, image)
     mpp = agreed_size(str(group), _mpp(image, picture), _mpp(group, multiscale))
-    return Annotated(mask, _classes(group, mask), {"mpp": mpp} if mpp else {})
+    drawn: dict[str, int] | None = (
+        None if is_stored(store, place) else {}
+    )  # lost files look the same: only with --empty
+    return Annotated(mask, _classes(group, mask), {"mpp": mpp} if mpp else {}, drawn=drawn)
 
 
 def _label_name(image: Path) -> str:

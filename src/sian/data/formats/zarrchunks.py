@@ -42,7 +42,7 @@ def check_chunk(path: Path, packed: bytes, codec: str | None, raw_bytes: int) ->
     try:
         most = _unpacked_bytes(packed, codec, raw_bytes)
     except (struct.error, zlib.error, IndexError, OSError, ValueError) as error:
-        raise BadInput(f"{path}: found a broken chunk ({codec}); copy or export it again") from error
+        raise BadInput(f"{path}: found a broken chunk ({codec or 'not packed'}); copy or export it again") from error
     if most > max(SUSPICIOUS_BYTES, 2 * raw_bytes):
         raise BadInput(f"{path}: found a chunk that unpacks to more than its {raw_bytes:,} bytes; export it again")
 

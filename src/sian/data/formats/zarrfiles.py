@@ -165,6 +165,12 @@ def read_array(store: Path, place: Path, *, whole: bool) -> npt.NDArray[Any]:
         ) from error
 
 
+def is_stored(store: Path, place: Path) -> bool:
+    """Whether any file of an array's numbers is there; Zarr leaves out what holds the fill value alone."""
+    layout = _layout(store, place)
+    return any((place / layout.name(number)).is_file() for number in layout.places())
+
+
 def _layout(store: Path, place: Path) -> _Layout:
     """Judge an array's metadata."""
     if not place.resolve().is_relative_to(store.resolve()):
@@ -300,7 +306,7 @@ def _check_place(store: Path, file: Path) -> bool:
 def _check_files(store: Path, place: Path, layout: _Layout, whole: bool) -> None:
     stored = sum(_check_file(store, place / layout.name(number), layout, number) for number in layout.places())
     expected = layout.count
-    if stored == 0 or (stored < expected and (whole or layout.fill not in (0, False))):
+    if stored < expected and (whole or layout.fill not in (0, False)):
         raise BadInput(
             f"{place}: found {stored:,} of {expected:,} chunks: the others are not stored and would be read as "
             f"{layout.fill}; copy it again, or write it with its empty chunks (write_empty_chunks)"
