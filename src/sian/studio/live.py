@@ -265,6 +265,7 @@ class LivePainter:
 
     def _paint_step(self) -> None:
         with self._ready:
+            self._painting = revision = self.revision
             box, self._dirty = self._dirty, None
             if box is None:
                 return
@@ -275,7 +276,6 @@ class LivePainter:
             around = _grown(area, REACH, self._layout.shape)
             top, left = (side // STRIDE * STRIDE for side in around[:2])
             layout = _copy(self._layout, top, left, *(-(-side // STRIDE) * STRIDE for side in around[2:]))
-            self._painting = revision = self.revision
             since, wanted = self._since, self.wanted
         generator: Any = self.model.painter.generator
         vector, brush = self._brush(wanted)
@@ -297,8 +297,8 @@ class LivePainter:
 
     def _settle(self) -> None:
         with self._ready:
-            layout = _copy(self._layout, 0, 0, *self._layout.shape)
             self._painting = revision = self.revision
+            layout = _copy(self._layout, 0, 0, *self._layout.shape)
             since, wanted, whole = self._since, self.wanted, self._whole
         vector, brush = self._brush(wanted)
 
