@@ -31,7 +31,7 @@ LAYERS = [
     "torchdata",
     "production",
     "reproduce",
-    "studio",
+    "studio_app",
     "cli",
 ]
 DOORS = {"__init__", "__main__"}  # the package's own two files, which stand outside of the layers
@@ -215,3 +215,11 @@ def test_type_checkers_see_every_door():
 
     assert {*sian._DOORS, *sian._MODULES} <= seen
     assert {*sian._DOORS, *sian._MODULES} <= set(sian.__all__)
+
+
+def test_no_door_hides_a_package() -> None:
+    """`sian.NAME` must mean one thing, whatever was imported before."""
+    import sian
+
+    packages = {path.name for path in PACKAGE.iterdir() if path.is_dir()} | {path.stem for path in PACKAGE.glob("*.py")}
+    assert not packages & sian._DOORS.keys()

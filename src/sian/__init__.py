@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sian.masks import read_mask, write_mask
     from sian.production.fit_style import fit_style
     from sian.production.restyle import restyle
-    from sian.studio.serving import studio
+    from sian.studio_app.serving import studio
     from sian.synthesis import Model, load
     from sian.synthesis.train_and_export import train
     from sian.torchdata import torch_dataset
@@ -43,7 +43,7 @@ _DOORS: dict[str, str] = {
     "read_image": "sian.files",
     "read_mask": "sian.masks",
     "restyle": "sian.production.restyle",
-    "studio": "sian.studio.serving",
+    "studio": "sian.studio_app.serving",
     "torch_dataset": "sian.torchdata",
     "train": "sian.synthesis.train_and_export",
     "write_mask": "sian.masks",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.synthesis.toys import write_toy
 
-from sian.studio.studio import Studio
+from sian.studio_app.studio import Studio
 from sian.synthesis import Model, load
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from sian.errors import BadInput, MissingResource
-from sian.studio import editing, messages
-from sian.studio.autosave import MAGIC, Journal, restore
-from sian.studio.document import Document, Patch
-from sian.studio.studio import Studio
+from sian.studio_app import editing, messages
+from sian.studio_app.autosave import MAGIC, Journal, restore
+from sian.studio_app.document import Document, Patch
+from sian.studio_app.studio import Studio
 
 EMPTY = np.zeros((48, 64), np.int32)
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_read_is_copied_aside(tmp_path, monkeypatch):
     assert path.read_bytes() == MAGIC
     drawn(path, 3)
     content = path.read_bytes()
-    monkeypatch.setattr("sian.studio.autosave.MOST_BYTES", len(content) - 1)
+    monkeypatch.setattr("sian.studio_app.autosave.MOST_BYTES", len(content) - 1)
     other = copied_aside(path)
     assert other != aside
     assert other.read_bytes() == content
@@ -159,8 +159,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from sian.studio.studio import Studio
-from sian.studio import messages
+from sian.studio_app.studio import Studio
+from sian.studio_app import messages
 from sian.synthesis import load
 studio = Studio(load(sys.argv[1]), Path(sys.argv[2]))
 for n in range(1, 6):

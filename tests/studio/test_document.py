@@ -8,8 +8,8 @@ import pytest
 from sian.errors import BadInput
 from sian.layout import describe
 from sian.nuclei import generate
-from sian.studio import editing
-from sian.studio.document import Document
+from sian.studio_app import editing
+from sian.studio_app.document import Document
 
 
 def assert_described(document: Document) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from sian.errors import BadInput
-from sian.studio import editing
+from sian.studio_app import editing
 
 SHAPE = (40, 50)
 

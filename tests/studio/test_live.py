@@ -12,8 +12,8 @@ from sian.errors import BadInput
 from sian.layout import describe
 from sian.networks.folded import FoldedBrush
 from sian.nuclei import generate
-from sian.studio import messages
-from sian.studio.live import DroppedError, LivePainter
+from sian.studio_app import messages
+from sian.studio_app.live import DroppedError, LivePainter
 from sian.synthesis.painting import MARGIN, Noise, paint, paint_area
 
 DRAW = '{"op":"draw","points":[[%d,%d],[%d,%d]],"radius":8}'
@@ -112,7 +112,7 @@ def test_a_revision_that_cannot_be_painted_does_not_end_the_painter(studio, monk
     studio.start()
     assert studio.painter.wait_until_settled(60) is not None
     with monkeypatch.context() as broken:
-        broken.setattr("sian.studio.live.paint_area", lambda *_, **__: 1 / 0)
+        broken.setattr("sian.studio_app.live.paint_area", lambda *_, **__: 1 / 0)
         studio.do(messages.parse(DRAW % (100, 100, 120, 100)))
         with pytest.raises(BadInput, match="division by zero"):
             studio.still(60)
@@ -129,7 +129,7 @@ def test_the_box_of_a_drawing_that_is_gone_is_not_painted_again(studio, monkeypa
 
     studio.start()
     assert studio.painter.wait_until_settled(60) is not None
-    monkeypatch.setattr("sian.studio.live.paint_area", replaced)
+    monkeypatch.setattr("sian.studio_app.live.paint_area", replaced)
     studio.do(messages.parse(DRAW % (400, 400, 420, 400)))
     assert studio.still(60).picture.shape == (64, 64, 3)
 
@@ -155,9 +155,9 @@ def test_what_is_saved_is_of_one_moment(studio):
 
 def test_spade_is_painted_whole(studio, monkeypatch):
     """Its first features depend on the place, so an area alone is another picture."""
-    monkeypatch.setattr("sian.studio.live.SpadeGenerator", type(studio.model.painter.generator))
+    monkeypatch.setattr("sian.studio_app.live.SpadeGenerator", type(studio.model.painter.generator))
     painter = LivePainter(studio.model, studio.document.layout, studio.painter.wanted, lambda _: None)
-    monkeypatch.setattr("sian.studio.live.paint_area", lambda *_, **__: pytest.fail("an area was painted"))
+    monkeypatch.setattr("sian.studio_app.live.paint_area", lambda *_, **__: pytest.fail("an area was painted"))
     painter.start()
     with painter.lock:
         painter.step((100, 100, 120, 120))

@@ -19,9 +19,9 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files.images import encode_png, read_png_text
 from sian.masks.files import encode_mask_png
-from sian.studio import errands, messages, saving
-from sian.studio.corrected import open_tiles
-from sian.studio.server import application
+from sian.studio_app import errands, messages, saving
+from sian.studio_app.corrected import open_tiles
+from sian.studio_app.server import application
 
 HOST, TOKEN = "127.0.0.1:8642", "secret"
 ORIGIN = {"origin": f"http://{HOST}"}
@@ -342,7 +342,7 @@ def test_a_refused_drawing_renames_nothing(studio):
 def test_a_bug_in_a_gesture_is_told_and_the_line_stays(client, studio, monkeypatch):
     with connect(client) as socket:
         with monkeypatch.context() as broken:
-            broken.setattr("sian.studio.gestures.editing.draw", lambda *_: 1 / 0)
+            broken.setattr("sian.studio_app.gestures.editing.draw", lambda *_: 1 / 0)
             socket.send_text('{"op":"draw","points":[[100,100]],"radius":5,"n":4}')
             refused, _ = until(socket, lambda head: head["type"] == "refused")
         assert refused == {"type": "refused", "n": 4, "sentence": "a bug in SIAN: ZeroDivisionError: division by zero"}

@@ -30,7 +30,7 @@ def studio(
 
     What is drawn is saved at once in the folder sian-studio here, and comes back when the studio is started again.
     """
-    from sian.studio.serving import start as start_studio
+    from sian.studio_app.serving import start as start_studio
 
     if threads:
         import torch

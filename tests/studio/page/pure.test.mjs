@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-const page = new URL("../../../src/sian/studio/page/", import.meta.url);
+const page = new URL("../../../src/sian/studio_app/page/", import.meta.url);
 const { fitted, pinch, placed, thinned, toPicture, toScreen, zoomed } = await import(new URL("geometry.js", page));
 const { centreOf, coloured, idAt, opaque, outlined, COLOURS } = await import(new URL("ids.js", page));
 const { isClick, messageOf, TOOLS } = await import(new URL("tools.js", page));

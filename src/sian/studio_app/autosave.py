@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import of_system
-from sian.studio.document import Document, Patch
+from sian.studio_app.document import Document, Patch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,22 +20,3 @@
     serving.py    the server's start
     page/         HTML, CSS and JavaScript modules
 """
-
-from __future__ import annotations
-
-import sys
-from types import ModuleType
-from typing import Any
-
-
-class _Door(ModuleType):
-    """`sian.studio` is the function of that name, also for those who have imported this package before."""
-
-    def __call__(self, *given: Any, **options: Any) -> Any:
-        """See `sian.studio.serving.studio`."""
-        from sian.studio.serving import studio
-
-        return studio(*given, **options)
-
-
-sys.modules[__name__].__class__ = _Door

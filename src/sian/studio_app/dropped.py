@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sian.studio.jobs import Report
-    from sian.studio.studio import Studio
+    from sian.studio_app.jobs import Report
+    from sian.studio_app.studio import Studio
     from sian.synthesis import Model
 
     Picture = NDArray[np.uint8]

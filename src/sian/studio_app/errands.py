@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
-from sian.studio import corrected, dropped, messages, tuning
-from sian.studio.opening import read_upload
+from sian.studio_app import corrected, dropped, messages, tuning
+from sian.studio_app.opening import read_upload
 
 if TYPE_CHECKING:
-    from sian.studio.studio import Studio
+    from sian.studio_app.studio import Studio
 
 
 def do(studio: Studio, message: messages.Message, page: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from sian.errors import BadInput
 from sian.layout import Layout, describe, describe_again
 from sian.masks import nucleus_ids
-from sian.studio.editing import Change, box_of
+from sian.studio_app.editing import Change, box_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

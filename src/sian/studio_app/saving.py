@@ -20,8 +20,8 @@ from sian.synthesis.stylefile import StyleFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sian.studio.snapshots import Still
-    from sian.studio.studio import Studio
+    from sian.studio_app.snapshots import Still
+    from sian.studio_app.studio import Studio
 
 SETTLING = 600.0  # seconds that saving waits for the whole picture
 DATASET = "dataset"  # the folder's data set that items are saved into

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.data.dataset import Dataset, Item
-    from sian.studio.document import Document, Patch
+    from sian.studio_app.document import Document, Patch
 
     Picture = NDArray[np.uint8]
 

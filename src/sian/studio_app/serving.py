@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from sian.studio.studio import Studio
+    from sian.studio_app.studio import Studio
 
 HOST = "127.0.0.1"
 PORT = 8642  # the first that is tried; the next free one is taken
@@ -83,9 +83,9 @@ def start(
         folder: in which everything is kept that the studio writes, in a folder sian-studio.
         device: "cpu", "cuda", "mps" or "auto".
     """
-    from sian.studio.corrected import open_tiles
-    from sian.studio.errands import take
-    from sian.studio.studio import AUTOSAVE, FOLDER, Studio
+    from sian.studio_app.corrected import open_tiles
+    from sian.studio_app.errands import take
+    from sian.studio_app.studio import AUTOSAVE, FOLDER, Studio
     from sian.synthesis import load
 
     content = None if given is None or Path(given).is_dir() else _file(Path(given))
@@ -161,7 +161,7 @@ def prepare(make: Callable[[], Studio], folder: Path, port: int | None = None) -
     try:
         import uvicorn
 
-        from sian.studio.server import application
+        from sian.studio_app.server import application
     except ImportError as error:
         raise MissingResource(
             f"the studio needs the package {error.name!r}; install it with: pip install 'sian[studio]'"

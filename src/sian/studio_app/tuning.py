@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.layout import Layout
-    from sian.studio.jobs import Report
-    from sian.studio.studio import Studio
+    from sian.studio_app.jobs import Report
+    from sian.studio_app.studio import Studio
     from sian.synthesis import Model
 
 PROGRESS = re.compile(r"training: (\d+)(?: of (\d+))?")
@@ -63,7 +63,7 @@ def _follow(command: list[str], report: Report) -> None:
 
 def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
     """The middle of the drawing, painted by the model as it was and as it is now."""
-    from sian.studio.dropped import own_model
+    from sian.studio_app.dropped import own_model
     from sian.synthesis import load
 
     height, width = studio.document.shape

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sian.layout import Layout
     from sian.networks import Brush
-    from sian.studio.document import Box
+    from sian.studio_app.document import Box
     from sian.synthesis import Model, Style
 
     Picture = NDArray[np.uint8]

@@ -9,12 +9,12 @@ import numpy as np
 from sian.errors import BadInput
 from sian.masks.contours import trace_region
 from sian.nuclei import default_fit, generate
-from sian.studio.editing import Change, outlined
+from sian.studio_app.editing import Change, outlined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sian.studio.document import Mask
+    from sian.studio_app.document import Mask
 
 SIDE = 384  # px of the invented mask that outlines are taken from
 MOST_OUTLINES = 24

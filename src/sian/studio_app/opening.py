@@ -13,7 +13,7 @@ from sian.data.formats.geojson import read as read_geojson
 from sian.errors import BadInput
 from sian.files.images import DECODE_ERRORS, decode_image
 from sian.masks import read_mask
-from sian.studio.document import check_size
+from sian.studio_app.document import check_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

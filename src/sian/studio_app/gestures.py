@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sian.studio import editing, messages
+from sian.studio_app import editing, messages
 
 if TYPE_CHECKING:
-    from sian.studio.document import Document
+    from sian.studio_app.document import Document
 
 
 def edited(document: Document, gesture: messages.Gesture) -> tuple[editing.Change, dict[str, Any]]:
@@ -31,7 +31,7 @@ def edited(document: Document, gesture: messages.Gesture) -> tuple[editing.Chang
             ids = editing.ids_within(mask, *editing.outlined(gesture.points, height, width)) or ids
         return editing.delete(mask, ids or [0]), {}
     if isinstance(gesture, messages.Fill):
-        from sian.studio.inventing import fill
+        from sian.studio_app.inventing import fill
 
         return fill(mask, gesture.points, gesture.organ, gesture.density, gesture.seed)
     region = (

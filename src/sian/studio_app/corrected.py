@@ -13,14 +13,14 @@ from sian.evaluation.panoptic import panoptic
 from sian.files.images import read_png_text
 from sian.files.locks import only_writer
 from sian.masks import nucleus_ids
-from sian.studio.below import Tiles
+from sian.studio_app.below import Tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sian.studio.document import Mask
-    from sian.studio.jobs import Report
-    from sian.studio.studio import Studio
+    from sian.studio_app.document import Mask
+    from sian.studio_app.jobs import Report
+    from sian.studio_app.studio import Studio
 
 COMPUTED = {"id", "image", "mask", "width", "height", "nuclei", "sha256_image", "sha256_mask", "classes"}
 

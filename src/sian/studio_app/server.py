@@ -19,13 +19,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sian.errors import BadInput, SianError
 from sian.files import encode_png
-from sian.studio import errands, messages, saving
-from sian.studio.examples import NAMES
-from sian.studio.guard import Guard
-from sian.studio.inventing import organs
-from sian.studio.opening import MOST_BYTES, safe_name
-from sian.studio.snapshots import in_words
-from sian.studio.thumbnails import sheet, thumbnail
+from sian.studio_app import errands, messages, saving
+from sian.studio_app.examples import NAMES
+from sian.studio_app.guard import Guard
+from sian.studio_app.inventing import organs
+from sian.studio_app.opening import MOST_BYTES, safe_name
+from sian.studio_app.snapshots import in_words
+from sian.studio_app.thumbnails import sheet, thumbnail
 from sian.synthesis.labels import png_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from sian.studio.studio import Studio
+    from sian.studio_app.studio import Studio
 
 PAGE = Path(__file__).parent / "page"
 MOST_WAITING = 2000  # messages that a page may be behind before it is told all again

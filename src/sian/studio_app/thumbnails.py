@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from sian.layout import describe
-from sian.studio.document import check_size
-from sian.studio.examples import bundled_mask
+from sian.studio_app.document import check_size
+from sian.studio_app.examples import bundled_mask
 from sian.synthesis.painting import Noise, paint
 from sian.synthesis.sheet import contact_sheet
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.layout import Layout
-    from sian.studio.live import LivePainter
-    from sian.studio.studio import Studio
+    from sian.studio_app.live import LivePainter
+    from sian.studio_app.studio import Studio
     from sian.synthesis import Style
 
 Result = TypeVar("Result")

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sian.studio.below import Below
-    from sian.studio.document import Mask
-    from sian.studio.live import Wanted
+    from sian.studio_app.below import Below
+    from sian.studio_app.document import Mask
+    from sian.studio_app.live import Wanted
 
 
 @dataclass(frozen=True)

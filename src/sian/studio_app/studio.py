@@ -12,16 +12,16 @@ import numpy as np
 from sian.errors import BadInput, warn
 from sian.files.locks import only_writer
 from sian.masks import check_mask, nucleus_ids
-from sian.studio import messages
-from sian.studio.autosave import Journal, Restored, restore
-from sian.studio.below import Below, Tiles
-from sian.studio.document import Document, Effect, Patch
-from sian.studio.examples import example
-from sian.studio.gestures import edited
-from sian.studio.jobs import Jobs
-from sian.studio.live import LivePainter, Painted, Wanted
-from sian.studio.shelf import Shelf
-from sian.studio.snapshots import Drawn, Still, in_words
+from sian.studio_app import messages
+from sian.studio_app.autosave import Journal, Restored, restore
+from sian.studio_app.below import Below, Tiles
+from sian.studio_app.document import Document, Effect, Patch
+from sian.studio_app.examples import example
+from sian.studio_app.gestures import edited
+from sian.studio_app.jobs import Jobs
+from sian.studio_app.live import LivePainter, Painted, Wanted
+from sian.studio_app.shelf import Shelf
+from sian.studio_app.snapshots import Drawn, Still, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.data.dataset import Item
-    from sian.studio.document import Box, Mask
+    from sian.studio_app.document import Box, Mask
     from sian.synthesis import Model
 
     Picture = NDArray[np.uint8]
@@ -125,7 +125,7 @@ class Studio:
         """Do what a page asks for; what changes is told to all listeners.
 
         Args:
-            message: see `sian.studio.messages`.
+            message: see `sian.studio_app.messages`.
             page: that asks; with the message's number it is remembered, so that nothing is done twice.
 
         Returns:
@@ -138,7 +138,7 @@ class Studio:
             self.painter.pen(message.down)
             return {}
         if isinstance(message, messages.Outlines):
-            from sian.studio.inventing import outlines
+            from sian.studio_app.inventing import outlines
 
             return {"organ": message.organ, "outlines": outlines(message.organ, message.seed)}
         with self._lock:
