@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -329,3 +330,41 @@ def test_doctor_as_json_and_as_text_agree(capfd):
     assert cli.main(["doctor"]) == code
     text = capfd.readouterr().out
     assert all(problem["what"] in text and problem["advice"] in text for problem in facts["problems"])
+
+
+def _verbs(app, words=()):
+    """Every command that does something, as its words."""
+    import typer.main
+
+    commands = getattr(typer.main.get_command(app) if not words else app, "commands", None)
+    if commands is None:
+        yield list(words)
+    for name, command in (commands or {}).items():
+        yield from _verbs(command, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(_verbs(cli.app)), ids=" ".join)
+def test_every_verb_s_help_fits_one_screen(words, capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli.main([*words, "--help"]) == 0
+    assert len(lines_of(capfd.readouterr().out)) <= 40
+
+
+def test_the_list_of_verbs_is_whole_sentences(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli.main(["--help"]) == 0
+    listed = lines_of(capfd.readouterr().out.split("Commands:\n")[1])
+    assert len(listed) == len(cli.VERBS) + len(cli.GROUPS)
+    assert not [line for line in listed if line.endswith("...")]
+
+
+def test_choices_of_the_command_line_are_those_of_the_library():
+    from sian.cli import arguments
+    from sian.evaluation import reconstruction
+    from sian.synthesis import brushes, storage
+    from sian.training import device
+
+    assert get_args(arguments.Backend) == get_args(brushes.Backend)
+    assert get_args(arguments.Storage) == get_args(storage.Storage)
+    assert get_args(arguments.StyleSetting) == reconstruction.STYLE_SETTINGS
+    assert get_args(arguments.Precision) == (*device.PRECISIONS, device.AUTO)

@@ -5,7 +5,7 @@ In an environment of its own (TensorFlow stays out of SIAN's):
     python -m venv judge && judge/bin/pip install -r benchmarks/judges/requirements.txt
     judge/bin/python benchmarks/judges/stardist_judge.py train data/monuseg runs/stardist
     judge/bin/python benchmarks/judges/stardist_judge.py segment runs/stardist IMAGES MASKS
-    sian evaluate --protocol reconstruction --model MODEL --data data/monuseg --segmented MASKS --judge stardist ...
+    sian evaluate-model --model MODEL --data data/monuseg --segmented MASKS --judge stardist ...
 
 `train` reads a data set of SIAN's (items.jsonl, images, masks), holds some tiles out for StarDist's own thresholds, and
 writes `training.json` with seed, length, tiles and versions. `segment` writes one 16-bit grey PNG for each image.

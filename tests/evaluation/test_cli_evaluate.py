@@ -97,7 +97,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(toys.write_dataset(tmp_path / "data", size=300))
-    arguments = ["evaluate", "--protocol", "reconstruction", "--data", data, "--model", "m.safetensors", "--json"]
+    (named := tmp_path / "m.safetensors").write_bytes(b"a toy stands in for it")
+    arguments = ["evaluate-model", "--data", data, "--model", str(named), "--json"]
     assert (
         main([*arguments, *inception, "--save-images", str(tmp_path / "kept"), "--blind", str(tmp_path / "b.html")])
         == 0
@@ -105,7 +106,7 @@ def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.Capture
     assert "Real or painted?" in (tmp_path / "b.html").read_text(encoding="utf-8")
     result = json.loads(capsys.readouterr().out)
     assert (result["protocol"], result["style"], result["n"], result["window"]) == ("reconstruction", "paired", 12, 256)
-    assert result["inputs"]["model"] == {"path": "m.safetensors", "sha256": "f" * 64}
+    assert result["inputs"]["model"] == {"path": str(named), "sha256": "f" * 64}
     assert result["inputs"]["masks"]["items"] == 12  # they were painted, though nothing segments
     assert [row["name"] for row in result["floor_rows"]] == ["other real images", "halves", "trivial painter"]
     kept = sorted((tmp_path / "kept").glob("*.png"))
@@ -117,7 +118,7 @@ def test_reconstruction(model, inception, tmp_path: Path, capsys: pytest.Capture
 
 def test_memorisation(model, inception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = str(toys.write_dataset(tmp_path / "data", size=300))
-    arguments = ["evaluate", "--protocol", "reconstruction", "--data", data, "--memorisation", *inception]
+    arguments = ["evaluate-model", "--data", data, "--memorisation", *inception]
     assert main([*arguments, "-o", str(tmp_path / "report")]) == 0
     assert "possible copies of training images" in capsys.readouterr().out
     html = (tmp_path / "report" / "report.html").read_text()
@@ -171,16 +172,10 @@ def test_bad_images_are_one_sentence_and_nothing_is_written(
     [
         (["absent", "--real", "{real}"], 3, "no such folder"),
         (["{fake}", "--real", "{real}", "--masks", "{masks}"], 3, "add --segmenter MODEL or --segmented"),
-        (["{fake}", "--real", "{real}", "--protocol", "reconstuction"], 3, "did you mean 'reconstruction'"),
-        (["--protocol", "reconstruction"], 3, "add --data DATASET"),
-        (["--protocol", "reconstruction", "--data", "{real}"], 3, "dataset.json"),
-        (["--protocol", "reconstruction", "--data", "{data}", "--style", "pared"], 3, "did you mean 'paired'"),
-        (["--protocol", "reconstruction", "--data", "{data}", "--alias", "lung"], 3, "--alias lung=liver"),
-        (["--protocol", "reconstruction", "--data", "{data}", "--fit"], 3, "--fit: fits styles"),
-        (["{fake}", "--real", "{real}", "--fit", "--segmenter", "bundled"], 3, "--fit: fits styles"),
-        (["--protocol", "reconstruction", "--data", "{data}", "--split", "tests"], 3, "did you mean 'test'"),
+        (["{fake}", "--real", "{real}", "--protocol", "reconstuction"], 2, "No such option: --protocol"),
+        (["{fake}", "--real", "{real}", "--split", "tset", "--memorisation", "--data", "{data}"], 3, "mean 'test'"),
         (["{fake}", "--real", "{real}", "--memorisation"], 3, "add --data DATASET"),
-        (["{fake}"], 2, "--real is missing"),
+        (["{fake}"], 2, "Missing option '--real'"),
         (["{fake}", "--real", "{real}", "--weights", "absent"], 3, "absent"),
     ],
 )
@@ -193,6 +188,48 @@ def test_bad_arguments(folders, model, tmp_path: Path, capsys, arguments: list[s
     assert main(["evaluate", *filled, *no_fid, "-o", str(report)]) == code
     assert words in capsys.readouterr().err
     assert not report.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "Missing option '--data'"),
+        (["--data", "{real}"], 3, "dataset.json"),
+        (["--data", "{data}", "--style", "pared"], 2, "'pared' is not one of 'paired'"),
+        (["--data", "{data}", "--alias", "lung"], 3, "--alias lung=liver"),
+        (["--data", "{data}", "--fit"], 3, "--fit: fits styles"),
+        (["--data", "{data}", "--fit", "--segmenter", "bundled", "--style", "prior"], 3, "other than prior"),
+        (["--data", "{data}", "--split", "tests"], 3, "did you mean 'test'"),
+        (["--data", "{data}", "--model", "absent"], 3, "absent: no such file"),
+        (["--data", "{data}", "--memorisation"], 3, "and Inception"),
+    ],
+)
+def test_bad_arguments_of_a_model(folders, model, tmp_path, capsys, arguments, code, words) -> None:
+    data = toys.write_dataset(tmp_path / "data")
+    filled = [a.format(real=folders[1], data=data) for a in arguments]
+    report = tmp_path / "report"
+    assert main(["evaluate-model", *filled, "--no-fid", "-o", str(report)]) == code
+    assert words in capsys.readouterr().err
+    assert not report.exists()
+
+
+@pytest.mark.parametrize("protocol", [["--protocol", "reconstruction"], ["--protocol=reconstruction"]])
+def test_the_protocol_s_former_spelling_does_the_same(model, inception, tmp_path, capsys, protocol) -> None:
+    data = str(toys.write_dataset(tmp_path / "data", size=300))
+    results = []
+    for verb in (["evaluate", *protocol], ["evaluate-model"]):
+        assert main([*verb, "--data", data, *inception, "--json"]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1]
+    assert results[0]["protocol"] == "reconstruction"
+
+
+def test_the_other_protocol_s_former_spelling_does_the_same(folders, capsys) -> None:
+    fake, real, _ = folders
+    assert main(["evaluate", fake, "--real", real, "--no-fid", "--json"]) == 0
+    now = capsys.readouterr().out
+    assert main(["evaluate", fake, "--real", real, "--protocol", "folders", "--no-fid", "--json"]) == 0
+    assert capsys.readouterr().out == now
 
 
 def test_a_target_is_needed(folders, capsys: pytest.CaptureFixture[str]) -> None:
@@ -300,7 +337,7 @@ def test_another_judge_of_a_model(model, inception, tmp_path, capsys) -> None:
     for window in windows:
         sian.write_mask(tmp_path / "found" / f"{window.name}.png", window.mask)
     assert window_sizes(sian.open_dataset(data).split("test")) == {w.name: w.mask.shape for w in windows}
-    words = ["evaluate", "--protocol", "reconstruction", "--data", str(data), *inception, "--json"]
+    words = ["evaluate-model", "--data", str(data), *inception, "--json"]
     assert main([*words, "--segmented", str(tmp_path / "found")]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["metrics"]["pq"] == 1

@@ -1,14 +1,40 @@
-"""What several verbs are given: KEY=VALUE pairs, files and folders of pictures, and outputs that must not be inputs."""
+"""What several verbs are given: options, KEY=VALUE pairs, files and folders of pictures; and what is checked first.
+
+An option that means the same to several verbs is written here once. Nothing here loads torch: a wrong name is said at
+once.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
 
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+# The choices are those of sian.synthesis.brushes, sian.synthesis.storage, sian.evaluation.reconstruction and
+# sian.training.device, which load torch; a test compares them.
+Backend = Literal["torch", "openvino", "openvino-bf16"]
+Storage = Literal["float32", "float16", "int8"]
+StyleSetting = Literal["paired", "sibling", "exemplar", "prior"]
+Precision = Literal["32-true", "bf16-mixed", "auto"]
+
+ModelFile = Annotated[Path | None, typer.Option("--model", help="Model file; the bundled one if not given.")]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all cores if not given.")]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", metavar="DIR", help="Where VGG19 or Inception lies; searched first.")
+]
+TrustWeights = Annotated[bool, typer.Option("--trust-weights", help="Take weights of an unknown SHA-256.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Aliases = Annotated[
+    list[str] | None,
+    typer.Option("--alias", metavar="NEW=ORGAN", help="Another name of an organ's style, e.g. lung=liver."),
+]
 
 
 def parse_pairs(option: str, words: Iterable[str] | None, form: str, example: str) -> dict[str, str]:
@@ -44,6 +70,30 @@ def parse_aliases(words: Iterable[str] | None) -> dict[str, str]:
     """``--alias NEW=ORGAN``: other names of organs, in lower case as organs are."""
     pairs = parse_pairs("--alias", words, "NEW=ORGAN", "lung=liver")
     return {new.strip().lower(): organ.strip().lower() for new, organ in pairs.items()}
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute on so many threads; None leaves it as it is."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def check_there(kind: Literal["file", "folder"], *paths: Path | None, bundled: bool = False) -> None:
+    """Refuse names of nothing at once, before the seconds in which torch is loaded.
+
+    Args:
+        kind: what they should be.
+        paths: None stands for an option that was not given.
+        bundled: whether the word "bundled" is a name as well.
+
+    Raises:
+        BadInput: there is nothing of that name.
+    """
+    for path in paths:
+        if path is not None and not path.exists() and not (bundled and str(path) == "bundled"):
+            raise BadInput(f"{path}: no such {kind}; check the path")
 
 
 def named_files(given: Sequence[Path], suffixes: tuple[str, ...], kind: str) -> list[Path]:

@@ -26,6 +26,7 @@ from sian.cli import (
     verb_demo,
     verb_doctor,
     verb_evaluate,
+    verb_evaluate_model,
     verb_export,
     verb_masks,
     verb_reproduce,
@@ -55,6 +56,7 @@ from sian.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+HELP_WIDTH = 100  # characters, where the terminal is as wide
 LONGEST = 6000  # characters of an error's line; a sentence with 20 problems has some 3,000
 
 
@@ -106,6 +108,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "masks": verb_masks.masks,
     "dataset": verb_dataset.dataset,
     "evaluate": verb_evaluate.evaluate,
+    "evaluate-model": verb_evaluate_model.evaluate_model,
     "doctor": verb_doctor.doctor,
 }
 
@@ -131,7 +134,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, context_settings={"max_content_width": HELP_WIDTH})
 def _options(
     context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback does the work
@@ -179,6 +182,7 @@ def _stop_as_by_ctrl_c() -> None:
 def main(arguments: list[str]) -> int:
     """Run ``sian`` with `arguments` and return its exit code; prints every error as one line on stderr."""
     debug, arguments = _take_debug(arguments)
+    arguments = _as_named_now(arguments)
     with _warnings_as_lines(debug):
         try:
             code = app(args=arguments, prog_name="sian", standalone_mode=False)
@@ -200,6 +204,23 @@ def _take_debug(arguments: list[str]) -> tuple[bool, list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     rest = [word for word in arguments[:end] if word != "--debug"] + arguments[end:]
     return len(rest) < len(arguments), rest
+
+
+_PROTOCOLS = {"reconstruction": "evaluate-model", "folders": "evaluate"}
+
+
+def _as_named_now(arguments: list[str]) -> list[str]:
+    """``evaluate --protocol reconstruction``, as it was written once, is ``evaluate-model`` now."""
+    if arguments[:1] != ["evaluate"]:
+        return arguments
+    for place, word in enumerate(arguments):
+        option, equals, value = word.partition("=")
+        if option == "--protocol":
+            rest = arguments[1:place] + arguments[place + 1 + (not equals) :]
+            protocol = value if equals else next(iter(arguments[place + 1 :]), "")
+            if protocol in _PROTOCOLS:
+                return [_PROTOCOLS[protocol], *rest]
+    return arguments
 
 
 def explain(error: Exception) -> tuple[int, str]:

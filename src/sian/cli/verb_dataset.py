@@ -50,7 +50,11 @@ def dataset(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make a data set from a plan: shards with hashes, made again to the byte, resumed by the same command."""
+    """Make a data set of painted images from a plan.
+
+    The images go into shards with hashes. The same plan gives the same bytes again, and the same command goes on with
+    a run that was stopped.
+    """
     if example:
         console.out(_example())
         return

@@ -17,7 +17,10 @@ def demo(
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the scattered nuclei and the texture.")] = 0,
 ) -> None:
-    """Paint a real mask and invented nuclei in every organ's style; writes pictures and one contact sheet."""
+    """Paint a real mask and invented nuclei in every organ's style.
+
+    Writes the pictures and one contact sheet of them. It needs no data and no network.
+    """
     from importlib import resources
 
     from sian.files import write_png

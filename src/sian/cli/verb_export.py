@@ -34,7 +34,9 @@ def export(
         Path | None, typer.Option(help="Markdown that the card ends with: what people saw in its pictures.")
     ] = None,
 ) -> None:
-    """Make a model file of a run's newest checkpoint: weights, style bank, facts, and its card beside it.
+    """Make a model file of a run's newest checkpoint, and its card beside it.
+
+    It holds the weights, the style bank, and facts about the training.
 
     With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way
     (numbers of the old ones go, and fitted styles belong to the old file), and nothing else changes. Its card is

@@ -47,7 +47,10 @@ def masks(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Invent instance masks whose nuclei look like an organ's: size, shape, direction, crowding, touching."""
+    """Invent instance masks whose nuclei look like an organ's.
+
+    They are like them in size, shape, direction, crowding, and how many touch.
+    """
     from sian.errors import BadInput
     from sian.nuclei.fit import write_fit
     from sian.nuclei.series import Series, write_manifest, write_series

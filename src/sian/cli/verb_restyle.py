@@ -45,10 +45,11 @@ def restyle(
     ] = "torch",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
 ) -> None:
-    """Repaint an image in another style: same nuclei, size and magnification; or a whole data set.
+    """Repaint an image, or a whole data set, in another style.
 
-    Of an image: NAME_STYLE.png, the mask that was painted, and a sheet with source, mask and result side by side. Of a
-    data set: a data set with the same ids, masks and classes. What the mask does not name is not kept.
+    Nuclei, size and magnification stay. Of an image: NAME_STYLE.png, the mask that was painted, and a sheet with
+    source, mask and result side by side. Of a data set: a data set with the same ids, masks and classes. What the mask
+    does not name is not kept.
     """
     import torch
 

@@ -26,9 +26,10 @@ def studio(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
 ) -> None:
-    """Draw nuclei in the browser and see the tissue as you draw; on this machine only.
+    """Draw nuclei in the browser and see the tissue as you draw.
 
-    What is drawn is saved at once in the folder sian-studio here, and comes back when the studio is started again.
+    Only this machine can open the page. What is drawn is saved at once in the folder sian-studio here, and comes back
+    when the studio is started again.
     """
     from sian.studio_app.serving import start as start_studio
 

@@ -29,11 +29,11 @@ def style(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
 ) -> None:
-    """Fit a style to a reference image whose stain the model has not seen; takes seconds.
+    """Fit a style to a reference image whose stain the model has not seen.
 
-    `--style reference.png` encodes a picture, which is quick and follows stains that were learned from. This paints
-    the picture's own nuclei until their stain is right, and writes a file for --style of synthesize and restyle, and
-    for plans.
+    It takes seconds. `--style reference.png` encodes a picture, which is quick and follows stains that were learned
+    from. This paints the picture's own nuclei until their stain is right, and writes a file for --style of synthesize
+    and restyle, and for plans.
     """
     import torch
 

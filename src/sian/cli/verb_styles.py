@@ -13,7 +13,10 @@ def styles(
     model: Annotated[str | None, typer.Argument(help="A model file; the bundled model if not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the styles that a model knows: organs, preparations of each, other names; with the tiles behind them."""
+    """List the styles that a model knows, with the training tiles behind each.
+
+    They are organs, each organ's preparations, and other names of organs.
+    """
     from sian.synthesis import load
 
     bank = load(model).styles

@@ -1,6 +1,6 @@
 """Second judges: what segmenters from elsewhere found in a row's paintings, beside the row's own report.
 
-RUNS/SCALE/ROW/judge-NAME.json is the evaluation.json of ``sian evaluate --protocol reconstruction --model
+RUNS/SCALE/ROW/judge-NAME.json is the evaluation.json of ``sian evaluate-model --model
 RUNS/SCALE/ROW/model.safetensors --segmented FOLDER --judge NAME``; it has to be of the very paintings of the report.
 """
 
