@@ -184,6 +184,23 @@ def test_labels_without_any_chunk(tmp_path):
     assert result.items[0].nuclei == 0
 
 
+@pytest.mark.parametrize("which", ["image", "label"])
+def test_a_path_that_no_file_can_have(tmp_path, which):
+    axes = ("cyx", 1.0) if which == "image" else ("yx", None)
+    store(tmp_path, **{"about" if which == "image" else "label": multiscale(*axes, levels=("x" * 300,))})
+    with pytest.raises(BadInput, match=r"a\.ome\.zarr: cannot be read \(file name too long\)"):
+        import_dataset(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_series_that_no_file_can_have(tmp_path):
+    place = store(tmp_path)
+    group = zarr.open_group(str(place), mode="a", zarr_format=3)
+    _put(group, {"bioformats2raw.layout": 3}, 3)
+    _put(group.create_group("OME"), {"series": ["1" * 300]}, 3)
+    with pytest.raises(BadInput, match=r"a\.ome\.zarr: found no image with labels"):
+        import_dataset(tmp_path / "in", tmp_path / "out")
+
+
 def spoilt(tmp_path, content=None, metadata=None, **options):
     """A store whose picture's first chunk, or whose picture's metadata, were changed."""
     path = store(tmp_path, **options)

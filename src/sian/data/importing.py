@@ -22,7 +22,7 @@ from sian.data.pairs import Annotated, Collection, Pair
 from sian.data.provenance import is_same, restored
 from sian.data.sources import find_pairs
 from sian.data.writing import DatasetWriter, check_target, is_intact
-from sian.errors import BadInput, nearest
+from sian.errors import BadInput, nearest, of_system
 from sian.files import read_image, sha256_file, sha256_pixels
 from sian.files.locks import only_writer
 from sian.masks import decode_mask_png, encode_mask_png, read_mask
@@ -196,6 +196,11 @@ def _check_all(
             checked.append(check(pair, existing, hashes=hashes))
         except BadInput as problem:
             problems.append(str(problem))
+        except OSError as error:  # a name inside the file that no file can have, say
+            if not isinstance(of_system(error), BadInput):
+                raise
+            reason = (error.strerror or str(error)).lower()
+            problems.append(f"{pair.annotation}: cannot be read ({reason[:80]}), expected a whole file; export it again")
         if report:
             report(number, 2 * len(collection.pairs))
     if problems:
