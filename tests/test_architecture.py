@@ -18,6 +18,7 @@ LAYERS = [
     "errors",
     "memory",
     "seeds",
+    "windows",
     "files",
     "masks",
     "layout",

@@ -9,9 +9,9 @@ import torch
 
 from sian.data.loading import batches
 from sian.data.sampling import Sample, Tile, WindowSampler
-from sian.data.windows import train_offsets
 from sian.errors import BadInput
 from sian.layout import describe, turn_image
+from sian.windows import train_offsets
 
 SIZE, SHAPES = 16, [(40, 40), (40, 56), (64, 40)]
 

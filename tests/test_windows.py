@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from sian.data.windows import test_offsets as offsets_of_test
-from sian.data.windows import train_offsets
 from sian.errors import BadInput
+from sian.windows import test_offsets as offsets_of_test
+from sian.windows import train_offsets
 
 
 def test_test_windows_of_the_protocol() -> None:

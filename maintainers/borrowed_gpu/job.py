@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maintainers.borrowed_gpu.collecting import FILE_BYTES, FORMAT, MODEL_PARTS, check_empty, leave
-from sian.data.windows import WINDOW, train_offsets
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json
 from sian.files.code_and_machine import commit
@@ -29,6 +28,7 @@ from sian.reproduce.running import of_job, read_job
 from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
 from sian.training import Recipe, checkpoint
 from sian.training.checks import check_run, holds_run
+from sian.windows import WINDOW, train_offsets
 
 if TYPE_CHECKING:
     from sian.data.sampling import Tile

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, get_worker_info
 import sian
 from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter
-from sian.data.windows import test_offsets as cover
 from sian.files.images import encode_png
 from sian.masks import encode_mask_png, write_mask
 from sian.synthesis import Model, load
 from sian.torchdata import Loader
+from sian.windows import test_offsets as cover
 
 SIDE = 96
 Samples = list[tuple[torch.Tensor, ...]]

@@ -200,7 +200,9 @@ def _check_all(
             if not isinstance(of_system(error), BadInput):
                 raise
             reason = (error.strerror or str(error)).lower()
-            problems.append(f"{pair.annotation}: cannot be read ({reason[:80]}), expected a whole file; export it again")
+            problems.append(
+                f"{pair.annotation}: cannot be read ({reason[:80]}), expected a whole file; export it again"
+            )
         if report:
             report(number, 2 * len(collection.pairs))
     if problems:

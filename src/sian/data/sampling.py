@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from sian import seeds
-from sian.data.windows import WINDOW, train_offsets
 from sian.errors import BadInput, nearest
 from sian.layout import Layout, turn_image
+from sian.windows import WINDOW, train_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

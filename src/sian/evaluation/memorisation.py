@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.windows import WINDOW, test_offsets
 from sian.errors import BadInput
 from sian.evaluation.collection import Collection, Entry
 from sian.layout import turn_image
+from sian.windows import WINDOW, test_offsets
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from sian import seeds
-from sian.data.windows import WINDOW
 from sian.errors import BadInput, nearest
 from sian.evaluation.arrays import Image, Mask
 from sian.evaluation.collection import Collection, from_images
@@ -29,6 +28,7 @@ from sian.evaluation.evaluate import Evaluation, Tools, evaluate
 from sian.evaluation.scenes import Scene, Window, collection_of, open_scene
 from sian.layout import Layout
 from sian.synthesis.style_fitting import fit_style
+from sian.windows import WINDOW
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from sian.data.windows import WINDOW, test_offsets, train_offsets
 from sian.evaluation.arrays import Image, Mask
 from sian.evaluation.collection import Collection, Entry
 from sian.layout import Layout, describe
+from sian.windows import WINDOW, test_offsets, train_offsets
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset

@@ -15,7 +15,6 @@ from sian.data import Dataset
 from sian.data.loading import batches
 from sian.data.sampling import Tile, WindowSampler
 from sian.data.tiles import read_tiles
-from sian.data.windows import test_offsets
 from sian.errors import BadInput, warn
 from sian.files.locks import only_writer
 from sian.masks import median_area
@@ -50,6 +49,7 @@ from sian.training.average import estimate_batch_norm, folded
 from sian.training.journal import read_journal
 from sian.training.start import read_start
 from sian.training.stopping import BEST, read_looks
+from sian.windows import test_offsets
 
 NORM_BATCHES, NORM_BATCH = 16, 8  # windows that batch norm is estimated from: 128
 

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sian.data.windows import test_offsets
 from sian.errors import BadInput, warn
 from sian.layout import Layout
 from sian.networks import (
@@ -31,6 +30,7 @@ from sian.networks import (
     signed_images,
     stack_layouts,
 )
+from sian.windows import test_offsets
 
 WINDOW = 512  # px of a window's core; smaller ones paint more margin (384 px: an eighth slower)
 MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)

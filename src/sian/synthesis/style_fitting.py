@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sian.data.windows import evenly
 from sian.errors import BadInput, SianWarning
 from sian.layout import Layout, describe
 from sian.masks import check_mask_of
@@ -25,6 +24,7 @@ from sian.synthesis.model_classes import with_classes
 from sian.synthesis.painting import layout_tensor
 from sian.synthesis.styles import Style
 from sian.training import losses
+from sian.windows import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 from sian import seeds
-from sian.data.windows import test_offsets, train_offsets
 from sian.errors import BadInput, nearest
+from sian.windows import test_offsets, train_offsets
 
 if TYPE_CHECKING:
     import numpy as np

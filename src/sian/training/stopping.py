@@ -18,12 +18,12 @@ from torch import Tensor
 
 from sian import seeds
 from sian.data.sampling import Tile
-from sian.data.windows import test_offsets
 from sian.files import write_bytes, write_json
 from sian.files.jsonfiles import read_json
 from sian.networks import REFERENCE_SIZE, Painter, VggFeatures, signed_images, stack_layouts
 from sian.training.recipe_sections import StoppingSection
 from sian.training.samples import paint_windows
+from sian.windows import test_offsets
 
 STOPPING, BEST = "stopping.json", "best.safetensors"  # in the run's folder
 MEASURE = "style distance: means and deviations of the colours and, where the run has VGG19, of its features"

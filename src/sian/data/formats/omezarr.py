@@ -162,7 +162,9 @@ def _pairs(store: Path, split: str) -> list[Pair]:
 def _series(store: Path) -> list[Path]:
     """The images of bioformats2raw's layout: those that its OME group lists, else 0, 1, 2, ..."""
     listed = attributes(store / "OME").get("series")
-    if isinstance(listed, list) and all(isinstance(name, str) and name.isdecimal() and len(name) < 20 for name in listed):
+    if isinstance(listed, list) and all(
+        isinstance(name, str) and name.isdecimal() and len(name) < 20 for name in listed
+    ):
         return [store / name for name in listed[:MAX_SERIES]]
     return list(itertools.takewhile(Path.is_dir, (store / str(number) for number in range(MAX_SERIES))))
 
