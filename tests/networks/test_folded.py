@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sian.networks import LEVELS, FoldedGenerator, Generator, PlainBrush, folded
+from sian.networks import LEVELS, FoldedGenerator, Generator, PlainBrush, folded, within
 from sian.networks.brush import FINE
 
 
@@ -74,6 +74,30 @@ def test_folding_changes_rounding_only(
     assert plain.std() > 0.005
     assert torch.allclose(plain, quick, atol=5e-6)
     assert torch.allclose(plain, generator(torch_layout(generator), style, generator.noise_of(3, 96, 96)), atol=2e-5)
+
+
+@pytest.mark.parametrize("options", OPTIONS[:3], ids=str)
+@pytest.mark.parametrize("margins", [(32, 32, 32, 32), (0, 32, 32, 0), (16, 0, 0, 24)], ids=str)
+@pytest.mark.usefixtures("seeded")
+@torch.inference_mode()
+def test_margins_that_are_left_out_early_were_not_needed(
+    options: dict[str, object], margins: tuple[int, int, int, int]
+) -> None:
+    generator, style, side = trained_like(**options), torch.linspace(-2, 2, 5)[None], 160
+    layout = torch.rand(1, 19 + generator.classes, side, side, generator=torch.Generator().manual_seed(6))
+    maps, noise = dict(enumerate(generator.pyramid(layout, 6))), generator.noise_of(3, side, side)
+    coarse = PlainBrush(generator, style).coarse(maps, noise[:FINE])
+    top, left, bottom, right = margins
+    window = (0 if top < 32 else 32, 0 if left < 32 else 32, side - bottom, side - right)  # what it is cut to
+
+    def cut(x: Tensor, level: int) -> Tensor:
+        return x[..., window[0] >> level : window[2] >> level, window[1] >> level : window[3] >> level]
+
+    given = {level: cut(maps[level], level) for level in (0, 1, 2)}
+    drawn = [None if n is None else cut(n, level) for n, level in zip(noise[FINE:], LEVELS[FINE:], strict=True)]
+    whole = PlainBrush(generator, style).fine(cut(coarse, 3), given, drawn)
+    quick = FoldedGenerator(generator).brush(style).fine(cut(coarse, 3), given, drawn, margins)
+    assert torch.allclose(within(whole, margins), quick, atol=5e-6)
 
 
 def torch_layout(generator: Generator) -> Tensor:

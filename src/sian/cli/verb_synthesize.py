@@ -103,7 +103,6 @@ def synthesize(
 
 def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[int, str] | None]:
     """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json beside it, or its item's."""
-    from sian.data.class_file import classes_of
     from sian.errors import BadInput
     from sian.masks import read_mask
     from sian.synthesis.model_classes import with_classes
@@ -111,6 +110,8 @@ def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[
     mask = read_mask(path)
     if not model.info.classes:
         return mask, None
+    from sian.data.class_file import classes_of  # with it come the readers of data sets, a tenth of the start
+
     classes = classes_of(path)
     try:
         with_classes(mask, model.info.classes, classes)

@@ -1,7 +1,7 @@
 """Networks: pure torch modules and functions of tensors; they know no files, no recipes and no metrics."""
 
 from sian.memory import keep_freed_memory
-from sian.networks.brush import FINE, Brush, PlainBrush
+from sian.networks.brush import FINE, NO_MARGINS, Brush, Margins, PlainBrush, within
 from sian.networks.build import NETWORKS, build_discriminator, build_painter
 from sian.networks.devices import find_device, move_to
 from sian.networks.discriminator import Discriminator
@@ -33,6 +33,7 @@ __all__ = [
     "LAYOUT_CHANNELS",
     "LEVELS",
     "NETWORKS",
+    "NO_MARGINS",
     "REFERENCE_SIZE",
     "STRIDE",
     "Brush",
@@ -41,6 +42,7 @@ __all__ = [
     "Generator",
     "GeneratorInterface",
     "LevelGenerator",
+    "Margins",
     "NoEncoder",
     "Painter",
     "PlainBrush",
@@ -64,6 +66,7 @@ __all__ = [
     "stack_layouts",
     "stain_statistics",
     "training_noise",
+    "within",
 ]
 
 keep_freed_memory()  # in every process that computes

@@ -7,13 +7,16 @@ trained (`PlainBrush`, here), its folded form (`sian.networks.folded`), or anoth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from sian.networks.generator import LEVELS, LevelGenerator
 
 FINE = 4  # the first block of the fine part; it works at 1/4 of the image
+
+Margins: TypeAlias = tuple[int, int, int, int]  # px of the image above, left, below and right of what is wanted
+NO_MARGINS: Margins = (0, 0, 0, 0)
 
 
 class Brush(Protocol):
@@ -28,13 +31,20 @@ class Brush(Protocol):
         """
         ...
 
-    def fine(self, x: Tensor, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        """The image, (1, 3, h, w) in [-1, 1].
+    def fine(
+        self,
+        x: Tensor,
+        maps: Mapping[int, Tensor],
+        noise: Sequence[Tensor | None],
+        margins: Margins = NO_MARGINS,
+    ) -> Tensor:
+        """The image without its margins, in [-1, 1]; (1, 3, h, w) if there are none.
 
         Args:
             x: (1, c, h / 8, w / 8), what `coarse` returned or a part of it.
             maps: levels 0, 1 and 2.
             noise: for each of the fine blocks a map or None.
+            margins: px that are given for what the blocks see of them, multiples of 8.
         """
         ...
 
@@ -57,8 +67,20 @@ class PlainBrush:
             x = self.generator.block(index, x, maps[LEVELS[index]], self.style, noise[index])
         return x
 
-    def fine(self, x: Tensor, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+    def fine(
+        self,
+        x: Tensor,
+        maps: Mapping[int, Tensor],
+        noise: Sequence[Tensor | None],
+        margins: Margins = NO_MARGINS,
+    ) -> Tensor:
         """See `Brush`."""
         for index, drawn in enumerate(noise, FINE):
             x = self.generator.block(index, x, maps[LEVELS[index]], self.style, drawn)
-        return self.generator.finish(x)
+        return within(self.generator.finish(x), margins)
+
+
+def within(x: Tensor, margins: Margins) -> Tensor:
+    """(n, c, h, w) without its margins, a view."""
+    top, left, bottom, right = margins
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]

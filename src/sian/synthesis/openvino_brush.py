@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sian.errors import MissingResource
-from sian.networks import FINE, LEVELS, FoldedGenerator
+from sian.networks import FINE, LEVELS, NO_MARGINS, FoldedGenerator, Margins, within
 from sian.networks.folded import FoldedBlock, FoldedConvolution, FoldedSian
 from sian.networks.generator import SLOPE, Generator
 from sian.networks.layouts import CONDITIONS
@@ -72,9 +72,15 @@ class OpenVinoBrush:
         """Features after the coarse blocks, (1, c, h / 8, w / 8)."""
         return self._run(self.generator.coarse, (), maps, noise, 0)
 
-    def fine(self, x: Tensor, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        """The image, (1, 3, h, w) in [-1, 1]."""
-        return self._run(self.generator.fine, (x,), maps, noise, FINE)
+    def fine(
+        self,
+        x: Tensor,
+        maps: Mapping[int, Tensor],
+        noise: Sequence[Tensor | None],
+        margins: Margins = NO_MARGINS,
+    ) -> Tensor:
+        """The image without its margins, in [-1, 1]."""
+        return within(self._run(self.generator.fine, (x,), maps, noise, FINE), margins)
 
     def _run(
         self,

@@ -24,6 +24,7 @@ from sian.networks import (
     Brush,
     GeneratorInterface,
     LevelGenerator,
+    Margins,
     PlainBrush,
     noise_at,
     pixels_of,
@@ -213,12 +214,9 @@ class _Part:
     core: tuple[slice, slice]
 
     @property
-    def inner(self) -> tuple[slice, slice]:
+    def margins(self) -> Margins:
         rows, columns = self.core
-        return (
-            slice(rows.start - self.top, rows.stop - self.top),
-            slice(columns.start - self.left, columns.stop - self.left),
-        )
+        return rows.start - self.top, columns.start - self.left, self.bottom - rows.stop, self.right - columns.stop
 
 
 def _parts(shape: tuple[int, int], window: int) -> Iterator[_Part]:
@@ -264,7 +262,7 @@ class _Canvas:
             self._noise(index, part.top >> LEVELS[index], part.left >> LEVELS[index], maps[LEVELS[index]])
             for index in range(FINE, len(LEVELS))
         ]
-        return self.brush.fine(x, maps, drawn)[(..., *part.inner)]
+        return self.brush.fine(x, maps, drawn, part.margins)
 
     def _pyramid(self, layout: Layout, levels: int) -> list[Tensor]:
         return self.generator.pyramid(layout_tensor(layout, self.style, self.generator), levels)
