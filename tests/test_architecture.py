@@ -23,6 +23,7 @@ LAYERS = [
     "masks",
     "layout",
     "data",
+    "slides",
     "networks",
     "training",
     "synthesis",

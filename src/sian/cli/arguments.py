@@ -109,7 +109,7 @@ def named_files(given: Sequence[Path], suffixes: tuple[str, ...], kind: str) -> 
     """
     files: list[Path] = []
     for path in given:
-        if path.is_dir():
+        if path.is_dir() and path.suffix.lower() not in suffixes:  # an OME-Zarr store is a folder
             entries = (e for e in path.iterdir() if e.suffix.lower() in suffixes and not e.name.startswith("."))
             if not (found := sorted(entries)):
                 raise BadInput(f"{path}: holds no {kind}s, expected files that end in {', '.join(suffixes)}")

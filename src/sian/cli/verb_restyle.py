@@ -9,6 +9,7 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import check_outputs
+from sian.cli.slide_options import Asked, Level, Mpp, Region, mpp_of, place_name, read_asked
 
 if TYPE_CHECKING:
     from sian.synthesis import Model
@@ -17,7 +18,7 @@ SHEET_PIXELS = 640  # longest side of a picture on the side-by-side sheet
 
 
 def restyle(
-    source: Annotated[Path, typer.Argument(help="An image, or a data set on disk.")],
+    source: Annotated[Path, typer.Argument(help="An image, a slide, or a data set on disk.")],
     style: Annotated[
         str,
         typer.Option(
@@ -32,10 +33,9 @@ def restyle(
         Path | None, typer.Option(metavar="MODEL", help="What segments the image; the bundled SegNet if not given.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="Micrometres a pixel of what is given: rescaled to the model's, and the painting back."),
-    ] = None,
+    region: Region = None,
+    level: Level = None,
+    mpp: Mpp = None,
     split: Annotated[str | None, typer.Option(help="Of a data set: this split only.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; item i of a data set gets seed + i.")] = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
@@ -54,20 +54,30 @@ def restyle(
     import torch
 
     from sian.errors import BadInput
+    from sian.slides.slide import ZARR_SUFFIXES
     from sian.synthesis import load
     from sian.synthesis.brushes import check_backend
 
     if threads:
         torch.set_num_threads(threads)
     painter = load(model, device, check_backend(backend, device))
-    if source.is_dir():
+    asked = Asked(region, level, mpp)
+    if source.is_dir() and source.suffix.lower() not in ZARR_SUFFIXES:
         if mask is not None or segmenter is not None:
             raise BadInput(f"{source}: is a data set, which has masks of its own; leave --mask and --segmenter out")
-        _dataset(source, style, output, painter, mpp, split, seed, noise)
+        if not asked.nothing:
+            raise BadInput(f"{source}: is a data set, expected a slide for --region and --level; leave them out")
+        _dataset(source, style, output, painter, mpp_of(mpp, source, _dataset_mpp(source)), split, seed, noise)
         return
     if split is not None:
         raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
-    _image(source, style, output, painter, mask, segmenter, mpp, seed, noise)
+    _image(source, style, output, painter, mask, segmenter, asked, seed, noise)
+
+
+def _dataset_mpp(source: Path) -> float | None:
+    from sian.data import open_dataset
+
+    return open_dataset(source).info.mpp
 
 
 def _dataset(
@@ -96,24 +106,25 @@ def _image(
     model: Model,
     mask: Path | None,
     segmenter: Path | None,
-    mpp: float | None,
+    asked: Asked,
     seed: int,
     noise: float,
 ) -> None:
     from sian.cli.verb_synthesize import file_name
     from sian.data.class_file import classes_of
     from sian.errors import BadInput
-    from sian.files import read_image, write_png
+    from sian.files import write_png
     from sian.masks import read_mask, write_mask
     from sian.production.restyle import restyle as repaint
     from sian.production.restyle import restyled_text
     from sian.segmentation import load as load_segmenter
     from sian.synthesis.sheet import contact_sheet, mask_picture, reduced
 
-    image = read_image(source)
+    picture, mpp = read_asked(source, asked, model.info.mpp)
+    image, known = picture.pixels, picture.mpp
     given = read_mask(mask) if mask is not None else None
     name = Path(style).stem if Path(style).is_file() else style
-    target = output / f"{source.stem}_{file_name(name)}.png"
+    target = output / f"{source.stem}{place_name(asked)}_{file_name(name)}.png"
     targets = [target, target.with_name(f"{target.stem}_mask.png"), target.with_name(f"{target.stem}_sheet.png")]
     check_outputs(targets, [source, *([mask] if mask else []), Path(style)])
     segment = load_segmenter(segmenter).to(str(model.device)).predict if given is None else None
@@ -126,7 +137,7 @@ def _image(
         raise BadInput(f"{mask or source}: {error}") from None
     text = restyled_text(model, made, seed, source.name)
     row = [reduced(picture, SHEET_PIXELS) for picture in (image, mask_picture(made.mask), made.image)]
-    write_png(target, made.image, text)
+    write_png(target, made.image, text, known)
     write_mask(targets[1], made.mask)
     write_png(targets[2], contact_sheet([row], ["source", "mask", made.style.name]), text)
     nuclei = len(set(made.mask.ravel().tolist()) - {0})

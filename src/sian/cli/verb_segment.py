@@ -9,6 +9,7 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import check_outputs, named_files, parse_changes
+from sian.cli.slide_options import Asked, Level, Mpp, Region, place_name, read_asked
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset, Item
@@ -88,30 +89,36 @@ def train(
 
 @app.command("predict")
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Images or folders of them.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Images, slides or folders of them.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.", show_default=False)],
     model: ModelFile = None,
+    region: Region = None,
+    level: Level = None,
+    mpp: Mpp = None,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Segment the nuclei of images of any size; writes OUT/NAME.png, 16-bit instance masks."""
-    from sian.files import read_image
-    from sian.files.images import IMAGE_SUFFIXES
-    from sian.masks import write_mask
+    """Segment the nuclei of images; writes OUT/NAME.png, 16-bit instance masks."""
+    from sian.masks import nucleus_ids, write_mask
+    from sian.segmentation.magnified import predict_at
+    from sian.slides.slide import PICTURE_SUFFIXES
 
     _set_threads(threads)
-    paths = named_files(images, IMAGE_SUFFIXES, "image")
-    targets = [output / f"{path.stem}.png" for path in paths]
+    asked = Asked(region, level, mpp)
+    paths = named_files(images, PICTURE_SUFFIXES, "image")
+    targets = [output / f"{path.stem}{place_name(asked)}.png" for path in paths]
     check_outputs(targets, paths)
     segmenter = _load(model, device)
     for path in paths:  # all are checked before anything is written; a thousand images would not fit in memory
-        read_image(path)
+        read_asked(path, asked, segmenter.mpp)
     written: list[dict[str, Any]] = []
     with console.progress("segmenting") as report:
         for number, (path, target) in enumerate(zip(paths, targets, strict=True), 1):
-            mask = segmenter.predict(read_image(path))
-            written.append({"mask": write_mask(target, mask), "image": path, "nuclei": int(mask.max())})
+            picture, given = read_asked(path, asked, segmenter.mpp)
+            mask = predict_at(segmenter, picture.pixels, given, name=str(path))
+            placed = write_mask(target, mask, mpp=picture.mpp)
+            written.append({"mask": placed, "image": path, "nuclei": len(nucleus_ids(mask)), "mpp": picture.mpp})
             report(number, len(paths))
     if as_json:
         console.print_json({"model": segmenter.sha256, "written": written})

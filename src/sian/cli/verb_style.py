@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sian.cli import console
 from sian.cli.arguments import check_outputs
+from sian.cli.slide_options import Asked, Level, Mpp, Region, read_asked
+
+if TYPE_CHECKING:
+    from sian.slides import Picture
 
 WORTH = 0.005  # of the distance in stain; on 21 slides that no model has seen, fits gained 0.03 to 0.1
 
 
 def style(
-    reference: Annotated[Path, typer.Argument(help="A picture of the slide, at least 128 x 128 px.")],
+    reference: Annotated[Path, typer.Argument(help="A picture of the slide, at least 128 x 128 px; or the slide.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="REFERENCE-fitted.json here if not given.")
     ] = None,
@@ -23,9 +27,9 @@ def style(
         Path | None, typer.Option(metavar="MODEL", help="What segments it; the bundled SegNet if not given.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="Micrometres a pixel of the picture: rescaled to the model's.")
-    ] = None,
+    region: Region = None,
+    level: Level = None,
+    mpp: Mpp = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
 ) -> None:
@@ -33,13 +37,15 @@ def style(
 
     It takes seconds. `--style reference.png` encodes a picture, which is quick and follows stains that were learned
     from. This paints the picture's own nuclei until their stain is right, and writes a file for --style of synthesize
-    and restyle, and for plans.
+    and restyle, and for plans. Of a slide without --region it takes four windows that lie on tissue.
     """
+    from hashlib import sha256
+
     import torch
 
     from sian.data.class_file import classes_of
     from sian.errors import BadInput
-    from sian.files import read_image, sha256_file
+    from sian.files import sha256_file
     from sian.masks import read_mask
     from sian.production.fit_style import fit_style
     from sian.segmentation import load as load_segmenter
@@ -55,20 +61,20 @@ def style(
     if threads:
         torch.set_num_threads(threads)
     painter = load(model, device)
-    image = read_image(reference)
+    picture, asked_mpp = _reference(reference, Asked(region, level, mpp), painter.info.mpp, whole=mask is not None)
     given = read_mask(mask) if mask is not None else None
     segment = load_segmenter(segmenter).to(str(painter.device)).predict if given is None else None
     classes = classes_of(mask) if mask is not None and painter.info.classes else None
     try:
         fitted = fit_style(
-            image, model=painter, mask=given, segment=segment, mpp=mpp, classes=classes, name=target.stem
+            picture.pixels, model=painter, mask=given, segment=segment, mpp=asked_mpp, classes=classes, name=target.stem
         )
     except BadInput as error:
         raise BadInput(f"{mask or reference}: {error}") from None
     content = StyleFile(
         model=painter.sha256,
         vector=fitted.style.vector.tolist(),
-        reference=sha256_file(reference),
+        reference=sha256_file(reference) if reference.is_file() else sha256(picture.pixels.tobytes()).hexdigest(),
         before=fitted.before,
         after=fitted.after,
     )
@@ -78,3 +84,19 @@ def style(
         better += "; encoding the picture (--style PICTURE) does as well"
     console.say(better)
     console.out(str(target))
+
+
+def _reference(path: Path, asked: Asked, model_mpp: float | None, *, whole: bool) -> tuple[Picture, float | None]:
+    """The picture, the region that was asked for, or four windows of a slide's tissue."""
+    from sian.cli.slide_options import level_asked
+    from sian.slides import Picture, open_slide
+    from sian.slides.levels import Area
+    from sian.slides.tissue import SIDE, is_sampled, tissue_sample
+
+    with open_slide(path) as slide:
+        if whole or asked.region is not None or not is_sampled(slide):
+            return read_asked(path, asked, model_mpp)
+        level, mpp = level_asked(slide, asked, model_mpp)
+        side = SIDE if asked.mpp is None or mpp is None else round(SIDE * (model_mpp or mpp) / mpp)
+        pixels = tissue_sample(slide, level, side)
+        return Picture(pixels, mpp, Area(0, 0, *slide.shape)), mpp if asked.mpp is not None else None

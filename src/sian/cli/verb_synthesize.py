@@ -9,6 +9,7 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import check_outputs, named_files
+from sian.cli.slide_options import Mpp, mpp_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +34,7 @@ def synthesize(
     model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
     noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="Micrometres a pixel of the masks: rescaled to the model's, and the painting back."),
-    ] = None,
+    mpp: Mpp = None,
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
     sheet_pixels: Annotated[
         int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
@@ -53,10 +51,11 @@ def synthesize(
 
     from sian.files import write_png
     from sian.masks.files import MASK_SUFFIXES
+    from sian.slides.slide import mask_mpp
     from sian.synthesis import load
     from sian.synthesis.brushes import check_backend
     from sian.synthesis.labels import png_text
-    from sian.synthesis.magnification import scaling
+    from sian.synthesis.magnification import say_difference, scaling
     from sian.synthesis.sheet import Picture, contact_sheet, mask_picture, reduced
 
     if threads:
@@ -72,7 +71,11 @@ def synthesize(
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
         with_its_classes(path, painter)
-    rescaled = {"Rescaled": str(scaling(mpp, painter.info.mpp))} if mpp is not None else {}
+    sizes = {path: mask_mpp(path) for path in paths}
+    asked = {path: mpp_of(mpp, path, sizes[path]) for path in paths}
+    for path in paths if mpp is None else ():
+        say_difference(str(path), sizes[path], painter.info.mpp)
+    ways = {path: str(scaling(size, painter.info.mpp)) for path, size in asked.items() if size is not None}
     written: list[dict[str, object]] = []
     rows: list[list[Picture]] = []
     with console.progress("painting") as report:
@@ -80,9 +83,13 @@ def synthesize(
             mask, classes = with_its_classes(path, painter)
             row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
-                image = painter.synthesize(mask, vector, seed=seed + number, noise=noise, mpp=mpp, classes=classes)
+                image = painter.synthesize(
+                    mask, vector, seed=seed + number, noise=noise, mpp=asked[path], classes=classes
+                )
                 target = _target(output, path, vector)
-                write_png(target, image, {**png_text(painter, vector, seed + number, path.name), **rescaled})
+                text = png_text(painter, vector, seed + number, path.name)
+                text |= {"Rescaled": ways[path]} if path in ways else {}
+                write_png(target, image, text, asked[path] or sizes[path])
                 written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
                 row.append(reduced(image, sheet_pixels))
                 report(number * len(styles) + place + 1, len(paths) * len(styles))
@@ -93,9 +100,10 @@ def synthesize(
         columns = ["mask", *(vector.name for vector in styles)]
         write_png(target, contact_sheet(rows, columns), png_text(painter, None, seed))
         written.append({"image": target, "mask": None, "style": None, "seed": seed})
-    if rescaled:
-        console.say(rescaled["Rescaled"])
+    for way in dict.fromkeys(ways.values()):
+        console.say(way)
     if as_json:
+        rescaled = {"Rescaled": "; ".join(dict.fromkeys(ways.values()))} if ways else {}
         console.print_json({"model": painter.sha256, "written": written, **rescaled})
     else:
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")

@@ -38,6 +38,8 @@ PNG_COMPRESSION = 3
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_DEPTH = 24  # the byte that holds the bits a channel
 ORIENTATION = 0x0112  # EXIF's tag
+MICRONS_AN_INCH = 25_400
+BELIEVED = (0.05, 5.0)  # micrometres a pixel; 72 or 300 dots an inch say nothing of a scan
 STRIP_BYTES = 16 << 20  # that are copied out of Pillow's memory at once
 
 # What Pillow raises for files that are cut short or forged.
@@ -135,12 +137,13 @@ def open_picture(
         ) from error
 
 
-def encode_png(image: npt.NDArray[np.uint8], text: Mapping[str, str] | None = None) -> bytes:
+def encode_png(image: npt.NDArray[np.uint8], text: Mapping[str, str] | None = None, mpp: float | None = None) -> bytes:
     """A picture as the bytes of a PNG file, with pinned encoder settings.
 
     Args:
         image: (H, W, 3) uint8.
         text: PNG text chunks, e.g. ``{"Software": "sian", "Synthetic": "true"}``, in the order given.
+        mpp: micrometres a pixel, for PNG's own chunk of it and as text; None writes neither.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
@@ -148,14 +151,32 @@ def encode_png(image: npt.NDArray[np.uint8], text: Mapping[str, str] | None = No
     chunks = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         chunks.add_text(key, value)
+    if mpp is not None:
+        chunks.add_text("Micrometres a pixel", f"{mpp:.6g}")
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG", compress_level=PNG_COMPRESSION, pnginfo=chunks)
+    dots = {} if mpp is None else {"dpi": (MICRONS_AN_INCH / mpp,) * 2}
+    Image.fromarray(image).save(stream, "PNG", compress_level=PNG_COMPRESSION, pnginfo=chunks, **dots)
     return stream.getvalue()
 
 
-def write_png(path: str | Path, image: npt.NDArray[np.uint8], text: Mapping[str, str] | None = None) -> None:
+def write_png(
+    path: str | Path, image: npt.NDArray[np.uint8], text: Mapping[str, str] | None = None, mpp: float | None = None
+) -> None:
     """Write a picture as PNG, atomically; see `encode_png` for the arguments."""
-    write_bytes(path, encode_png(image, text))
+    write_bytes(path, encode_png(image, text, mpp))
+
+
+def png_pixel_size(path: str | Path) -> float | None:
+    """Micrometres a pixel by a PNG's own chunk (pHYs), if it is square and what a scan can have; None otherwise."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:  # the header alone
+            dots = picture.info.get("dpi")
+    except DECODE_ERRORS:
+        return None
+    if not dots or dots[0] != dots[1] or not dots[0]:
+        return None
+    microns = round(MICRONS_AN_INCH / float(dots[0]), 4)
+    return microns if BELIEVED[0] <= microns <= BELIEVED[1] else None
 
 
 def read_png_text(path: str | Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sian.errors import BadInput, first_line
 from sian.files import atomic_file, write_bytes
-from sian.files.images import DECODE_ERRORS, MAX_PIXELS, PNG_COMPRESSION, PNG_DEPTH, open_picture
+from sian.files.images import DECODE_ERRORS, MAX_PIXELS, MICRONS_AN_INCH, PNG_COMPRESSION, PNG_DEPTH, open_picture
 from sian.files.regular import check_filled
 from sian.files.tiff import TiffPage, read_pages
 from sian.masks.checking import check_mask, check_not_binary, whole_numbers
@@ -73,12 +73,13 @@ def read_stored(path: str | Path) -> npt.NDArray[Any]:
     return readers.get(suffix, _read_tiff)(path)
 
 
-def write_mask(path: str | Path, mask: npt.ArrayLike) -> Path:
+def write_mask(path: str | Path, mask: npt.ArrayLike, *, mpp: float | None = None) -> Path:
     """Write an instance mask atomically and return where it went.
 
     Args:
         path: a name that ends in .png; ids above 65,535 do not fit and go to the same name with .tif instead.
         mask: (H, W) integer ids.
+        mpp: micrometres a pixel, kept in the file; None for unknown.
 
     Returns:
         The path that was written.
@@ -86,21 +87,22 @@ def write_mask(path: str | Path, mask: npt.ArrayLike) -> Path:
     path = Path(path)
     array = check_mask(mask, str(path))
     if path.suffix.lower() == ".png" and int(array.max()) <= MAX_PNG_ID:
-        write_bytes(path, encode_mask_png(array))
+        write_bytes(path, encode_mask_png(array, mpp))
         return path
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         raise BadInput(f"{path}: masks are written as .png or .tif; choose one of these")
     path = path if path.suffix.lower() in (".tif", ".tiff") else path.with_suffix(".tif")
-    _write_tiff(path, array)
+    _write_tiff(path, array, mpp)
     return path
 
 
-def encode_mask_png(mask: npt.NDArray[np.int32]) -> bytes:
+def encode_mask_png(mask: npt.NDArray[np.int32], mpp: float | None = None) -> bytes:
     """A checked mask with ids up to 65,535 as the bytes of a 16-bit grey PNG, its settings pinned."""
     if int(mask.max(initial=0)) > MAX_PNG_ID:
         raise BadInput(f"found id {int(mask.max())}, expected at most {MAX_PNG_ID} in a 16-bit PNG; write a .tif")
     stream = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint16)).save(stream, "PNG", compress_level=PNG_COMPRESSION)
+    dots = {} if mpp is None else {"dpi": (MICRONS_AN_INCH / mpp,) * 2}
+    Image.fromarray(mask.astype(np.uint16)).save(stream, "PNG", compress_level=PNG_COMPRESSION, **dots)
     return stream.getvalue()
 
 
@@ -173,11 +175,12 @@ def _opened_tiff(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _write_tiff(path: Path, mask: npt.NDArray[np.int32]) -> None:
+def _write_tiff(path: Path, mask: npt.NDArray[np.int32], mpp: float | None = None) -> None:
     import tifffile
 
     with atomic_file(path) as temporary, temporary.open("wb") as stream:
-        tifffile.imwrite(stream, mask.astype(np.uint32), compression="zlib", metadata=None, software="sian")
+        dots: dict[str, Any] = {} if mpp is None else {"resolution": (1e4 / mpp,) * 2, "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(stream, mask.astype(np.uint32), compression="zlib", metadata=None, software="sian", **dots)
 
 
 def _check_pixels(path: Path, shape: tuple[int, ...]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sian.segmenter/1"
 BUNDLED = Path(__file__).parents[1] / "assets" / "segnet.safetensors"
+MONUSEG_MPP = 0.25
 Storage = Literal["float16", "float32"]
 
 
@@ -50,6 +51,12 @@ class Segmenter:
     recipe: SegmenterRecipe
     facts: dict[str, Any]
     sha256: str = ""
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres a pixel of what it was trained on; files of before it was noted are of MoNuSeg's 40x."""
+        said = self.facts.get("mpp")
+        return float(said) if isinstance(said, int | float) and said > 0 else MONUSEG_MPP
 
     def predict(self, image: NDArray[np.uint8], *, window: int = WINDOW, overlap: int = OVERLAP) -> NDArray[np.int32]:
         """Segment the nuclei of an image of any size, as large as memory holds one float map of it.

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sian.errors import BadInput
+from sian.data.formats.pixelsize import LARGEST_MPP, SMALLEST_MPP
+from sian.errors import BadInput, warn
 from sian.files import MAX_PIXELS
 
-SMALLEST_MPP, LARGEST_MPP = 0.02, 10.0  # finer than any light microscope's camera; coarser than a slide's overview
+DIFFERS = 1.15  # pixel sizes that differ by more are worth a sentence
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,41 @@ def scaling(mpp: float, model_mpp: float | None) -> Scaling:
     Raises:
         BadInput: an mpp that no microscope has, or a model that does not know its own.
     """
-    if not (math.isfinite(mpp) and SMALLEST_MPP <= mpp <= LARGEST_MPP):
-        raise BadInput(
-            f"--mpp {mpp:g}: expected {SMALLEST_MPP:g} to {LARGEST_MPP:g} micrometres a pixel; 40x scans have about "
-            "0.25, 20x about 0.5"
-        )
+    check_mpp(mpp)
     if model_mpp is None:
         raise BadInput(
             "--mpp: this model does not know its own micrometres a pixel; leave --mpp out and give masks at the "
             "magnification that it was trained at"
         )
     return Scaling(mpp, model_mpp)
+
+
+def check_mpp(mpp: float) -> float:
+    """A pixel size that a light microscope can have.
+
+    Raises:
+        BadInput: any other.
+    """
+    if not (math.isfinite(mpp) and SMALLEST_MPP <= mpp <= LARGEST_MPP):
+        raise BadInput(
+            f"--mpp {mpp:g}: expected {SMALLEST_MPP:g} to {LARGEST_MPP:g} micrometres a pixel; 40x scans have about "
+            "0.25, 20x about 0.5"
+        )
+    return mpp
+
+
+def say_difference(name: str, mpp: float | None, model_mpp: float | None) -> None:
+    """Warn of a pixel size that is off from the model's by more than 15 %, where both are known.
+
+    Warns:
+        SianWarning: as said.
+    """
+    if mpp is None or model_mpp is None or 1 / DIFFERS <= mpp / model_mpp <= DIFFERS:
+        return
+    warn(
+        f"{name}: has {mpp:.4g} micrometres a pixel and the model {model_mpp:.4g}; nothing is rescaled unless "
+        "you ask for it (--mpp file)"
+    )
 
 
 def rescale_mask(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from sian.errors import BadInput, shown, warn
 from sian.files import read_image
-from sian.files.images import IMAGE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Brush, Painter, move_to
+from sian.slides.slide import PICTURE_SUFFIXES
+from sian.slides.tissue import read_reference
 from sian.synthesis.brushes import Backend, Brushes
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
@@ -173,9 +174,9 @@ class Model:
 
         Args:
             wanted: an organ ("kidney"), with its preparation ("colon/frozen"), a draw from the bank ("kidney#3"), a
-                mixture ("kidney=0.7+breast=0.3" or {"kidney": 0.7, "breast": 0.3}), the path of an image, an image
-                (H, W, 3) uint8 of at least 32 px, a vector (D,), the path of a style's file (.json, `sian style`), or
-                what the bank, `encode` and `sian.fit_style` return.
+                mixture ("kidney=0.7+breast=0.3" or {"kidney": 0.7, "breast": 0.3}), the path of an image or a slide, an
+                image (H, W, 3) uint8 of at least 32 px, a vector (D,), the path of a style's file (.json, `sian
+                style`), or what the bank, `encode` and `sian.fit_style` return.
 
         Raises:
             BadInput: an unknown name (the nearest one is offered), an image that is too small, a wrong vector.
@@ -198,8 +199,8 @@ class Model:
         text = str(wanted)
         if text.lower().endswith(SUFFIX):
             return read_style(Path(text), self.sha256, self.painter.generator.style_dim)
-        if isinstance(wanted, Path) or text.lower().endswith(IMAGE_SUFFIXES):
-            return self._encode(read_image(text), text)
+        if isinstance(wanted, Path) or text.lower().endswith(PICTURE_SUFFIXES):
+            return self._encode(read_reference(text), text)
         return self._named(text)
 
     def encode(self, image: Image | str | Path) -> Style:

@@ -112,7 +112,7 @@ def _picture(path: Path) -> npt.NDArray[np.uint8]:
 
 def _colours(path: Path, arrays: list[npt.NDArray[Any]], description: str) -> npt.NDArray[Any]:
     """R, G, B last, however the file arranges them: in each pixel, in planes of a page, or a page each."""
-    root = _xml(path, description) if description.lstrip().startswith("<") else None
+    root = parse_xml(path, description) if description.lstrip().startswith("<") else None
     channels = [] if root is None else root.findall(".//{*}Pixels/{*}Channel")
     _check_order(path, [channel.get("Color") for channel in channels])
     if len(arrays) == 1:
@@ -134,9 +134,9 @@ def _check_order(path: Path, colours: list[str | None]) -> None:
 def _labels(image: Path, path: Path, height: int, width: int) -> Annotated:
     (array,), description = _read(path, most=1)
     mask = as_mask(array, str(path), height, width)
-    root = _xml(path, description)
+    root = parse_xml(path, description)
     notes = {entry.get("K", ""): entry.text or "" for entry in root.iterfind(".//{*}MapAnnotation/{*}Value/{*}M")}
-    mpp = agreed_size(str(path), _image_mpp(image), _mpp(path, root))
+    mpp = agreed_size(str(path), _image_mpp(image), pixel_size(path, root))
     return Annotated(mask, _classes(path, notes.get("Classes"), mask), {"mpp": mpp} if mpp else {})
 
 
@@ -150,7 +150,12 @@ def _read(path: Path, most: int) -> tuple[list[npt.NDArray[Any]], str]:
     return arrays, tiff_description(path)
 
 
-def _xml(path: Path, description: str) -> Any:
+def parse_xml(path: Path, description: str) -> Any:
+    """The root of a description's OME-XML.
+
+    Raises:
+        BadInput: none, or not plain XML.
+    """
     from xml.etree.ElementTree import ParseError  # the exception only; defusedxml parses
 
     from defusedxml import DefusedXmlException
@@ -168,10 +173,10 @@ def _xml(path: Path, description: str) -> Any:
 
 def _image_mpp(image: Path) -> float | None:
     description = tiff_description(image)
-    return _mpp(image, _xml(image, description)) if description.lstrip().startswith("<") else None
+    return pixel_size(image, parse_xml(image, description)) if description.lstrip().startswith("<") else None
 
 
-def _mpp(path: Path, root: Any) -> float | None:
+def pixel_size(path: Path, root: Any) -> float | None:
     """Micrometres per pixel, if the XML says so; the unit is micrometres unless it says another."""
     pixels = root.find(".//{*}Pixels")
     if pixels is None:

@@ -183,14 +183,14 @@ def _pair(store: Path, image: Path, name: str, split: str) -> Pair:
 
 def _picture(store: Path, image: Path) -> npt.NDArray[np.uint8]:
     multiscale, place = _first_level(store, image)
-    _check_channels(image)
-    array = _plane(store, read_array(store, place, whole=True), _axes(multiscale, place), "cyx")
+    check_channels(image)
+    array = _plane(store, read_array(store, place, whole=True), axes_of(multiscale, place), "cyx")
     if array.dtype != np.uint8:
         raise BadInput(f"{store}: found {array.dtype} pixels, {EXPECTED} in 8 bits; export it as such")
     return as_picture(np.moveaxis(array, 0, -1), str(store))
 
 
-def _check_channels(image: Path) -> None:
+def check_channels(image: Path) -> None:
     """Refuse channels that are said to be red, green and blue in another order: the picture would be blue."""
     omero = attributes(image).get("omero")
     channels = omero.get("channels") if isinstance(omero, dict) else None
@@ -202,19 +202,20 @@ def _check_channels(image: Path) -> None:
 
 
 def _annotation(image: Path, store: Path, height: int, width: int) -> Annotated:
-    group = image / "labels" / _label_name(image)
+    group = image / "labels" / label_name(image)
     multiscale, place = _first_level(store, group)
-    array = _plane(store, read_array(store, place, whole=False), _axes(multiscale, place), "yx")
+    array = _plane(store, read_array(store, place, whole=False), axes_of(multiscale, place), "yx")
     mask = as_mask(array, str(place), height, width)
     picture, _ = _first_level(store, image)
-    mpp = agreed_size(str(group), _mpp(image, picture), _mpp(group, multiscale))
+    mpp = agreed_size(str(group), pixel_size(image, picture), pixel_size(group, multiscale))
     drawn: dict[str, int] | None = (
         None if is_stored(store, place) else {}
     )  # lost files look the same: only with --empty
     return Annotated(mask, _classes(group, mask), {"mpp": mpp} if mpp else {}, drawn=drawn)
 
 
-def _label_name(image: Path) -> str:
+def label_name(image: Path) -> str:
+    """Which of an image's labels hold the nuclei."""
     names = attributes(image / "labels").get("labels")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadInput(f"{image}: found no labels, {EXPECTED}; export the instance mask with it")
@@ -227,11 +228,21 @@ def _label_name(image: Path) -> str:
 
 def _first_level(store: Path, group: Path) -> tuple[dict[str, Any], Path]:
     """The multiscale of a group, and the folder of its largest array, which comes first."""
+    multiscale, places = all_levels(store, group)
+    return multiscale, places[0]
+
+
+def all_levels(store: Path, group: Path) -> tuple[dict[str, Any], list[Path]]:
+    """The multiscale of a group, and the folders of its arrays, the largest first.
+
+    Raises:
+        BadInput: no multiscale, several of them, or paths that lead elsewhere.
+    """
     multiscales = attributes(group).get("multiscales")
     try:
         multiscale = multiscales[0]  # type: ignore[index]
         paths = [level["path"] for level in multiscale["datasets"]]
-        first = paths[0]
+        paths[0]
     except (TypeError, KeyError, IndexError) as error:
         raise BadInput(f"{group}: found no multiscales, {EXPECTED}; export it again") from error
     if len(multiscales) > 1:  # type: ignore[arg-type]
@@ -242,14 +253,15 @@ def _first_level(store: Path, group: Path) -> tuple[dict[str, Any], Path]:
     sizes = [math.prod(array_shape(store, group / path)) for path in paths[:MAX_LEVELS] if _is_array(group / path)]
     if sizes and max(sizes) > sizes[0]:
         raise BadInput(f"{group}: its first level is not the largest, which the format demands; export it again")
-    return multiscale, group / first
+    return multiscale, [group / path for path in paths[:MAX_LEVELS]]
 
 
 def _is_array(place: Path) -> bool:
     return (place / "zarr.json").is_file() or (place / ".zarray").is_file()
 
 
-def _axes(multiscale: dict[str, Any], place: Path) -> str:
+def axes_of(multiscale: dict[str, Any], place: Path) -> str:
+    """The axes' letters in the array's order, e.g. "cyx"."""
     try:
         names = [axis if isinstance(axis, str) else axis["name"] for axis in multiscale["axes"]]
     except (TypeError, KeyError) as error:
@@ -274,7 +286,7 @@ def _plane(store: Path, array: npt.NDArray[Any], axes: str, wanted: str) -> npt.
     return array.transpose([axes.index(axis) for axis in wanted])
 
 
-def _mpp(group: Path, multiscale: dict[str, Any]) -> float | None:
+def pixel_size(group: Path, multiscale: dict[str, Any]) -> float | None:
     """Micrometres per pixel, if the axes have units of length: the level's scale times that of all levels."""
     try:
         axes = {axis["name"]: (place, axis.get("unit")) for place, axis in enumerate(multiscale["axes"])}

@@ -165,14 +165,66 @@ def read_array(store: Path, place: Path, *, whole: bool) -> npt.NDArray[Any]:
         ) from error
 
 
+class LazyArray:
+    """An array of numbers of which parts are read; the files of a part are judged before Zarr sees them.
+
+    Args:
+        store: the folder that everything must lie in.
+        place: the array's own folder.
+        whole: whether each chunk must be there.
+
+    Raises:
+        BadInput: it leads out of the store, its metadata are broken, or its chunks are too large.
+    """
+
+    def __init__(self, store: Path, place: Path, *, whole: bool) -> None:
+        self._layout = _layout(store, place, lazily=True)
+        self._store, self._place, self._whole = store, place, whole
+        try:
+            self._array = zarr_library().open_array(str(place), mode="r", zarr_format=self._layout.version)
+            self.dtype: np.dtype[Any] = np.dtype(self._array.dtype)
+        except MissingResource:
+            raise
+        except Exception as error:
+            raise self._broken(error) from error
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+        return self._layout.shape
+
+    def read(self, part: tuple[slice, ...]) -> npt.NDArray[Any]:
+        """A part of it; the slices have ends inside the array and no steps.
+
+        Raises:
+            BadInput: a chunk is broken, too large, or missing.
+        """
+        spans = zip(part, self._layout.files, strict=True)
+        for number in itertools.product(*(range(cut.start // file, -(-cut.stop // file)) for cut, file in spans)):
+            file = self._place / self._layout.name(number)
+            stored = _check_file(self._store, file, self._layout, number)
+            if not stored and (self._whole or self._layout.fill not in (0, False)):
+                raise BadInput(
+                    f"{file}: this chunk is not stored and would be read as {self._layout.fill}; copy it again, or "
+                    "write it with its empty chunks (write_empty_chunks)"
+                )
+        try:
+            return np.asarray(self._array[part])
+        except Exception as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> BadInput:
+        return BadInput(f"{self._place}: cannot be read as a Zarr array ({first_line(error)[:200]}); export it again")
+
+
 def is_stored(store: Path, place: Path) -> bool:
     """Whether any file of an array's numbers is there; Zarr leaves out what holds the fill value alone."""
     layout = _layout(store, place)
     return any((place / layout.name(number)).is_file() for number in layout.places())
 
 
-def _layout(store: Path, place: Path) -> _Layout:
-    """Judge an array's metadata."""
+def _layout(store: Path, place: Path, lazily: bool = False) -> _Layout:
+    """Judge an array's metadata; of one that is read in parts only a file's size is bounded."""
     if not place.resolve().is_relative_to(store.resolve()):
         raise BadInput(f"{place}: leads out of {store}, expected an array inside it; copy it there")
     for name in METADATA_FILES:
@@ -186,9 +238,9 @@ def _layout(store: Path, place: Path) -> _Layout:
             raise BadInput(f"{place}: holds no Zarr array, expected zarr.json or .zarray; copy it again")
     except _Unreadable as problem:
         raise BadInput(f"{place}: found {problem}, expected a Zarr array of whole numbers; export it again") from None
-    for shape in (layout.shape, layout.files, layout.chunks):
+    for shape in (layout.files, layout.chunks) if lazily else (layout.shape, layout.files, layout.chunks):
         check_shape(str(place), shape, min(MAX_ELEMENTS, MAX_BYTES // layout.number_bytes))
-    if max(layout.count, math.prod(layout.grid)) > MAX_CHUNKS:
+    if max(0 if lazily else layout.count, math.prod(layout.grid)) > MAX_CHUNKS:
         raise BadInput(
             f"{place}: found {layout.count:,} chunks, expected at most {MAX_CHUNKS:,}; export it with larger ones"
         )
