@@ -85,11 +85,11 @@ SMALLER = {  # of the tour's numbers, so that it takes a minute
 
 
 def test_the_tour(tmp_path, monkeypatch, capsys):
-    from sian.synthesis import export
+    from sian.synthesis import adjusting
 
     shutil.copytree(DOCS / "tour", tmp_path / "docs" / "tour")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(export, "NORM_BATCHES", 1)
+    monkeypatch.setattr(adjusting, "NORM_BATCHES", 1)
     used = set()
     for command in TOUR:
         for large, small in SMALLER.items():

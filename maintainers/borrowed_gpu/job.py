@@ -25,7 +25,8 @@ from sian.reproduce.bench import Bench
 from sian.reproduce.measuring import measure_row
 from sian.reproduce.rows import Row
 from sian.reproduce.running import of_job, read_job
-from sian.synthesis.export import NORM_BATCH, NORM_BATCHES, export_run
+from sian.synthesis.adjusting import NORM_BATCH, NORM_BATCHES
+from sian.synthesis.export import export_run
 from sian.training import Recipe, checkpoint
 from sian.training.checks import check_run, holds_run
 from sian.windows import WINDOW, train_offsets

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from sian.masks import read_mask, write_mask
     from sian.production.fit_style import fit_style
     from sian.production.restyle import restyle
+    from sian.production.train_and_export import train
     from sian.studio_app.serving import studio
     from sian.synthesis import Model, load
-    from sian.synthesis.train_and_export import train
     from sian.torchdata import torch_dataset
 
     __version__: str
@@ -45,7 +45,7 @@ _DOORS: dict[str, str] = {
     "restyle": "sian.production.restyle",
     "studio": "sian.studio_app.serving",
     "torch_dataset": "sian.torchdata",
-    "train": "sian.synthesis.train_and_export",
+    "train": "sian.production.train_and_export",
     "write_mask": "sian.masks",
 }
 

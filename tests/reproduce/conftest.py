@@ -17,7 +17,7 @@ from sian.reproduce import bench as benches
 from sian.reproduce import rows, scales, tables
 from sian.reproduce.bench import Bench
 from sian.reproduce.running import Outcome, run_rows
-from sian.synthesis import export
+from sian.synthesis import adjusting
 from sian.training import Hardware
 
 from . import toys
@@ -38,8 +38,8 @@ def small_world(folder: Path) -> Iterator[None]:
         patch.setattr(InceptionFeatures, "load", classmethod(lambda *_, **__: toys.extractor()))
         patch.setattr(segmentation, "load", lambda *_: ToySegmenter())
         patch.setattr(benches, "find_weights", lambda *_: None)
-        patch.setattr(export, "NORM_BATCHES", 2)
-        patch.setattr(export, "NORM_BATCH", 2)
+        patch.setattr(adjusting, "NORM_BATCHES", 2)
+        patch.setattr(adjusting, "NORM_BATCH", 2)
         yield
 
 

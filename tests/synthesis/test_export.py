@@ -18,8 +18,8 @@ from sian.errors import BadInput, Interrupted
 from sian.files import write_png
 from sian.files.locks import only_writer
 from sian.masks import median_area
-from sian.synthesis import export
-from sian.synthesis.train_and_export import train
+from sian.production.train_and_export import train
+from sian.synthesis import adjusting, export
 from sian.training import Recipe, checkpoint
 
 from . import toys
@@ -42,8 +42,8 @@ RECIPE = {
 def few_batches():
     """16 batches of 8 for batch norm are many for a toy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "NORM_BATCHES", 2)
-        patch.setattr(export, "NORM_BATCH", 2)
+        patch.setattr(adjusting, "NORM_BATCHES", 2)
+        patch.setattr(adjusting, "NORM_BATCH", 2)
         yield
 
 

@@ -14,7 +14,7 @@ from sian.cli.main import main
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.networks import build_painter
-from sian.synthesis import export
+from sian.synthesis import adjusting
 from sian.synthesis.card import model_card
 from sian.synthesis.finetuning import start_from
 from sian.synthesis.load_model import bundled_model
@@ -41,8 +41,8 @@ FINETUNE = {
 @pytest.fixture(scope="module", autouse=True)
 def few_batches():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "NORM_BATCHES", 1)
-        patch.setattr(export, "NORM_BATCH", 2)
+        patch.setattr(adjusting, "NORM_BATCHES", 1)
+        patch.setattr(adjusting, "NORM_BATCH", 2)
         yield
 
 

@@ -16,7 +16,7 @@ from sian.cli.main import main
 from sian.errors import BadInput, SianWarning
 from sian.layout import Layout, describe
 from sian.networks import build_discriminator, build_painter
-from sian.synthesis import Style, export
+from sian.synthesis import Style, adjusting
 from sian.training import Hardware, Recipe, losses, train
 from sian.training.augmentation import draw
 from sian.training.loop import _set_rates
@@ -84,8 +84,8 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_command_line_trains_paints_and_evaluates(folder, tmp_path, monkeypatch, capfd, network):
-    monkeypatch.setattr(export, "NORM_BATCHES", 1)
-    monkeypatch.setattr(export, "NORM_BATCH", 2)
+    monkeypatch.setattr(adjusting, "NORM_BATCHES", 1)
+    monkeypatch.setattr(adjusting, "NORM_BATCH", 2)
     path, run = tmp_path / "recipe.yaml", tmp_path / "run"
     path.write_text(recipe(network, 2).dump(), encoding="utf-8")
     split = sian.open_dataset(folder).splits

@@ -22,6 +22,7 @@ from sian.training import loop as loop_module
 from sian.training.checks import check_finite, check_weights
 from sian.training.device import flushed_denormals, launch
 from sian.training.perceptual import vgg_layers
+from sian.training.stretches import RankView, schedule_of
 
 CPU = Hardware("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,15 +191,15 @@ def test_devices_that_are_not_there(hardware, kind):
 def test_all_processes_see_the_same_samples_together(tiles):
     """Two ranks' halves make one process' batches."""
     recipe = toys.recipe(stages=[toys.stage(8, batch=4)])
-    (one,), (two,) = (loop_module._schedule(recipe, tiles, n) for n in (1, 2))
-    whole = loop_module._RankView(one.sampler, 4, 0, 1)
-    halves = [loop_module._RankView(two.sampler, 2, rank, 2) for rank in (0, 1)]
+    (one,), (two,) = (schedule_of(recipe, tiles, n) for n in (1, 2))
+    whole = RankView(one.sampler, 4, 0, 1)
+    halves = [RankView(two.sampler, 2, rank, 2) for rank in (0, 1)]
     for batch in range(3):
         expected = [whole.sample(batch * 4 + k).image for k in range(4)]
         found = [half.sample(batch * 2 + k).image for half in halves for k in range(2)]
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     with pytest.raises(BadInput, match="multiple of 3"):
-        loop_module._schedule(recipe, tiles, 3)
+        schedule_of(recipe, tiles, 3)
 
 
 DISTRIBUTED = """

@@ -52,7 +52,7 @@ def test_a_resumed_run_keeps_its_precision_under_auto(tmp_path: Path) -> None:
 def test_a_cpu_that_could_be_quicker_is_told_of(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has: bool, lines: int
 ) -> None:
-    from sian.synthesis import train_and_export
+    from sian.production import train_and_export
 
     monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: has)
     monkeypatch.setattr(train_and_export, "run_training", lambda *_, **__: tmp_path)

@@ -18,7 +18,7 @@ from sian.data.tiles import read_tiles
 from sian.files import read_image
 from sian.masks import write_mask
 from sian.networks import Discriminator, build_painter, pyramid, select, stack
-from sian.synthesis import export, load
+from sian.synthesis import adjusting, load
 from sian.training.recipe_classes import resolve
 
 NAMES = ["neoplastic", "dead"]
@@ -46,7 +46,7 @@ def model_file(data: Dataset, tmp_path_factory) -> Path:
     recipe = toys.write_recipe(folder / "toy.yaml", stages=[toys.stage(4)])
     arguments = ["train", str(recipe), "-d", str(data.folder), "-o", str(folder / "run"), "--device", "cpu"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "NORM_BATCHES", 1)
+        patch.setattr(adjusting, "NORM_BATCHES", 1)
         assert main([*arguments, "--set", "data.classes=true"]) == 0
     return folder / "run" / "model.safetensors"
 

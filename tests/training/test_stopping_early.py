@@ -20,7 +20,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput
 from sian.files import write_json
-from sian.synthesis.train_and_export import say_held_out
+from sian.production.train_and_export import say_held_out
 from sian.training import Hardware, train
 from sian.training import loop as loop_module
 from sian.training.recipe_sections import StoppingSection

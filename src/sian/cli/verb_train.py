@@ -60,7 +60,7 @@ def train(
     import torch
 
     from sian.data import open_dataset
-    from sian.synthesis.train_and_export import train as train_and_export
+    from sian.production.train_and_export import train as train_and_export
     from sian.training import Hardware, Recipe
     from sian.training.device import is_main_process
 

@@ -86,6 +86,27 @@ def _discrepancy(x: Floats, y: Floats) -> float:
     return pairs - 2 * float(_kernel(x, y).mean())
 
 
+def discrepancy_parts(real: Features, fake: Features) -> tuple[float, list[float]]:
+    """The unbiased squared discrepancy of two whole samples, and each fake row's part in it.
+
+    The parts of two fakes of the same masks differ row by row; twice the standard error of the mean of that difference
+    is the standard error of the difference of the two distances, to first order (Hoeffding 1948).
+
+    Args:
+        real: (n, d).
+        fake: (m, d); n and m at least 2.
+
+    Returns:
+        The distance, and (m,): a row's mean kernel with the other fakes less that with the real ones.
+    """
+    x, y = as_features(real, "real"), as_features(fake, "fake")
+    of_real, of_fake, across = _kernel(x, x), _kernel(y, y), _kernel(x, y)
+    among = (of_fake.sum(1) - np.diag(of_fake)) / (len(y) - 1)
+    within = (of_real.sum() - np.trace(of_real)) / (len(x) * (len(x) - 1))
+    distance = float(within + among.mean() - 2 * across.mean())
+    return distance, [float(part) for part in among - across.mean(0)]
+
+
 def _kernel(x: Floats, y: Floats) -> Floats:
     kernel: Floats = (x @ y.T / x.shape[1] + 1) ** 3
     return kernel

@@ -12,25 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from sian.data import Dataset
-from sian.data.loading import batches
-from sian.data.sampling import Tile, WindowSampler
+from sian.data.sampling import Tile
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput, warn
 from sian.files.locks import only_writer
 from sian.masks import median_area
 from sian.networks import (
-    LAYOUT_CHANNELS,
     REFERENCE_SIZE,
     Painter,
     add_factors,
     build_discriminator,
     build_painter,
-    channels_of,
-    signed,
     signed_images,
-    stack,
 )
-from sian.seeds import torch_generator
+from sian.synthesis import adjusting
 from sian.synthesis.looks import look, measure
 from sian.synthesis.model import MOST_WINDOWS
 from sian.synthesis.modelfile import (
@@ -45,13 +40,12 @@ from sian.synthesis.painting import encode_windows
 from sian.synthesis.storage import Storage
 from sian.synthesis.styles import OrganStyles, Styles, check_aliases, make_part
 from sian.training import Recipe, checkpoint
-from sian.training.average import estimate_batch_norm, folded
+from sian.training.average import folded
+from sian.training.candidates import looks_of
 from sian.training.journal import read_journal
 from sian.training.start import read_start
 from sian.training.stopping import BEST, read_looks
 from sian.windows import test_offsets
-
-NORM_BATCHES, NORM_BATCH = 16, 8  # windows that batch norm is estimated from: 128
 
 Report = Callable[[int, int], None]
 
@@ -114,7 +108,7 @@ def _exported(
     area = median_area(data.mask(item) for item in data)
     if not np.isfinite(area):
         raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
-    if discriminator and recipe.judge_is_frozen:
+    if discriminator and (recipe.judge_is_frozen or not recipe.stages):
         raise BadInput(f"{run}: its discriminator did not learn in this run; leave --discriminator out")
     names = recipe.data.class_names
     tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases, class_names=names)
@@ -134,11 +128,13 @@ def _exported(
         ) from None
     check_aliases(aliases, {tile.organ for tile in tiles})
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    steps = NORM_BATCHES + len(tiles)
-    _estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
+    first = 0 if looks_of(run) else adjusting.NORM_BATCHES  # a candidate was compared as it is, and stays so
+    steps = first + len(tiles)
+    if first:
+        adjusting.estimate_norms(painter, tiles, recipe.seed, lambda done: report(done, steps) if report else None)
     painter.eval()
     bank, distances = _style_bank(
-        painter, tiles, aliases or {}, lambda done: report(NORM_BATCHES + done, steps) if report else None
+        painter, tiles, aliases or {}, lambda done: report(first + done, steps) if report else None
     )
     info = ModelInfo(
         name=recipe.name,
@@ -190,35 +186,6 @@ def rewrite(
         storage=storage or content.storage,
     )
     return Path(target)
-
-
-@torch.no_grad()
-def _estimate_norms(painter: Painter, tiles: Sequence[Tile], seed: int, report: Callable[[int], None]) -> None:
-    sampler = WindowSampler(tiles, REFERENCE_SIZE, REFERENCE_SIZE, "random", seed)
-    generator = painter.generator
-    extras = channels_of([generator.condition]) > LAYOUT_CHANNELS
-    stream = batches(sampler, NORM_BATCH, extras=extras, classes=generator.classes > 0)
-
-    def run(index: int) -> Callable[[], object]:
-        def once() -> None:
-            raw = next(stream)
-            random = torch_generator(seed, "batch norm", index)
-            style, _ = painter.encoder(signed(raw["reference"]))
-            noise = generator.draw_noise(NORM_BATCH, REFERENCE_SIZE, REFERENCE_SIZE, random)
-            maps = stack(
-                raw["direction"],
-                raw["distance"],
-                raw.get("boundary"),
-                raw.get("depth"),
-                raw.get("classes"),
-                generator.classes,
-            )
-            generator(maps, style, noise)
-            report(index + 1)
-
-        return once
-
-    estimate_batch_norm(painter, [run(index) for index in range(NORM_BATCHES)])
 
 
 @torch.inference_mode()

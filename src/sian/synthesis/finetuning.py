@@ -73,7 +73,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
             f"{path}: holds no discriminator, and the recipe {whole.name} asks one that never learns; leave "
             "discriminator out of a stage's frozen, or its losses at 0"
         )
-    if judged_anew and not set(NETWORKS) <= set(whole.stages[0].frozen):
+    if judged_anew and whole.stages and not set(NETWORKS) <= set(whole.stages[0].frozen):
         warn(
             f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
             "learn alone; its first steps may spoil what the generator knows (see frozen in the recipe finetune)"
@@ -82,7 +82,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         "sha256": content.sha256,
         **content.info.model_dump(include={"name", "mpp", "median_nucleus_area", "licence", "training"}),
     }
-    return whole, Start(weights, content.discriminator, facts)
+    return whole, Start(weights, content.discriminator, facts, _bank_styles(content.bank))
 
 
 def check_tiles(data: Dataset, start: Start | None = None) -> None:
@@ -107,6 +107,12 @@ def check_tiles(data: Dataset, start: Start | None = None) -> None:
             f"{data.folder}: its nuclei have a median area of {area:.0f} px, those that the model learned from "
             f"{expected:.0f} px; if the magnification differs, rescale the tiles first"
         )
+
+
+def _bank_styles(bank: Mapping[str, Tensor]) -> Tensor | None:
+    """The mean style of each tile in a bank, (n, D)."""
+    tiles = [part.float() for name, part in sorted(bank.items()) if name.endswith(".tiles")]
+    return torch.cat(tiles) if tiles else None
 
 
 def _classes(recipe: Recipe, info: ModelInfo, path: Path) -> tuple[str, ...] | bool:

@@ -6,9 +6,9 @@ metrics and makes no model file; `sian.synthesis.export` does.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from torch import Tensor, nn
 import sian
 from sian import seeds
 from sian.data.loading import batches
-from sian.data.sampling import Sample, Tile, WindowSampler
+from sian.data.sampling import Tile
 from sian.data.stains import restain
 from sian.errors import BadInput, Interrupted
 from sian.files import write_png, write_text
 from sian.networks import (
     LAYOUT_CHANNELS,
-    REFERENCE_SIZE,
     Discriminator,
     Painter,
     build_discriminator,
@@ -35,11 +34,13 @@ from sian.networks import (
     stack,
 )
 from sian.training import augmentation, average, checkpoint
+from sian.training.candidates import Candidates
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
 from sian.training.environment import as_before, one_at_a_time, write_environment
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension
+from sian.training.moving import only_moving
 from sian.training.perceptual import perceptual_network
 from sian.training.recipe import Recipe
 from sian.training.recipe_sections import Stage
@@ -47,6 +48,7 @@ from sian.training.samples import choose_windows, paint_grid
 from sian.training.start import Start, begin, check_start, write_start
 from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, features_of, generator_loss, judge
 from sian.training.stopping import Watch, hold_out
+from sian.training.stretches import RankView, schedule_of
 
 RATES = "optimiser.generator_rate, optimiser.discriminator_rate"  # what to lower when a loss explodes
 
@@ -67,6 +69,7 @@ def train(
     start: Start | None = None,
     stop: Callable[[], bool] | None = None,
     go_on_from: int | None = None,
+    candidates: Candidates | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train a painter; returns the last checkpoint.
@@ -82,6 +85,7 @@ def train(
         start: the networks to begin with, when the recipe starts from a model.
         stop: asked after every step; once it says yes, a checkpoint is saved and the run ends.
         go_on_from: of a resumed run, the images of the checkpoint to take instead of the newest.
+        candidates: compares the running average now and then with what the run starts from; on one device.
         report: called with (images seen, images in all).
 
     Raises:
@@ -99,7 +103,7 @@ def train(
     # Devices and precision.
     fabric = launch(hardware)
     learned, held_out = hold_out(tiles, recipe.stopping, recipe.seed)
-    schedule = _schedule(recipe, learned, fabric.world_size)
+    schedule = schedule_of(recipe, learned, fabric.world_size)
     if fabric.is_global_zero:
         write_text(run / "recipe.yaml", recipe.dump())
         write_environment(run, fabric.device, hardware.chosen_precision)
@@ -146,7 +150,9 @@ def train(
     windows = choose_windows(tiles, recipe.seed, classes=some["classes"])
     settle = partial(of_main_process, fabric)
     watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images, settle)
-    total = schedule[-1].end
+    total = schedule[-1].end if schedule else 0
+    if candidates and fabric.world_size > 1:
+        raise BadInput(f"recipe {recipe.name}: comparing cannot be had on several devices; leave --devices out")
 
     def save() -> None:
         check_weights(networks, run, state.images, RATES)
@@ -165,12 +171,18 @@ def train(
 
     if held_out and not watch.looks:
         watch.look(averaged, vgg, state.images, fabric.is_global_zero)
+
+    def over() -> bool:
+        return state.images >= total or watch.ended or (candidates is not None and candidates.ended)
+
     stats, clock = Means(), time.perf_counter()
     if report:
         report(state.images, total)  # what a resumed run had done before is not this session's speed
     with stop_signals() as stopped:
+        if candidates:
+            candidates.begin(_as_begun(averaged, start) if start else averaged, state.images)
         for stretch in schedule:
-            if state.images >= stretch.end or watch.ended:
+            if state.images >= stretch.end or over():
                 continue
             painter.train()
             _freeze(painter, stretch.stage)
@@ -179,7 +191,7 @@ def train(
             size, batch_size = stretch.stage.size, stretch.stage.batch
             local = batch_size // fabric.world_size
             first = (state.images - stretch.begin) // batch_size
-            view = _RankView(stretch.sampler, local, fabric.global_rank, fabric.world_size)
+            view = RankView(stretch.sampler, local, fabric.global_rank, fabric.world_size)
             for raw in batches(view, local, first, hardware.workers, extras=extras, classes=some["classes"] > 0):  # type: ignore[arg-type]
                 # The batch, and this step's random numbers.
                 random = torch.Generator(fabric.device).manual_seed(
@@ -235,6 +247,13 @@ def train(
                 if look and (due(before, state.images, recipe.stopping.every) or state.images >= total):
                     watch.look(averaged, vgg, state.images, fabric.is_global_zero)
                     facts["held_out_distance"] = watch.looks[-1]["distance"]
+                compared = candidates is not None and fake.requires_grad
+                if (
+                    candidates
+                    and compared
+                    and (due(before, state.images, recipe.comparing.every) or state.images >= total)
+                ):
+                    facts |= candidates.look(averaged, state.images)
                 if journal and (facts or due(before, state.images, recipe.every.journal)):
                     now = time.perf_counter()
                     facts["images_per_second"] = stats.count * batch_size / (now - clock)
@@ -244,56 +263,24 @@ def train(
                 if report:
                     report(state.images, total)
                 ending = agreed(fabric, stopped.is_set() or (stop is not None and stop()))
-                over = state.images >= total or watch.ended
-                if due(before, state.images, recipe.every.checkpoint) or over or ending:
+                if due(before, state.images, recipe.every.checkpoint) or over() or ending:
                     save()
-                if ending and not over:
+                if ending and not over():
                     raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
-                if state.images >= stretch.end or over:
+                if state.images >= stretch.end or over():
                     break
     if journal:
         journal.close()
+    if not schedule:
+        save()
     return checkpoint.found(run / "checkpoints")[-1]
 
 
-@dataclass(frozen=True)
-class _Stretch:
-    """A stage with its place in the run: images `begin` to `end`, in whole batches."""
-
-    stage: Stage
-    sampler: WindowSampler
-    begin: int
-    end: int
-
-
-def _schedule(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[_Stretch]:
-    stretches: list[_Stretch] = []
-    begin = 0
-    for index, stage in enumerate(recipe.stages):
-        if stage.frozen and processes > 1:
-            raise BadInput(
-                f"recipe {recipe.name}: stages.{index}.frozen cannot be had on several devices; leave --devices out"
-            )
-        if stage.batch % processes or stage.batch // processes < recipe.smallest_batch:
-            raise BadInput(
-                f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes "
-                f"with at least {recipe.smallest_batch} each; set stages.{index}.batch to a multiple of {processes}"
-            )
-        sampler = WindowSampler(
-            tiles,
-            stage.size,
-            REFERENCE_SIZE,
-            recipe.data.positions,
-            seeds.derive(recipe.seed, "stage", index),
-            recipe.data.turn,
-            recipe.data.sibling,
-            recipe.data.placing,
-        )
-        images = stage.images if stage.images is not None else (stage.epochs or 0) * sampler.epoch_length
-        end = begin + max(1, images // stage.batch) * stage.batch
-        stretches.append(_Stretch(stage, sampler, begin, end))
-        begin = end
-    return stretches
+def _as_begun(average: Painter, start: Start) -> Painter:
+    """The average as it was before the first step, also of a run that is resumed."""
+    begun = copy.deepcopy(average)
+    begun.load_state_dict(dict(start.painter))
+    return begun
 
 
 def needs_extras(recipe: Recipe, painter: Painter, discriminator: Discriminator) -> bool:
@@ -312,18 +299,6 @@ def _style_facts(mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
         "kld_active": (nats > 0.1).float().sum(),
         "style_batch_spread": mean.detach().std(0, correction=1 if len(mean) > 1 else 0).mean(),
     }
-
-
-class _RankView:
-    """This process' share of each batch: the whole run sees the same samples for any number of processes."""
-
-    def __init__(self, sampler: WindowSampler, local: int, rank: int, processes: int) -> None:
-        self.sampler, self.local, self.rank, self.processes = sampler, local, rank, processes
-        self.tiles = sampler.tiles
-
-    def sample(self, index: int) -> Sample:
-        batch, place = divmod(index, self.local)
-        return self.sampler.sample((batch * self.processes + self.rank) * self.local + place)
 
 
 def _batch(
@@ -373,6 +348,7 @@ def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) 
 def _freeze(painter: Painter, stage: Stage) -> None:
     painter.generator.requires_grad_("generator" not in stage.frozen)
     painter.encoder.requires_grad_("encoder" not in stage.frozen)
+    only_moving(painter, stage.moves)
 
 
 def _freeze_batch_norm(painter: Painter) -> None:

@@ -16,6 +16,8 @@ from sian.training.recipe import Recipe
 
 def vgg_layers(recipe: Recipe) -> tuple[str, ...]:
     """The layers of VGG19 that a recipe needs, shallow to deep; none where neither losses nor heads use any."""
+    if not recipe.stages:
+        return ()
     wanted: set[str] = set(recipe.losses.perceptual_layers if recipe.losses.perceptual or recipe.losses.texture else ())
     heads = getattr(recipe.discriminator, "features", 0)
     if heads and recipe.judged:

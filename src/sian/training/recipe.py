@@ -35,6 +35,7 @@ from sian.training.baserecipe import BaseRecipe, parse_as
 from sian.training.recipe_sections import (
     AugmentSection,
     AverageSection,
+    ComparingSection,
     DataSection,
     DiscriminatorSection,
     EncoderSection,
@@ -68,9 +69,10 @@ class Recipe(BaseRecipe):
     losses: LossSection = LossSection()
     augment: AugmentSection = AugmentSection()
     optimiser: OptimiserSection = OptimiserSection()
-    stages: tuple[Stage, ...] = Field(default=(Stage(epochs=50),), min_length=1)
+    stages: tuple[Stage, ...] = (Stage(epochs=50),)
     average: AverageSection = AverageSection()
     stopping: StoppingSection = StoppingSection()
+    comparing: ComparingSection = ComparingSection()
     every: EverySection = EverySection()
 
     @model_validator(mode="after")
@@ -78,6 +80,12 @@ class Recipe(BaseRecipe):
         for index, stage in enumerate(self.stages):
             if stage.size % (stride := self.generator.stride):
                 raise ValueError(f"stages.{index}.size has to be a multiple of {stride} for this generator")
+        return self
+
+    @model_validator(mode="after")
+    def _without_stages_something_is_compared(self) -> Self:
+        if not self.stages and not (self.comparing.tiles and self.start == "model"):
+            raise ValueError("stages: found none; without any, start has to be model and comparing.tiles above 0")
         return self
 
     @model_validator(mode="after")
@@ -122,8 +130,8 @@ class Recipe(BaseRecipe):
 
     @property
     def judge_is_frozen(self) -> bool:
-        """Whether the discriminator learns in no stage."""
-        return all("discriminator" in stage.frozen for stage in self.stages)
+        """Whether the discriminator learns in no stage, although there are some."""
+        return bool(self.stages) and all("discriminator" in stage.frozen for stage in self.stages)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], name: str) -> Recipe:

@@ -10,6 +10,7 @@ from sian.networks.generator import STRIDE
 from sian.networks.layouts import Condition
 from sian.training.baserecipe import Section
 from sian.training.losses import Gan
+from sian.training.moving import Group
 
 Width = Annotated[int, Field(ge=1)]  # channels
 BlockIndex = Annotated[int, Field(ge=0, le=6)]  # one of the generator's seven blocks
@@ -176,7 +177,8 @@ class Stage(Section):
     """A stretch of the run with one window size: so many `images`, or so many `epochs` of the training windows.
 
     `frozen`: parts that do not learn meanwhile; with generator and encoder the discriminator learns alone. Where no
-    loss asks the discriminator, it has to stand there.
+    loss asks the discriminator, it has to stand there. `moves`: of generator and encoder, the groups of parameters that
+    learn (see `sian.training.moving`); without any, all do.
     """
 
     images: int | None = Field(default=None, ge=1)
@@ -185,6 +187,7 @@ class Stage(Section):
     batch: int = Field(default=8, ge=2)
     frozen_batch_norm: bool = False
     frozen: tuple[Literal["generator", "encoder", "discriminator"], ...] = ()
+    moves: tuple[Group, ...] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> Stage:
@@ -220,6 +223,21 @@ class StoppingSection(Section):
         if self.tiles >= self.least:
             raise ValueError("fewer tiles are held out than there are at least")
         return self
+
+
+class ComparingSection(Section):
+    """Whether candidates are compared on tissue that is not learned from, and the best of them is the model.
+
+    `tiles`: how many are held out, of at least `least` in all, patients whole; with fewer, a quarter of each tile is.
+    0 compares nothing. `windows`: painted at each look. `every`: how many images lie between two looks. `patience`: how
+    many looks without a lower KID end the run; null never does.
+    """
+
+    tiles: int = Field(default=0, ge=0)
+    least: int = Field(default=4, ge=2)
+    windows: int = Field(default=100, ge=4)
+    every: int = Field(default=400, ge=1)
+    patience: int | None = Field(default=3, ge=1)
 
 
 class EverySection(Section):

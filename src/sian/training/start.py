@@ -33,11 +33,13 @@ class Start:
         painter: weights of generator and encoder, spectral norm folded in.
         discriminator: its weights, folded as well; empty when it starts anew.
         facts: about the model, plain JSON; "sha256" among them.
+        styles: (n, D) of its bank, the mean of each tile that it saw; None where it has none.
     """
 
     painter: Mapping[str, Tensor]
     discriminator: Mapping[str, Tensor]
     facts: Mapping[str, Any]
+    styles: Tensor | None = None
 
 
 def check_start(run: Path, recipe: Recipe, start: Start | None, saved: bool) -> None:

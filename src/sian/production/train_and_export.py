@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput, Interrupted
 from sian.files.weights import find_weights
+from sian.production.comparison import check_features, comparison, start_again
 from sian.synthesis.export import export_run
 from sian.synthesis.finetuning import check_tiles, start_from
 from sian.synthesis.styles import check_aliases
 from sian.training import Hardware, Recipe
 from sian.training import train as run_training
+from sian.training.candidates import looks_of, verdict
 from sian.training.checkpoint import found
 from sian.training.checks import check_run
 from sian.training.device import is_main_process
@@ -99,11 +101,21 @@ def train(
     check_start(run, chosen, start, bool(found(run / "checkpoints")))
     if vgg_layers(chosen):
         find_weights("vgg19", weights, trust_weights)
+    if chosen.comparing.tiles:
+        check_features(weights, trust_weights)
     check_tiles(data, start)
     with progress("describing tiles", "tiles") as described:
         tiles = read_tiles(data, chosen.data.organ_aliases, described, chosen.data.class_names)
     check_aliases(aliases, {tile.organ for tile in tiles})
-    say_held_out(tiles, chosen, say)
+    compared = None
+    if chosen.comparing.tiles:
+        parted, compared = comparison(
+            tiles, chosen, start or start_again(chosen, run), run, weights, trust_weights, say
+        )
+        tiles_learned = parted.learned
+    else:
+        tiles_learned = tiles
+        say_held_out(tiles, chosen, say)
     where = hardware or Hardware()
     if where.precision is None and where.could_be_quicker and not resume:
         say("this CPU has bfloat16, and the run computes in fp32; --precision auto trains 1.5 to 1.9 times as fast")
@@ -111,7 +123,7 @@ def train(
         with progress(TRAINING, "images") as seen:
             last = run_training(
                 chosen,
-                tiles,
+                tiles_learned,
                 run,
                 resume=resume,
                 hardware=hardware,
@@ -120,10 +132,12 @@ def train(
                 start=start,
                 go_on_from=go_on_from,
                 stop=stop,
+                candidates=compared,
                 report=seen,
             )
     except Interrupted as stopped:
-        raise _stopped(stopped, run, data, tiles, aliases, export_on_stop, progress) from None
+        always = compared is not None and bool(compared.looks)  # there is a model from the first look on
+        raise _stopped(stopped, run, data, tiles, aliases, export_on_stop or always, progress) from None
     say(f"last checkpoint: {last}")
     _say_distances(run, say)
     if not export:
@@ -197,8 +211,10 @@ def say_held_out(tiles: Sequence[Tile], recipe: Recipe, say: Say) -> None:
 
 
 def _say_distances(run: Path, say: Say) -> None:
-    """Say how near the paintings of held-out tiles came, where some were held out."""
-    if looks := read_looks(run)["looks"]:
+    """Say what comparing, or looking at held-out tiles, came to."""
+    if compared := looks_of(run):
+        say(verdict(compared))
+    elif looks := read_looks(run)["looks"]:
         first, best = looks[0], min(looks, key=lambda look: look["distance"])
         say(
             f"held-out tiles: style distance {first['distance']:.3f} at the start, best {best['distance']:.3f} after "

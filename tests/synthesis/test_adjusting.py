@@ -1,0 +1,93 @@
+"""Colours adjusted without training: the paintings get the tiles' stain, and nothing but the last convolution changes."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from sian.data.sampling import Tile
+from sian.layout import describe
+from sian.networks.encoder import stain_statistics
+from sian.synthesis import adjusting
+from sian.synthesis.adjusting import colour_map, estimate_norms, match_colours
+
+from . import toys
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    """A stain that the toy does not paint: dark green."""
+    mask = toys.grid_mask(256, 256)
+    random = np.random.default_rng(0).normal(0, 12, (256, 256, 1))
+    image = np.where(mask[..., None] > 0, (40, 90, 60), (120, 190, 140)) + random
+    return [Tile("a", "skin", "ffpe", image.clip(0, 255).astype(np.uint8), describe(mask))]
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    monkeypatch.setattr(adjusting, "COLOUR_BATCHES", 1)
+    monkeypatch.setattr(adjusting, "NORM_BATCH", 2)
+
+
+def test_a_known_map_is_found():
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(4, 3, 40, 40, generator=random) * torch.tensor([0.3, 0.4, 0.5])[:, None, None] + 0.5
+    turn, shift = torch.diag(torch.tensor([0.7, 0.9, 0.8])), torch.tensor([-0.2, 0.1, 0.05])
+    wanted = stain_statistics(torch.tanh(torch.einsum("ij,njhw->nihw", turn, values) + shift[:, None, None]))
+    found, offset = colour_map(values, wanted)
+    reached = stain_statistics(torch.tanh(torch.einsum("ij,njhw->nihw", found, values) + offset[:, None, None]))
+    before = stain_statistics(torch.tanh(values))
+    assert (reached - wanted)[:, :6].abs().max() < 0.03 * (before - wanted)[:, :6].abs().max()
+
+
+def test_colours_that_fit_stay():
+    values = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    turn, shift = colour_map(values, stain_statistics(torch.tanh(values)))
+    torch.testing.assert_close(turn, torch.eye(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(shift, torch.zeros(3), atol=1e-3, rtol=0)
+
+
+def paintings(painter, tile):
+    image = torch.from_numpy(tile.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+    from sian.networks import stack_layouts
+
+    with torch.no_grad():
+        noise = painter.generator.noise_of(0, 256, 256)
+        return painter.generator(stack_layouts([tile.layout], 0), painter.encoder(image)[0], noise), image
+
+
+def test_paintings_get_the_tiles_stain(tiles):
+    before = toys.toy_painter()
+    after = copy.deepcopy(before)
+    match_colours(after, tiles, seed=0)
+    off = {}
+    for name, painter in (("before", before), ("after", after)):
+        painted, real = paintings(painter, tiles[0])
+        off[name] = float((stain_statistics(painted) - stain_statistics(real))[:, :3].abs().mean())
+    assert off["after"] < 0.3 * off["before"]
+    changed = {name for name, t in after.state_dict().items() if not torch.equal(t, before.state_dict()[name])}
+    assert changed == {"generator.to_rgb.weight", "generator.to_rgb.bias"}
+
+
+def test_the_map_acts_before_tanh(tiles):
+    """What the changed convolution gives is the map of what the old one gave."""
+    before = toys.toy_painter()
+    after = copy.deepcopy(before)
+    match_colours(after, tiles, seed=0)
+    x = torch.randn(1, before.generator.to_rgb.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    old, new = before.generator.to_rgb(x)[0].flatten(1), after.generator.to_rgb(x)[0].flatten(1)
+    design = torch.cat([old, torch.ones(1, old.shape[1])])
+    fitted = torch.linalg.lstsq(design.T, new.T).solution
+    torch.testing.assert_close(design.T @ fitted, new.T, atol=1e-4, rtol=1e-4)
+
+
+def test_only_batch_norm_is_estimated(tiles):
+    painter = toys.toy_painter()
+    before = {name: t.clone() for name, t in painter.state_dict().items()}
+    estimate_norms(painter, tiles, seed=0, count=1)
+    changed = {name for name, t in painter.state_dict().items() if not torch.equal(t, before[name])}
+    assert changed
+    assert all("norm_" in name for name in changed)
