@@ -1,4 +1,4 @@
-"""Colours adjusted without training: the paintings get the tiles' stain, and nothing but the last convolution changes."""
+"""Colours adjusted without training: paintings get the tiles' stain, and the last convolution alone changes."""
 
 from __future__ import annotations
 

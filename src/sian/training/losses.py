@@ -62,12 +62,17 @@ def discriminator_hinge(real: Scales, fake: Scales) -> Tensor:
 
 
 def feature_matching(real: Scales, fake: Scales) -> Tensor:
-    """L1 between the discriminator's features, summed over its layers, averaged over the scales (L_F)."""
+    """L1 between the discriminator's features, summed over its layers, averaged over the scales (L_F).
+
+    0 for a discriminator of feature heads alone, which have scores and no features.
+    """
     terms = [
         F.l1_loss(f, r.detach())
         for reals, fakes in zip(real, fake, strict=True)
         for r, f in zip(reals[:-1], fakes[:-1], strict=True)
     ]
+    if not terms:
+        return fake[0][-1].new_zeros(())
     return torch.stack(terms).sum() / sum(len(fakes) > 1 for fakes in fake)  # feature heads have scores alone
 
 
