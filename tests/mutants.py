@@ -85,7 +85,7 @@ BREAKS = [
     Break("training/loop.py", 'seeds.derive(recipe.seed, "stage", index)', "recipe.seed", GOLDEN),
     Break("networks/signed_images.py", "pixels.float() / 127.5 - 1", "pixels.float() / 255 - 1", GOLDEN),
     Break(
-        "training/loop.py",
+        "training/batch_making.py",
         "recipe.augment.translation, recipe.augment.cutout, cpu)",
         "recipe.augment.cutout, recipe.augment.translation, cpu)",
         GOLDEN,

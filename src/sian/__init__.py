@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sian import evaluation, nuclei, production, segmentation
     from sian.data import open_dataset
     from sian.files import read_image
-    from sian.layout import Layout, describe
+    from sian.layout import Layout, describe, tissue_map
     from sian.masks import read_mask, write_mask
     from sian.production.fit_style import fit_style
     from sian.production.restyle import restyle
@@ -44,6 +44,7 @@ _DOORS: dict[str, str] = {
     "read_mask": "sian.masks",
     "restyle": "sian.production.restyle",
     "studio": "sian.studio_app.serving",
+    "tissue_map": "sian.layout",
     "torch_dataset": "sian.torchdata",
     "train": "sian.production.train_and_export",
     "write_mask": "sian.masks",
@@ -73,6 +74,7 @@ __all__ = [
     "restyle",
     "segmentation",
     "studio",
+    "tissue_map",
     "torch_dataset",
     "train",
     "write_mask",

@@ -43,7 +43,7 @@ def trained_like(**options: object) -> Generator:
 
 def painted(brush: folded.FoldedBrush | PlainBrush, generator: Generator, size: int = 96) -> Tensor:
     random = torch.Generator().manual_seed(6)
-    layout = torch.rand(1, 19 + generator.classes, size, size, generator=random)
+    layout = torch.rand(1, 19 + generator.beside, size, size, generator=random)
     noise = generator.noise_of(3, size, size)
     maps = dict(enumerate(generator.pyramid(layout, 6)))
     return brush.fine(brush.coarse(maps, noise[:FINE]), maps, noise[FINE:])
@@ -53,6 +53,8 @@ OPTIONS = [
     {},
     {"plain_skips": 2, "noise_blocks": (2, 3, 4, 5, 6)},
     {"classes": 3},
+    {"tissue": True},
+    {"tissue": True, "classes": 2, "noise_blocks": (0, 2, 3, 4, 5, 6)},
     *({"direction": a, "distance": b, "style": c} for a, b, c in product((True, False), repeat=3)),
 ]
 
@@ -101,7 +103,7 @@ def test_margins_that_are_left_out_early_were_not_needed(
 
 
 def torch_layout(generator: Generator) -> Tensor:
-    return torch.rand(1, 19 + generator.classes, 96, 96, generator=torch.Generator().manual_seed(6))
+    return torch.rand(1, 19 + generator.beside, 96, 96, generator=torch.Generator().manual_seed(6))
 
 
 @pytest.mark.usefixtures("seeded")

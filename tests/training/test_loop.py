@@ -17,7 +17,7 @@ from tests.training import toys
 
 from sian.errors import BadInput, Interrupted, MissingResource, SianWarning
 from sian.networks import build_discriminator, build_painter
-from sian.training import Hardware, checkpoint, train
+from sian.training import Hardware, batch_making, checkpoint, train
 from sian.training import loop as loop_module
 from sian.training.checks import check_finite, check_weights
 from sian.training.device import flushed_denormals, launch
@@ -139,13 +139,13 @@ def test_stain_jitter_changes_window_and_reference_alike(tiles, data):
         "place": torch.zeros(2, 2),
     }
     given = [raw, painter, recipe, 64, torch.Generator().manual_seed(1), torch.device("cpu")]
-    batch = loop_module._batch(*given)
+    batch = batch_making.make_batch(*given)
     assert torch.equal(batch.image, batch.reference)
     before = pixels.float() / 127.5 - 1
     changes = (batch.image - before).abs().mean((1, 2, 3))
     assert (changes > 0.01).all()
     assert changes[0] != changes[1]  # each sample has its own
-    plain = loop_module._batch(raw, painter, toys.recipe(), *given[3:])
+    plain = batch_making.make_batch(raw, painter, toys.recipe(), *given[3:])
     torch.testing.assert_close(plain.image, before)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sian.errors import BadInput, SianError, dead_worker
+from sian.layout.tissue_map import TISSUE_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ def batches(
     *,
     extras: bool = False,
     classes: bool = False,
+    tissue: bool = False,
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Endless batches; batch k holds the samples k * batch_size up to (k + 1) * batch_size - 1.
 
@@ -40,17 +42,19 @@ def batches(
             spawned (Windows, macOS) a script guards its main part with ``if __name__ == "__main__"``.
         extras: whether what only baselines are given is there as well.
         classes: whether the nuclei's classes are there as well.
+        tissue: whether what lies between the nuclei is there as well; zeros for tiles that say nothing of it.
 
     Returns:
         An iterator of dictionaries: "image" uint8 (n, 3, h, w), "direction" uint8 (n, h, w) classes of P,
         "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n), "place" int64 (n, 2), the
         window's first row and column in the window around it. M is direction > 0. With
-        `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w), with `classes` "classes" uint8 (n, h, w).
+        `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w), with `classes` "classes" uint8 (n, h, w),
+        with `tissue` "tissue" int8 (n, h, w, 5).
 
     Raises:
         BadInput: extras or classes are asked for, and a tile's layout has none.
     """
-    return load(_Windows(sampler, extras, classes), batch_size, start_batch, workers)
+    return load(_Windows(sampler, extras, classes, tissue), batch_size, start_batch, workers)
 
 
 def load(
@@ -105,8 +109,8 @@ def _bare(error: SianError) -> SianError:
 class _Windows(Dataset[dict[str, torch.Tensor]]):
     """The samples by number."""
 
-    def __init__(self, sampler: WindowSampler, extras: bool, classes: bool) -> None:
-        self.sampler, self.extras, self.classes = sampler, extras, classes
+    def __init__(self, sampler: WindowSampler, extras: bool, classes: bool, tissue: bool) -> None:
+        self.sampler, self.extras, self.classes, self.tissue = sampler, extras, classes, tissue
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         sample = self.sampler.sample(index)
@@ -116,6 +120,7 @@ class _Windows(Dataset[dict[str, torch.Tensor]]):
             "distance": torch.from_numpy(sample.layout.distance),
             **_extras(sample.layout, self.sampler.tiles[sample.tile].id, self.extras),
             **_classes(sample.layout, self.sampler.tiles[sample.tile].id, self.classes),
+            **({"tissue": torch.from_numpy(_tissue(sample.layout))} if self.tissue else {}),
             "reference": _channels_first(sample.reference),
             "tile": torch.tensor(sample.tile),
             "place": torch.tensor(sample.place),
@@ -148,6 +153,10 @@ def _classes(layout: Layout, tile: str, wanted: bool) -> dict[str, torch.Tensor]
     if layout.classes is None:
         raise BadInput(f"{tile}: expected classes of its nuclei, found none; leave it out, or train without classes")
     return {"classes": torch.from_numpy(layout.classes)}
+
+
+def _tissue(layout: Layout) -> NDArray[np.int8]:
+    return np.zeros((*layout.shape, TISSUE_LAYERS), np.int8) if layout.tissue is None else layout.tissue
 
 
 def _channels_first(image: NDArray[np.uint8]) -> torch.Tensor:

@@ -19,6 +19,8 @@ def read_tiles(
     organ_aliases: Mapping[str, str] | None = None,
     report: Callable[[int, int], None] | None = None,
     class_names: Sequence[str] = (),
+    *,
+    tissue: bool = False,
 ) -> list[Tile]:
     """All tiles of a data set (or of one of its splits), described upright and whole.
 
@@ -28,6 +30,7 @@ def read_tiles(
         report: called with (tiles read, tiles in all).
         class_names: of the nuclear classes that layouts are to carry, in the order of their numbers; without them they
             carry none.
+        tissue: whether layouts are to say what lies between the nuclei.
 
     Raises:
         BadInput: the data set holds no tile, or a tile cannot be read or has other classes.
@@ -37,8 +40,9 @@ def read_tiles(
     tiles = []
     for number, item in enumerate(data, 1):
         organ = (organ_aliases or {}).get(item.organ, item.organ)
-        layout = describe(data.mask(item), *((item.class_by_id, class_names) if class_names else ()))
-        tiles.append(Tile(item.id, organ, item.preparation, data.image(item), layout, item.patient))
+        image, classes = data.image(item), (item.class_by_id, class_names) if class_names else ()
+        layout = describe(data.mask(item), *classes, tissue=image if tissue else None)
+        tiles.append(Tile(item.id, organ, item.preparation, image, layout, item.patient))
         if report:
             report(number, len(data))
     return tiles

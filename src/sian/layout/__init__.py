@@ -8,11 +8,22 @@
     direction.py    P: towards the centroid, near it or far from it
     distance.py     Q: from the outline to the skeleton
     classes.py      the nuclei's classes, where somebody said them
-    picture.py      P and Q in colour, for people
+    tissue_map.py   what lies between the nuclei, coarsely, where an image or somebody says it
+    picture.py      P, Q and the tissue map in colour, for people
 """
 
 from sian.layout.again import describe_again
-from sian.layout.description import describe
+from sian.layout.description import describe, with_tissue
 from sian.layout.layout import DIRECTION_CLASSES, Layout, turn_image
+from sian.layout.tissue_map import TISSUE_LAYERS, tissue_map
 
-__all__ = ["DIRECTION_CLASSES", "Layout", "describe", "describe_again", "turn_image"]
+__all__ = [
+    "DIRECTION_CLASSES",
+    "TISSUE_LAYERS",
+    "Layout",
+    "describe",
+    "describe_again",
+    "tissue_map",
+    "turn_image",
+    "with_tissue",
+]

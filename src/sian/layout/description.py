@@ -14,6 +14,7 @@ from sian.layout.direction import direction_classes
 from sian.layout.distance import distances
 from sian.layout.layout import Layout
 from sian.layout.pixels import group
+from sian.layout.tissue_map import tissue_layers, tissue_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 
 def describe(
-    mask: NDArray[Any], classes: Mapping[int, str] | None = None, class_names: Sequence[str] | None = None
+    mask: NDArray[Any],
+    classes: Mapping[int, str] | None = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    tissue: NDArray[Any] | None = None,
 ) -> Layout:
     """Describe every nucleus of an instance mask: semantic, direction and distance mask, boundary and depth.
 
@@ -35,13 +40,15 @@ def describe(
         classes: the class name of each nucleus by its id, e.g. {1: "neoplastic", 7: "dead"}; for models that were
             trained with classes.
         class_names: the order in which classes are numbered from 1; by default that of the alphabet.
+        tissue: what lies between the nuclei, for models that were trained with it: the image (H, W, 3) uint8 that the
+            mask was drawn on, or a map as `sian.tissue_map` makes it of an image, or drawn by hand.
 
     Returns:
         The layout, (H, W).
 
     Raises:
         BadInput: the mask is not a two-dimensional array of integers of at least 0; a class of a nucleus that is not
-            in it, without a name, or not among `class_names`.
+            in it, without a name, or not among `class_names`; a tissue map or an image of another size.
 
     >>> layout = describe(np.array([[0, 5, 5, 5, 0]]))
     >>> layout.direction.tolist()
@@ -62,7 +69,23 @@ def describe(
     centre = np.zeros(mask.shape, np.bool_)
     centre[where] = centres
     layout = Layout(mask != 0, direction, distance, centre, boundaries(mask), depth)
+    if tissue is not None:
+        layout = with_tissue(layout, tissue)
     return layout if classes is None else replace(layout, **class_map(mask, classes, class_names))
+
+
+def with_tissue(layout: Layout, tissue: NDArray[Any]) -> Layout:
+    """A layout and what lies between its nuclei.
+
+    Args:
+        layout: (H, W).
+        tissue: an image (H, W, 3) uint8, or a map, see `describe`.
+
+    Raises:
+        BadInput: of another size, or neither.
+    """
+    values = tissue_map(tissue, layout.semantic) if tissue.dtype == np.uint8 else tissue
+    return replace(layout, tissue=tissue_layers(values, layout.shape))
 
 
 def _check(mask: NDArray[Any]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from sian.errors import BadInput
+from sian.layout.tissue_map import turned_tissue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,8 @@ class Layout:
         classes: (H, W) uint8 or None; the class of each pixel's nucleus, 1 for the first of `class_names`; 0 in the
             background and where the class is not known. None stands for nobody having said.
         class_names: what the numbers mean.
+        tissue: (H, W, 5) int8 or None; what lies between the nuclei, as `tissue_layers` makes it of a coarse map. None
+            stands for nobody having said.
     """
 
     semantic: NDArray[np.bool]
@@ -50,6 +53,7 @@ class Layout:
     depth: NDArray[np.float32] | None = None
     classes: NDArray[np.uint8] | None = None
     class_names: tuple[str, ...] = ()
+    tissue: NDArray[np.int8] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,13 +98,14 @@ class Layout:
         direction = _turned_classes(quarter_turns, flip)[turned.direction]
         if turned.centre is not None:
             direction[turned.centre] = 1
-        return replace(turned, direction=direction)
+        tissue = None if turned.tissue is None else turned_tissue(turned.tissue, quarter_turns, flip)
+        return replace(turned, direction=direction, tissue=tissue)
 
     def _each(self, cut: Any) -> Layout:
-        optional = (self.centre, self.boundary, self.depth, self.classes)
-        centre, boundary, depth, classes = (None if mask is None else cut(mask) for mask in optional)
+        optional = (self.centre, self.boundary, self.depth, self.classes, self.tissue)
+        centre, boundary, depth, classes, tissue = (None if mask is None else cut(mask) for mask in optional)
         always = cut(self.semantic), cut(self.direction), cut(self.distance)
-        return Layout(*always, centre, boundary, depth, classes, self.class_names)
+        return Layout(*always, centre, boundary, depth, classes, self.class_names, tissue)
 
 
 def turn_image(image: NDArray[Pixels], quarter_turns: int, flip: bool = False) -> NDArray[Pixels]:

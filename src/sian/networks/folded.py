@@ -156,7 +156,7 @@ class FoldedSian:
     """A SIAN block and the batch norm before it; `styled` also folds the style in."""
 
     def __init__(self, block: SianBlock, norm: nn.BatchNorm2d) -> None:
-        self.style, self.classes = block.style, block.classes
+        self.style, self.beside = block.style, block.beside
         self.semantics = FoldedConvolution.of(block.semantics)
         self.compensation = None if block.compensation is None else FoldedConvolution.of(block.compensation)
         self.instances = _instances(block)
@@ -183,8 +183,8 @@ class _StyledSian:
         """Modulated features after LeakyReLU, (1, C, h, w); `x` is not yet normalised."""
         shared = self.shared
         semantic = maps[:, :1]
-        if shared.classes:
-            semantic = torch.cat([semantic, maps[:, -shared.classes :]], 1)
+        if shared.beside:
+            semantic = torch.cat([semantic, maps[:, -shared.beside :]], 1)
         a = shared.semantics(semantic.contiguous(memory_format=torch.channels_last), "relu")
         if self.factor is not None:
             a *= self.factor
@@ -242,7 +242,7 @@ def _instances(block: SianBlock) -> FoldedConvolution | None:
         return None
     weights, biases = [], []
     for factor, first in branches:
-        weight = factor.weight.new_zeros(factor.out_channels, LAYOUT_CHANNELS + block.classes, 1, 1)
+        weight = factor.weight.new_zeros(factor.out_channels, LAYOUT_CHANNELS + block.beside, 1, 1)
         weight[:, first : first + factor.in_channels] = factor.weight
         weights.append(weight)
         biases.append(factor.bias)

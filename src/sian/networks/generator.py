@@ -45,7 +45,7 @@ class SianResidualBlock(nn.Module):
         direction: bool,
         distance: bool,
         style: bool,
-        classes: int,
+        beside: int,
     ) -> None:
         super().__init__()
         middle = min(inputs, outputs)
@@ -59,7 +59,7 @@ class SianResidualBlock(nn.Module):
                 direction=direction,
                 distance=distance,
                 style=style,
-                classes=classes,
+                beside=beside,
             )
 
         self.norm_0, self.norm_1 = nn.BatchNorm2d(inputs, affine=False), nn.BatchNorm2d(middle, affine=False)
@@ -118,7 +118,7 @@ class LevelGenerator(GeneratorInterface):
 
     def pyramid(self, layout: Tensor, levels: int) -> list[Tensor]:
         """What it sees of the layout, at 1, 1/2, ... of its size."""
-        return pyramid(select(layout, self.seen, self.classes), levels, self.downsampling)
+        return pyramid(select(layout, self.seen, self.beside), levels, self.downsampling)
 
     def levels(self, layout: Tensor) -> list[Tensor]:
         """What it sees of the layout at each block's size, in the blocks' order.
@@ -204,6 +204,7 @@ class Generator(LevelGenerator):
         distance: whether the distance branch exists (ablation).
         style: whether the style enters the blocks (ablation); it always enters the start.
         classes: nuclear classes that the layout comes with; the paper has none.
+        tissue: whether it takes what lies between the nuclei, beside M as the classes are; the paper has none.
 
     A branch that does not exist is not in the start either: without both, the network sees M alone.
     """
@@ -223,13 +224,14 @@ class Generator(LevelGenerator):
         distance: bool = True,
         style: bool = True,
         classes: int = 0,
+        tissue: bool = False,
     ) -> None:
         super().__init__()
         if len(channels) != len(LEVELS):
             raise ValueError(f"found {len(channels)} blocks, expected {len(LEVELS)}")
         self.style_dim, self.downsampling, self.noise_blocks = style_dim, downsampling, tuple(noise_blocks)
-        self.condition, self.classes = _CONDITION[direction, distance], classes
-        self.start = conv(len(CONDITIONS[self.condition]) + classes, channels[0], padding=padding)
+        self.condition, self.classes, self.tissue = _CONDITION[direction, distance], classes, tissue
+        self.start = conv(len(CONDITIONS[self.condition]) + self.beside, channels[0], padding=padding)
         self.start_style = nn.Linear(style_dim, channels[0])
         self.blocks = nn.ModuleList(
             SianResidualBlock(
@@ -244,7 +246,7 @@ class Generator(LevelGenerator):
                 direction=direction,
                 distance=distance,
                 style=style,
-                classes=classes,
+                beside=self.beside,
             )
             for index, (inputs, outputs, width) in enumerate(
                 zip([channels[0], *channels[:-1]], channels, hidden, strict=True)
@@ -255,7 +257,7 @@ class Generator(LevelGenerator):
     def begin(self, coarsest: Tensor, style: Tensor, place: Tensor | None = None) -> Tensor:
         """The features that enter block 0: a convolution of the coarsest layout plus a linear map of the style."""
         del place  # a style is the same everywhere
-        maps = select(coarsest, self.condition, self.classes)
+        maps = select(coarsest, self.condition, self.beside)
         features: Tensor = self.start(maps) + self.start_style(style)[:, :, None, None]
         return features
 

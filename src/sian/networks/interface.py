@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sian.networks.layouts import Condition, channels_of
+from sian.networks.layouts import TISSUE_CHANNELS, Condition, channels_of
 
 
 class GeneratorInterface(nn.Module):
@@ -17,6 +17,7 @@ class GeneratorInterface(nn.Module):
         style_dim: length D of the style vector; 0 is a network without styles.
         condition: which channels of the layout it is given.
         classes: nuclear classes that it is given beside them.
+        tissue: whether it takes what lies between the nuclei.
         stride: px; sides of what it paints are multiples of it.
         smallest: px; the shortest side that it paints.
     """
@@ -24,13 +25,19 @@ class GeneratorInterface(nn.Module):
     style_dim: int = 0
     condition: Condition
     classes: int = 0
+    tissue: bool = False
     stride: int
     smallest: int
 
     @property
+    def beside(self) -> int:
+        """The layout's last channels that it is given beside the condition: tissue and classes."""
+        return TISSUE_CHANNELS * self.tissue + self.classes
+
+    @property
     def layout_channels(self) -> int:
-        """Channels of the layout that it is called with: 19, or 21 with boundary or depth, and its classes."""
-        return channels_of([self.condition]) + self.classes
+        """Channels of the layout that it is called with: 19, or 21 with boundary or depth, and `beside`."""
+        return channels_of([self.condition]) + self.beside
 
     def draw_noise(self, n: int, height: int, width: int, random: torch.Generator) -> list[Tensor | None]:
         """Fresh noise for a batch; an entry for each place that can take noise."""

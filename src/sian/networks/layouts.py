@@ -15,10 +15,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sian.layout.tissue_map import FULL
+
 if TYPE_CHECKING:
     from sian.layout import Layout
 
 DIRECTION_CLASSES = 17  # background, 8 sectors inside, 8 outside (paper, section 3.2)
+TISSUE_CHANNELS = 5  # whether something is said, empty, density, fibres' direction twice (`sian.layout.tissue_map`)
 LAYOUT_CHANNELS = 1 + DIRECTION_CLASSES + 1  # M, one-hot P, Q
 ALL_CHANNELS = LAYOUT_CHANNELS + 2  # and what only baselines are given: instance boundary, depth
 
@@ -44,19 +47,19 @@ def channels_of(conditions: Iterable[Condition]) -> int:
     return LAYOUT_CHANNELS if needed < LAYOUT_CHANNELS else ALL_CHANNELS
 
 
-def select(layout: Tensor, condition: Condition, classes: int = 0) -> Tensor:
-    """The channels that a condition names, and behind them those of nuclear classes.
+def select(layout: Tensor, condition: Condition, beside: int = 0) -> Tensor:
+    """The channels that a condition names, and behind them the last ones: tissue and nuclear classes.
 
     Args:
         layout: (n, c, h, w), see `stack`.
         condition: a key of `CONDITIONS`.
-        classes: how many classes there are; theirs are the layout's last channels.
+        beside: how many of the layout's last channels.
 
     Returns:
         (n, c, h, w); a view where the channels lie side by side.
     """
-    if classes:
-        return torch.cat([select(layout, condition), layout[:, -classes:]], 1)
+    if beside:
+        return torch.cat([select(layout, condition), layout[:, -beside:]], 1)
     channels = CONDITIONS[condition]
     if channels == tuple(range(channels[0], channels[-1] + 1)):
         return layout[:, channels[0] : channels[-1] + 1]
@@ -70,8 +73,9 @@ def stack(
     depth: Tensor | None = None,
     classes: Tensor | None = None,
     class_count: int = 0,
+    tissue: Tensor | None = None,
 ) -> Tensor:
-    """M, one-hot P and Q as one tensor, with boundary and depth, then nuclear classes, behind them if they are given.
+    """M, one-hot P and Q as one tensor; boundary and depth, tissue and nuclear classes behind them where given.
 
     Args:
         direction: (n, h, w) uint8, class 0 (background) to 16.
@@ -80,14 +84,16 @@ def stack(
         depth: (n, h, w) float in [0, 1]; together with `boundary` or not at all.
         classes: (n, h, w) uint8, the class of each pixel's nucleus from 1, 0 for none.
         class_count: how many classes there are.
+        tissue: (n, h, w, 5) int8, 127 for 1, see `sian.layout.tissue_map.tissue_layers`.
 
     Returns:
-        (n, 19 or 21 + class_count, h, w) in the dtype of `distance`: channel 0 is M, 1 to 17 are P, 18 is Q, 19 the
-        boundary, 20 the depth; the last ones are the classes, one-hot. Its memory is channels last.
+        (n, 19 or 21 + 5 + class_count, h, w) in the dtype of `distance`: channel 0 is M, 1 to 17 are P, 18 is Q, 19
+        the boundary, 20 the depth; then the tissue; last the classes, one-hot. Its memory is channels last.
     """
     extras = boundary is not None and depth is not None
     known = class_count if classes is not None else 0
-    channels = (ALL_CHANNELS if extras else LAYOUT_CHANNELS) + known
+    before = ALL_CHANNELS if extras else LAYOUT_CHANNELS
+    channels = before + TISSUE_CHANNELS * (tissue is not None) + known
     table = torch.eye(LAYOUT_CHANNELS, channels, dtype=distance.dtype, device=distance.device)[1:-1]  # (17, channels)
     table[1:, 0] = 1  # every nuclear pixel has a direction class above 0
     maps = F.embedding(direction.int(), table)  # (n, h, w, channels), faster by far than comparing class by class
@@ -95,6 +101,8 @@ def stack(
     if boundary is not None and depth is not None:
         maps[..., LAYOUT_CHANNELS] = boundary
         maps[..., LAYOUT_CHANNELS + 1] = depth
+    if tissue is not None:
+        maps[..., before : before + TISSUE_CHANNELS] = tissue.to(distance.dtype) / FULL
     if classes is not None and known:
         table = torch.eye(1 + known, dtype=distance.dtype, device=distance.device)[:, 1:]
         maps[..., -known:] = F.embedding(classes.int(), table)
@@ -102,7 +110,12 @@ def stack(
 
 
 def stack_layouts(
-    layouts: Sequence[Layout], class_count: int = 0, *, extras: bool = True, device: torch.device | str = "cpu"
+    layouts: Sequence[Layout],
+    class_count: int = 0,
+    *,
+    extras: bool = True,
+    tissue: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """`stack` of layouts of one size.
 
@@ -110,6 +123,7 @@ def stack_layouts(
         layouts: n of them.
         class_count: how many nuclear classes there are.
         extras: with boundary and depth, where all of them have both.
+        tissue: with channels for the tissue; layouts that say nothing of it have zeros there.
         device: where the tensor is made.
     """
     direction, distance, *others = (
@@ -122,7 +136,12 @@ def stack_layouts(
     if class_count and classes is None:
         classes = torch.zeros_like(direction)
     more = (boundary, depth) if extras else (None, None)
-    return stack(direction, distance.float(), *more, classes, class_count)
+    told = torch.from_numpy(np.stack([_tissue(layout) for layout in layouts])).to(device) if tissue else None
+    return stack(direction, distance.float(), *more, classes, class_count, told)
+
+
+def _tissue(layout: Layout) -> NDArray[np.int8]:
+    return np.zeros((*layout.shape, TISSUE_CHANNELS), np.int8) if layout.tissue is None else layout.tissue
 
 
 def _together(maps: Sequence[NDArray[Any] | None], device: torch.device | str) -> Tensor | None:

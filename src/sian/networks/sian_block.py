@@ -39,7 +39,7 @@ class SianBlock(nn.Module):
         direction: whether the direction branch exists (ablation).
         distance: whether the distance branch exists (ablation).
         style: whether the style factor exists (ablation).
-        classes: nuclear classes that M comes with, one-hot; the paper has none.
+        beside: channels that M comes with, tissue and nuclear classes; the paper has none.
 
     Without either branch, one without instantiation is left: the style multiplies the features of M alone. Without
     branches and style nothing is multiplied, and there is nothing to compensate for: the block is SPADE's.
@@ -55,13 +55,13 @@ class SianBlock(nn.Module):
         direction: bool = True,
         distance: bool = True,
         style: bool = True,
-        classes: int = 0,
+        beside: int = 0,
     ) -> None:
         super().__init__()
-        self.classes = classes
+        self.beside = beside
         self.branches = max(1, int(direction) + int(distance))
         features = self.branches * hidden
-        self.semantics = conv(1 + classes, features, padding=padding)
+        self.semantics = conv(1 + beside, features, padding=padding)
         self.style = nn.Linear(style_dim, features) if style else None
         self.direction = conv(DIRECTION_CLASSES, hidden, 1) if direction else None
         self.distance = conv(1, hidden, 1) if distance else None
@@ -80,12 +80,12 @@ class SianBlock(nn.Module):
 
         Args:
             normalised: (n, C, h, w), batch-normalised without affine.
-            layout: (n, 19 + classes, h, w) of the same size: M, P, Q, classes.
+            layout: (n, 19 + beside, h, w) of the same size: M, P, Q, tissue, classes.
             style: (n, D).
         """
         semantic, distance = layout[:, :1], layout[:, LAYOUT_CHANNELS - 1 : LAYOUT_CHANNELS]
-        if self.classes:
-            semantic = torch.cat([semantic, layout[:, -self.classes :]], 1)
+        if self.beside:
+            semantic = torch.cat([semantic, layout[:, -self.beside :]], 1)
         a = F.relu(self.semantics(semantic))  # (n, branches * hidden, h, w)
         if self.style is not None:
             a = a * self.style(style)[:, :, None, None]

@@ -22,7 +22,7 @@ from sian.training.checkpoint import found
 from sian.training.checks import check_run
 from sian.training.device import is_main_process
 from sian.training.perceptual import vgg_layers
-from sian.training.recipe_classes import resolve
+from sian.training.recipe_classes import resolve, takes_tissue
 from sian.training.start import check_start
 from sian.training.stopping import hold_out, read_looks
 
@@ -105,7 +105,8 @@ def train(
         check_features(weights, trust_weights)
     check_tiles(data, start)
     with progress("describing tiles", "tiles") as described:
-        tiles = read_tiles(data, chosen.data.organ_aliases, described, chosen.data.class_names)
+        classes, tissue = chosen.data.class_names, takes_tissue(chosen)
+        tiles = read_tiles(data, chosen.data.organ_aliases, described, classes, tissue=tissue)
     check_aliases(aliases, {tile.organ for tile in tiles})
     compared = None
     if chosen.comparing.tiles:

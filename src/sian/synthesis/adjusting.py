@@ -124,7 +124,7 @@ def _windows(painter: Painter, tiles: Sequence[Tile], seed: int) -> Iterator[dic
     generator = painter.generator
     sampler = WindowSampler(tiles, REFERENCE_SIZE, REFERENCE_SIZE, "random", seed)
     extras = channels_of([generator.condition]) > LAYOUT_CHANNELS
-    return batches(sampler, NORM_BATCH, extras=extras, classes=generator.classes > 0)
+    return batches(sampler, NORM_BATCH, extras=extras, classes=generator.classes > 0, tissue=generator.tissue)
 
 
 @torch.no_grad()
@@ -144,5 +144,11 @@ def _paint(painter: Painter, raw: dict[str, Any], random: torch.Generator) -> No
         on_device.get("depth"),
         on_device.get("classes"),
         generator.classes,
+        _every_other(on_device["tissue"]) if generator.tissue else None,
     )
     generator(maps, style, noise)
+
+
+def _every_other(tissue: Tensor) -> Tensor:
+    """Half of the windows' tissue maps: what is fitted serves paintings with and without."""
+    return tissue * (torch.arange(len(tissue), device=tissue.device) % 2)[:, None, None, None]

@@ -43,6 +43,7 @@ from sian.training import Recipe, checkpoint
 from sian.training.average import folded
 from sian.training.candidates import looks_of
 from sian.training.journal import read_journal
+from sian.training.recipe_classes import takes_tissue
 from sian.training.start import read_start
 from sian.training.stopping import BEST, read_looks
 from sian.windows import test_offsets
@@ -111,7 +112,11 @@ def _exported(
     if discriminator and (recipe.judge_is_frozen or not recipe.stages):
         raise BadInput(f"{run}: its discriminator did not learn in this run; leave --discriminator out")
     names = recipe.data.class_names
-    tiles = tiles if tiles is not None else read_tiles(data, recipe.data.organ_aliases, class_names=names)
+    tiles = (
+        tiles
+        if tiles is not None
+        else read_tiles(data, recipe.data.organ_aliases, class_names=names, tissue=takes_tissue(recipe))
+    )
     painter = build_painter(
         recipe.generator.model_dump(),
         recipe.encoder.model_dump(),

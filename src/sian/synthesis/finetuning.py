@@ -16,7 +16,10 @@ from sian.masks import median_area
 from sian.synthesis.load_model import bundled_model
 from sian.synthesis.model import AREA_RATIO
 from sian.synthesis.modelfile import read_model
+from sian.synthesis.widening import stirred, widened_by_tissue
 from sian.training import Recipe, Start
+from sian.training.recipe_classes import takes_tissue
+from sian.training.recipe_sections import GeneratorSection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
     from sian.data import Dataset
     from sian.synthesis.modelfile import ModelInfo
-    from sian.training.recipe_sections import GeneratorSection
 
 NETWORKS = ("generator", "encoder")  # sections that the model file decides
 MPP_RATIO = 1.2  # magnifications that differ by more are worth a word
@@ -36,7 +38,8 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
 
     Args:
         recipe: its sections "generator", "encoder" and "discriminator" may be left out; they are the model's then.
-            Its generator may take noise in more blocks than the model's: they begin with a strength of 0.
+            Its generator may take noise in more blocks than the model's, which begin with a strength of 0 or of the
+            recipe's `coarse_noise`, and tissue maps, which begin without any effect.
         model: a model file; "bundled" is the one that comes along.
 
     Raises:
@@ -57,6 +60,11 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     if noisier := _more_noise(recipe, trained):
         taken["generator"] = trained.generator.model_copy(update={"noise_blocks": noisier})
         weights |= _silent_noise(taken["generator"], weights)
+    if _adds_tissue(recipe, trained):
+        taken["generator"] = taken["generator"].model_copy(update={"tissue": True})
+        weights |= widened_by_tissue(weights, len(content.info.classes))
+    if strength := getattr(recipe, "coarse_noise", 0.0):
+        weights |= stirred(weights, strength, recipe.seed)
     if "discriminator" not in recipe.model_fields_set:
         taken["discriminator"] = trained.discriminator
     elif content.discriminator:
@@ -139,7 +147,9 @@ def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path) ->
         return
     asked, has = getattr(recipe, section), getattr(trained, section)
     for key in type(asked).model_fields:
-        if key == "noise_blocks" and _more_noise(recipe, trained):
+        if (key == "noise_blocks" and _more_noise(recipe, trained)) or (
+            key == "tissue" and _adds_tissue(recipe, trained)
+        ):
             continue
         if key in asked.model_fields_set and getattr(asked, key) != getattr(has, key):
             raise BadInput(
@@ -162,6 +172,12 @@ def _silent_noise(generator: GeneratorSection, weights: Mapping[str, Tensor]) ->
         for index, name in names.items()
         if name not in weights
     }
+
+
+def _adds_tissue(recipe: Recipe, trained: Recipe) -> bool:
+    """Whether the recipe's generator takes tissue maps, and the model's does not."""
+    asked = "generator" in recipe.model_fields_set and takes_tissue(recipe)
+    return asked and isinstance(trained.generator, GeneratorSection) and not trained.generator.tissue
 
 
 def _plain(value: object) -> str:

@@ -142,8 +142,8 @@ def _coarse_graph(folded: FoldedGenerator) -> Any:
     draw = _Draw(folded, 0, FINE)
     generator = folded.generator
     seen = CONDITIONS[generator.condition]
-    classes = tuple(range(generator.layout_channels - generator.classes, generator.layout_channels))
-    coarsest = draw.channels(draw.maps[LEVELS[0]], (*seen, *classes))
+    beside = tuple(range(generator.layout_channels - generator.beside, generator.layout_channels))
+    coarsest = draw.channels(draw.maps[LEVELS[0]], (*seen, *beside))
     start = draw.convolution(coarsest, FoldedConvolution.of(generator.start))
     x = draw.ops.add(start, draw.linear(generator.start_style))
     return draw.model(draw.blocks(x), [])
@@ -207,7 +207,7 @@ class _Draw:
 
     def sian(self, block: FoldedSian, x: Any, maps: Any) -> Any:
         count = self.folded.generator.layout_channels
-        semantic = self.channels(maps, (0, *range(count - block.classes, count)))
+        semantic = self.channels(maps, (0, *range(count - block.beside, count)))
         a = self.ops.relu(self.convolution(semantic, block.semantics))
         if block.style is not None:
             a = self.ops.multiply(a, self.linear(block.style))

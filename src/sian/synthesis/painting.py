@@ -291,15 +291,16 @@ def _padded(layout: Layout, stride: int, smallest: int) -> Layout:
         depth=None if layout.depth is None else np.pad(layout.depth, more),
         classes=None if layout.classes is None else np.pad(layout.classes, more),
         class_names=layout.class_names,
+        tissue=None if layout.tissue is None else np.pad(layout.tissue, (*more, (0, 0)), "edge"),
     )
 
 
 def layout_tensor(layout: Layout, like: Tensor, generator: GeneratorInterface) -> Tensor:
     """`sian.networks.stack` of a layout for a generator, (1, c, h, w), channels last, on the device of `like`."""
-    extras = generator.layout_channels - generator.classes == ALL_CHANNELS
+    extras = generator.layout_channels - generator.beside == ALL_CHANNELS
     if extras and (layout.boundary is None or layout.depth is None):
         raise BadInput("this model needs a layout's boundary and depth, found none; give the mask or sian.describe it")
-    return stack_layouts([layout], generator.classes, extras=extras, device=like.device)
+    return stack_layouts([layout], generator.classes, extras=extras, tissue=generator.tissue, device=like.device)
 
 
 def encode_windows(image: NDArray[np.uint8], size: int, most: int) -> Tensor:

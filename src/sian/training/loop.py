@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ import sian
 from sian import seeds
 from sian.data.loading import batches
 from sian.data.sampling import Tile
-from sian.data.stains import restain
 from sian.errors import BadInput, Interrupted
 from sian.files import write_png, write_text
 from sian.networks import (
@@ -30,10 +29,9 @@ from sian.networks import (
     build_discriminator,
     build_painter,
     channels_of,
-    signed,
-    stack,
 )
-from sian.training import augmentation, average, checkpoint
+from sian.training import average, checkpoint
+from sian.training.batch_making import make_batch
 from sian.training.candidates import Candidates
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
@@ -46,7 +44,15 @@ from sian.training.recipe import Recipe
 from sian.training.recipe_sections import Stage
 from sian.training.samples import choose_windows, paint_grid
 from sian.training.start import Start, begin, check_start, write_start
-from sian.training.step import Batch, ScoreAverages, Terms, discriminator_loss, features_of, generator_loss, judge
+from sian.training.step import (
+    ScoreAverages,
+    Terms,
+    discriminator_loss,
+    features_of,
+    generator_loss,
+    judge,
+    painted_again,
+)
 from sian.training.stopping import Watch, hold_out
 from sian.training.stretches import RankView, schedule_of
 
@@ -122,6 +128,7 @@ def train(
     averaged.load_state_dict(average.folded(painter))
     averaged.requires_grad_(False)
     extras = needs_extras(recipe, painter, bare_discriminator)
+    beside = {"classes": some["classes"] > 0, "tissue": painter.generator.tissue}
     for network in (painter, averaged, bare_discriminator):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.world_size > 1 and fabric.device.type == "cuda":
@@ -147,7 +154,7 @@ def train(
         state.recipe, state.version = recipe.dump(), sian.__version__  # of what goes on now
     scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
-    windows = choose_windows(tiles, recipe.seed, classes=some["classes"])
+    windows = choose_windows(tiles, recipe.seed, classes=some["classes"], tissue=beside["tissue"])
     settle = partial(of_main_process, fabric)
     watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images, settle)
     total = schedule[-1].end if schedule else 0
@@ -192,12 +199,13 @@ def train(
             local = batch_size // fabric.world_size
             first = (state.images - stretch.begin) // batch_size
             view = RankView(stretch.sampler, local, fabric.global_rank, fabric.world_size)
-            for raw in batches(view, local, first, hardware.workers, extras=extras, classes=some["classes"] > 0):  # type: ignore[arg-type]
+            stream = batches(view, local, first, hardware.workers, extras=extras, **beside)  # type: ignore[arg-type]
+            for raw in stream:
                 # The batch, and this step's random numbers.
                 random = torch.Generator(fabric.device).manual_seed(
                     seeds.derive(recipe.seed, "step", state.step, fabric.global_rank)
                 )
-                batch = _batch(raw, painter, recipe, size, random, fabric.device)
+                batch = make_batch(raw, painter, recipe, size, random, fabric.device)
                 _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
                 # Both sides' losses from one judgement. A side that is frozen has none.
@@ -212,8 +220,9 @@ def train(
                     )
                     if fake.requires_grad:
                         style = (mean, log_variance)
+                        other = painted_again(batch, painter, style, random) if recipe.losses.diversity else None
                         of_generator = generator_loss(
-                            batch, fake, style, judgement, vgg, recipe.losses, state.step, features
+                            batch, fake, style, judgement, vgg, recipe.losses, state.step, features, other
                         )
                 if judgement is not None and "discriminator" not in stretch.stage.frozen:
                     of_discriminator = discriminator_loss(batch, judgement, recipe.losses, scores)
@@ -299,40 +308,6 @@ def _style_facts(mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
         "kld_active": (nats > 0.1).float().sum(),
         "style_batch_spread": mean.detach().std(0, correction=1 if len(mean) > 1 else 0).mean(),
     }
-
-
-def _batch(
-    raw: Mapping[str, Tensor],
-    painter: Painter,
-    recipe: Recipe,
-    size: int,
-    random: torch.Generator,
-    device: torch.device,
-) -> Batch:
-    on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
-    image, reference, place = (on_device.pop(name) for name in ("image", "reference", "place"))
-    n, generator = len(image), painter.generator
-    image, reference = (signed(pixels) for pixels in (image, reference))
-    if recipe.data.stain or recipe.data.hue:
-        more, shift = recipe.data.stain * _uniform((2, n, 3), random, device)
-        hue = recipe.data.hue * _uniform((n, 3, 3), random, device) if recipe.data.hue else None
-        image, reference = (2 * restain((pixels + 1) / 2, more, shift, hue) - 1 for pixels in (image, reference))
-    cpu = torch.Generator().manual_seed(seeds.derive(random.initial_seed(), "augmentation"))  # a stream of its own
-    last = torch.channels_last
-    return Batch(
-        image=image.contiguous(memory_format=last),
-        layout=stack(**on_device, class_count=generator.classes).contiguous(memory_format=last),
-        reference=reference.contiguous(memory_format=last),
-        epsilon=torch.randn((n, generator.style_dim), generator=random, device=device),
-        noise=generator.draw_noise(n, size, size, random),
-        augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
-        place=place,
-    )
-
-
-def _uniform(shape: tuple[int, ...], random: torch.Generator, device: torch.device) -> Tensor:
-    """From -1 to 1."""
-    return torch.rand(shape, generator=random, device=device) * 2 - 1
 
 
 def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) -> None:

@@ -120,9 +120,43 @@ def style_regularisation(mean: Tensor, reduction: Reduction) -> Tensor:
     return difference.sum(1).mean() if reduction == "sum" else difference.mean()
 
 
-def colour(real: Tensor, fake: Tensor) -> Tensor:
-    """L1 of 16-fold averaged images: the tissue's colour, not its texture."""
-    return F.l1_loss(F.avg_pool2d(fake, 16), F.avg_pool2d(real, 16))
+def colour(real: Tensor, fake: Tensor, told: Tensor | None = None) -> Tensor:
+    """L1 of 16-fold averaged images: the tissue's colour, not its texture.
+
+    Args:
+        real: (n, 3, h, w).
+        fake: the same of the paintings.
+        told: (n,) bool, of which windows a tissue map says what lies where; of others the means are compared. None
+            compares 16-fold averages of all, as for networks that know no such maps.
+    """
+    if told is None:
+        return F.l1_loss(F.avg_pool2d(fake, 16), F.avg_pool2d(real, 16))
+    difference = F.avg_pool2d(fake, 16) - F.avg_pool2d(real, 16)
+    local, whole = difference.abs().mean((1, 2, 3)), difference.mean((2, 3)).abs().mean(1)  # (n,)
+    return torch.where(told, local, whole).mean()
+
+
+COARSE = 8  # px; paintings are to differ in what is larger
+LEAST_DIFFERENCE = 0.02  # in [-1, 1]; of windows that are one even sheet
+
+
+def diversity(real: Tensor, fake: Tensor, other: Tensor, told: Tensor | None = None) -> Tensor:
+    """How much less two paintings of a layout differ than two places of its tissue: 0 (no less) to 1 (not at all).
+
+    After mode seeking (Mao et al. 2019), with a bound: what is larger than 8 px should differ as the real window does
+    from its mirror image.
+
+    Args:
+        real: (n, 3, h, w).
+        fake: a painting.
+        other: a painting with other noise, without a graph.
+        told: (n,) bool, windows whose tissue map leaves nothing to chance: they do not count.
+    """
+    small, again, wanted = (F.avg_pool2d(image.float(), COARSE) for image in (fake, other, real))
+    found = (small - again).abs().mean((1, 2, 3))
+    expected = (wanted - wanted.flip(3)).abs().mean((1, 2, 3)) + LEAST_DIFFERENCE
+    lack = F.relu(1 - found / expected)  # (n,)
+    return lack.mean() if told is None else (lack * ~told).mean()
 
 
 def stain(real: Tensor, fake: Tensor) -> Tensor:

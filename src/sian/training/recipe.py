@@ -155,9 +155,14 @@ class Recipe(BaseRecipe):
 
 
 class SianRecipe(Recipe):
-    """A run of SIAN."""
+    """A run of SIAN.
+
+    `coarse_noise`: where a run from a model finds weaker noise in the blocks down to 1/8, it begins with that strength,
+    so that a seed decides more than the grain.
+    """
 
     network: Literal["sian"] = "sian"
+    coarse_noise: float = Field(default=0.0, ge=0.0)
     generator: GeneratorSection = GeneratorSection()
     encoder: EncoderSection = EncoderSection()
 

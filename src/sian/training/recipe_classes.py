@@ -1,4 +1,7 @@
-"""Nuclear classes in a recipe: `data.classes: true` becomes the names that the data set gives."""
+"""What a recipe's network is given beside M, P and Q: tissue maps, and nuclear classes.
+
+`data.classes: true` becomes the names that the data set gives.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ from sian.errors import BadInput, nearest
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
     from sian.training.recipe import Recipe
+
+
+def takes_tissue(recipe: Recipe) -> bool:
+    """Whether the recipe's generator takes tissue maps; SIAN's alone can."""
+    return bool(getattr(recipe.generator, "tissue", False))
 
 
 def resolve(recipe: Recipe, data: Dataset) -> Recipe:

@@ -31,6 +31,7 @@ class GeneratorSection(Section):
     direction: bool = True
     distance: bool = True
     style: bool = True
+    tissue: bool = False
 
     @field_validator("noise_blocks")
     @classmethod
@@ -97,7 +98,8 @@ class DataSection(Section):
     far the stains' own colours are (0.1: up to a tenth is added to each part of their unit vectors).
     `organ_aliases` renames organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the
     nuclei's classes as the data set names them; in a run's own recipe their names stand there, in the order of the
-    layout's channels.
+    layout's channels. `tissue` is the share of windows whose tissue map a generator that takes one (`generator.tissue`)
+    is given; it learns to do without on the others.
     """
 
     positions: Literal["grid", "random"] = "grid"
@@ -106,6 +108,7 @@ class DataSection(Section):
     stain: float = Field(default=0.0, ge=0.0, lt=1.0)
     hue: float = Field(default=0.0, ge=0.0, le=0.3)
     turn: bool = True
+    tissue: float = Field(default=0.5, ge=0.0, le=1.0)
     organ_aliases: dict[str, str] = Field(default_factory=dict)
     classes: bool | tuple[str, ...] = False
 
@@ -129,7 +132,10 @@ class LossSection(Section):
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
     (pix2pix), times `gan_weight` on the generator's side; with that, `feature_matching` and `segmenting` at 0 there is
     no discriminator. `l1`: between painting and image (pix2pix). `sharpness`:
-    of the nuclei's contours (Sharp-GAN). `kld` and `regularisation` are for networks that have a style.
+    of the nuclei's contours (Sharp-GAN). `diversity`: how much less two paintings of a window differ, of other noise,
+    than the window and its mirror image. It and `colour` tell windows with a tissue map from others: without one nobody
+    said what lies where, so that whole windows' colours are compared, and paintings are to differ. `kld` and
+    `regularisation` are for networks that have a style.
     """
 
     gan: Gan = "hinge"
@@ -151,6 +157,7 @@ class LossSection(Section):
     regions: float = Field(default=0.0, ge=0)
     lecam: float = Field(default=0.0, ge=0)
     segmenting: float = Field(default=1.0, ge=0)
+    diversity: float = Field(default=0.0, ge=0)
 
 
 class AugmentSection(Section):

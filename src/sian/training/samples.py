@@ -7,7 +7,7 @@ the style of the next rows' images: a style that is ignored shows at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,16 +30,22 @@ class SampleWindows:
     direction: NDArray[np.uint8]  # (n, 256, 256)
 
 
-def choose_windows(tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 256, classes: int = 0) -> SampleWindows:
-    """One random window of the first tile of each organ and preparation, with so many nuclear classes."""
+def choose_windows(
+    tiles: Sequence[Tile], seed: int, rows: int = 7, size: int = 256, classes: int = 0, *, tissue: bool = False
+) -> SampleWindows:
+    """One random window of the first tile of each organ and preparation, with so many nuclear classes.
+
+    With `tissue` every other window shows what its tissue map says; the rest have none.
+    """
     first = {(tile.organ, tile.preparation): tile for tile in reversed(tiles)}
     images, maps = [], []
     for index, key in enumerate(sorted(first)[:rows]):
         tile, random = first[key], seeds.generator(seed, "sample grid", index)
         y, x = (int(random.integers(0, side - size + 1)) for side in tile.layout.shape)
         images.append(tile.image[y : y + size, x : x + size])
-        maps.append(tile.layout.window(y, x, size, size))
-    real, layout = signed_images(np.stack(images)), stack_layouts(maps, classes)
+        window = tile.layout.window(y, x, size, size)
+        maps.append(window if index % 2 == 0 else replace(window, tissue=None))
+    real, layout = signed_images(np.stack(images)), stack_layouts(maps, classes, tissue=tissue)
     direction = np.stack([window.direction for window in maps])
     return SampleWindows(real, layout, direction)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sian.networks import Discriminator, VggFeatures, select
+from sian.networks import Discriminator, Painter, VggFeatures, select
 from sian.networks.feature_heads import Features, feature_pyramid
 from sian.networks.segmenting import PAINTED, pixel_classes
 from sian.training import losses
@@ -30,6 +30,7 @@ class Batch:
     noise: list[Tensor | None]
     augmentation: Augmentation
     place: Tensor | None = None  # (n, 2) px, where each image lies in its reference
+    told: Tensor | None = None  # (n,) bool, which layouts come with a tissue map; None for networks that take none
 
 
 @dataclass
@@ -148,6 +149,7 @@ def generator_loss(
     weights: LossSection,
     step: int,
     features: Pair | None = None,
+    other: Tensor | None = None,
 ) -> Terms:
     """Eq. 1 for generator and encoder.
 
@@ -160,6 +162,7 @@ def generator_loss(
         weights: the recipe's.
         step: for terms that are not applied every step.
         features: see `features_of`; the perceptual loss compares these where they are given.
+        other: see `painted_again`.
     """
     of_real, of_fake = (features.real, features.fake) if features else (None, None)
     terms = _adversarial(batch, judgement, weights) if judgement is not None else {}
@@ -180,7 +183,9 @@ def generator_loss(
             distance = losses.texture(of_real, of_fake, vgg.size)
             terms["texture"] = weights.texture * weights.perceptual_every * distance
     if weights.colour:
-        terms["colour"] = weights.colour * losses.colour(batch.image, fake)
+        terms["colour"] = weights.colour * losses.colour(batch.image, fake, batch.told)
+    if other is not None:
+        terms["diversity"] = weights.diversity * losses.diversity(batch.image, fake, other, batch.told)
     if weights.stain:
         terms["stain"] = weights.stain * losses.stain(batch.image, fake)
     if weights.regions:
@@ -190,6 +195,24 @@ def generator_loss(
     if weights.sharpness:
         terms["sharpness"] = weights.sharpness * losses.sharpness(fake, batch.layout)
     return Terms(torch.stack([term.float() for term in terms.values()]).sum(), terms)
+
+
+@torch.no_grad()
+def painted_again(batch: Batch, painter: Painter, style: tuple[Tensor, Tensor], random: torch.Generator) -> Tensor:
+    """The batch's paintings with other noise, (n, 3, h, w), without a graph.
+
+    Args:
+        batch: the step's tensors.
+        painter: what painted it.
+        style: mean and log-variance of the style vectors.
+        random: of the noise.
+    """
+    mean, log_variance = style
+    n, _, height, width = batch.image.shape
+    noise = painter.generator.draw_noise(n, height, width, random)
+    vector = mean + batch.epsilon * torch.exp(0.5 * log_variance)
+    other: Tensor = painter.generator(batch.layout, vector.detach(), noise, batch.place)
+    return other
 
 
 def _adversarial(batch: Batch, judgement: Judgement, weights: LossSection) -> dict[str, Tensor]:

@@ -159,6 +159,6 @@ def _windows(tile: Tile, most: int, seed: int) -> list[tuple[Tensor, Tensor, Ten
     layouts, images = [], []
     for y, x in (places[n] for n in order):
         window = tile.layout.window(y, x, size, size)
-        layouts.append(stack_layouts([window], len(window.class_names)))
+        layouts.append(stack_layouts([window], len(window.class_names), tissue=window.tissue is not None))
         images.append(signed_images(tile.image[None, y : y + size, x : x + size]))
     return [(layouts[n], images[n], images[(n + 1) % len(images)]) for n in range(len(images))]
