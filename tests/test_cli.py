@@ -361,6 +361,8 @@ def test_the_list_of_verbs_is_whole_sentences(capfd, monkeypatch):
 def test_choices_of_the_command_line_are_those_of_the_library():
     from sian.cli import arguments
     from sian.evaluation import reconstruction
+    from sian.reproduce import scales
+    from sian.reproduce.table4 import segmenter_rows
     from sian.synthesis import brushes, storage
     from sian.training import device
 
@@ -368,3 +370,43 @@ def test_choices_of_the_command_line_are_those_of_the_library():
     assert get_args(arguments.Storage) == get_args(storage.Storage)
     assert get_args(arguments.StyleSetting) == reconstruction.STYLE_SETTINGS
     assert get_args(arguments.Precision) == (*device.PRECISIONS, device.AUTO)
+    assert get_args(arguments.Scale) == tuple(scales.SCALES)
+    assert get_args(arguments.Scale4) == tuple(segmenter_rows.SCALES)
+
+
+WRONG_NAMES = [
+    ["synthesize", "{new}.png", "-o", "{new}"],
+    ["synthesize", "{mask}", "-o", "{new}", "--model", "{new}.safetensors"],
+    ["style", "{new}.png"],
+    ["restyle", "{new}.png", "--style", "kidney"],
+    ["train", "-d", "{new}", "-o", "{new}"],
+    ["train", "{new}.yaml", "-d", "{here}", "-o", "{new}"],
+    ["export", "{new}"],
+    ["demo", "--model", "{new}.safetensors"],
+    ["dataset", "{new}.yaml", "-o", "{new}"],
+    ["evaluate", "{new}", "--real", "{here}", "-o", "{new}"],
+    ["evaluate-model", "--data", "{new}", "-o", "{new}"],
+    ["segment", "predict", "{new}.png", "-o", "{new}"],
+    ["segment", "train", "segnet", "-d", "{new}", "-o", "{new}"],
+    ["segment", "evaluate", "-d", "{new}", "-o", "{new}"],
+    ["reproduce", "table1", "-d", "{new}", "-o", "{new}"],
+    ["reproduce", "figures", "-d", "{new}", "-o", "{new}"],
+    ["reproduce", "table4", "-d", "{new}", "-o", "{new}"],
+    ["studio", "{new}.png"],
+]
+
+
+def test_a_wrong_name_is_said_before_torch_is_loaded(tmp_path):
+    """Loading torch takes seconds; here it is impossible."""
+    (tmp_path / "mask.png").write_bytes(b"")
+    places = {"new": tmp_path / "nosuch", "mask": tmp_path / "mask.png", "here": tmp_path}
+    commands = [[word.format(**places) for word in words] for words in WRONG_NAMES]
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from sian.cli.main import main\n"
+        f"for words in {commands!r}: print('code', main(words))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["code 3"] * len(commands), result.stderr
+    assert all("nosuch" in line for line in lines_of(result.stderr))
+    assert len(lines_of(result.stderr)) == len(commands)

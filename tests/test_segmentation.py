@@ -346,7 +346,7 @@ def _break(network):
         (["train", "segnet", "-d", "{new}", "-o", "{new}"], "no such folder"),
         (["predict", "{new}.png", "-m", "{model}", "-o", "{new}"], "no such file"),
         (["predict", "{model}", "-m", "{model}", "-o", "{new}"], "model.safetensors"),
-        (["predict", "{data}/images", "-m", "{new}", "-o", "{new}"], "no such file, expected a segmenter"),
+        (["predict", "{data}/images", "-m", "{new}", "-o", "{new}"], "new: no such file; check the path"),
         (["evaluate", "-m", "{model}", "-d", "{data}", "-o", "{new}", "--split", "tset"], "did you mean 'test'"),
         (["evaluate", "-m", "{model}", "-d", "{data}", "-o", "{model}"], "expected the name of a folder"),
     ],

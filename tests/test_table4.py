@@ -319,7 +319,6 @@ def test_scores_of_another_training_are_refused(sets, tmp_path, toy, capsys, mon
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--scale", "tiney"], "--scale 'tiney': no such scale; did you mean 'tiny'"),
         (["--rows", "real,synth"], "--rows 'synth': no such row"),
         (
             ["--synthetic", "{real}"],
@@ -347,6 +346,12 @@ def test_bad_input_is_one_sentence_and_writes_nothing(sets, tmp_path, toy, capsy
     assert said.startswith("sian: error: ")
     assert words in said
     assert not runs.exists()
+
+
+def test_an_unknown_scale_is_an_error_of_usage(sets, tmp_path, toy, capsys):
+    assert main(command(sets, tmp_path / "runs", "--scale", "core")) == 2
+    assert "'core' is not one of 'tiny', 'small'" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_names_of_rows_and_scales():

@@ -9,19 +9,9 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Device, PrecisionName, Threads, TrustWeights, Weights, Workers
 from sian.cli.main import explain
-from sian.cli.reproduce_options import (
-    Data,
-    Device,
-    Precision,
-    ScaleName,
-    Seed,
-    Threads,
-    Trust,
-    Weights,
-    Workers,
-    open_bench,
-)
+from sian.cli.reproduce_options import Data, ScaleName, Seed, check_runs, open_bench
 
 app = typer.Typer(help="One row of the tables on a machine that is lent for half an hour.", rich_markup_mode=None)
 
@@ -38,11 +28,11 @@ def row(
     model: Annotated[bool, typer.Option("--model/--no-model", help="Leave the weights, or numbers alone.")] = True,
     seed: Seed = 0,
     weights: Weights = None,
-    trust_weights: Trust = False,
+    trust_weights: TrustWeights = False,
     device: Device = "auto",
     threads: Threads = None,
     workers: Workers = 0,
-    precision: Precision = None,
+    precision: PrecisionName = None,
 ) -> None:
     """Train one row in so many minutes: time the first steps, plan the images, train, export, measure."""
     from maintainers.borrowed_gpu.collecting import check_empty
@@ -52,6 +42,7 @@ def row(
     (chosen,) = rows_named([name], ROWS)
     check_empty(output)
     place = work or output.with_name(f"{output.name}-work")
+    check_runs(data, place)
     bench = open_bench(
         data,
         scale,
@@ -76,7 +67,7 @@ def pack(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")],
     weights: Weights = None,
-    trust_weights: Trust = False,
+    trust_weights: TrustWeights = False,
     inception: Annotated[
         bool, typer.Option("--inception/--no-inception", help="Pack what measuring needs: Inception and test tiles.")
     ] = True,

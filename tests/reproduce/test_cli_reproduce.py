@@ -51,15 +51,15 @@ def test_figures_say_what_they_are(data_folder, finished, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "code", "sentence"),
     [
-        (["--scale", "huge"], "--scale 'huge': no such scale"),
-        (["--rows", "frist"], "--rows 'frist': no such row; did you mean 'first'?"),
-        (["--style", "pared"], "did you mean 'paired'?"),
+        (["--scale", "huge"], 2, "'huge' is not one of 'tiny', 'core'"),
+        (["--rows", "frist"], 3, "--rows 'frist': no such row; did you mean 'first'?"),
+        (["--style", "pared"], 2, "'pared' is not one of 'paired'"),
     ],
 )
-def test_unknown_names(data_folder, tmp_path, capsys, arguments, sentence):
-    assert run(data_folder, tmp_path / "runs", *arguments) == 3
+def test_unknown_names(data_folder, tmp_path, capsys, arguments, code, sentence):
+    assert run(data_folder, tmp_path / "runs", *arguments) == code
     assert sentence in said(capsys)
     assert not (tmp_path / "runs").exists()
 

@@ -16,12 +16,14 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# The choices are those of sian.synthesis.brushes, sian.synthesis.storage, sian.evaluation.reconstruction and
-# sian.training.device, which load torch; a test compares them.
+# The choices stand again where they are made (sian.synthesis.brushes, sian.synthesis.storage,
+# sian.evaluation.reconstruction, sian.training.device, sian.reproduce): those files load torch. A test compares them.
 Backend = Literal["torch", "openvino", "openvino-bf16"]
 Storage = Literal["float32", "float16", "int8"]
 StyleSetting = Literal["paired", "sibling", "exemplar", "prior"]
 Precision = Literal["32-true", "bf16-mixed", "auto"]
+Scale = Literal["tiny", "core", "small", "paper"]  # of the paper's tables
+Scale4 = Literal["tiny", "small", "paper"]  # of Table 4
 
 ModelFile = Annotated[Path | None, typer.Option("--model", help="Model file; the bundled one if not given.")]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -30,6 +32,23 @@ Weights = Annotated[
     Path | None, typer.Option("--weights", metavar="DIR", help="Where VGG19 or Inception lies; searched first.")
 ]
 TrustWeights = Annotated[bool, typer.Option("--trust-weights", help="Take weights of an unknown SHA-256.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that cut windows ahead of time.")]
+PrecisionName = Annotated[
+    Precision | None,
+    typer.Option("--precision", help="bf16-mixed is the default on CUDA; auto takes it on CPUs that have it as well."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")]
+GoOnFrom = Annotated[
+    int | None, typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: this checkpoint, not the newest.")
+]
+Noise = Annotated[float, typer.Option("--noise", min=0.0, max=2.0, help="Strength of the texture's noise.")]
+BackendName = Annotated[
+    Backend, typer.Option("--backend", help="What computes; openvino is sooner, its pixels within one grey level.")
+]
+PictureSegmenter = Annotated[
+    Path | None,
+    typer.Option("--segmenter", metavar="MODEL", help="What segments the picture; the bundled SegNet if not given."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Aliases = Annotated[
     list[str] | None,
@@ -94,6 +113,16 @@ def check_there(kind: Literal["file", "folder"], *paths: Path | None, bundled: b
     for path in paths:
         if path is not None and not path.exists() and not (bundled and str(path) == "bundled"):
             raise BadInput(f"{path}: no such {kind}; check the path")
+
+
+def check_yaml(name: str | None) -> None:
+    """Refuse the path of a .yaml file that is not there; other words are names of what comes along.
+
+    Raises:
+        BadInput: there is no such file.
+    """
+    if name is not None and name.lower().endswith((".yaml", ".yml")):
+        check_there("file", Path(name))
 
 
 def named_files(given: Sequence[Path], suffixes: tuple[str, ...], kind: str) -> list[Path]:

@@ -8,39 +8,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Scale, StyleSetting, check_there, use_threads
+from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from sian.reproduce.bench import Bench
+    from sian.training import Hardware
 
 Data = Annotated[Path, typer.Option("--data", "-d", help="Data set on disk with the splits train and test.")]
 ScaleName = Annotated[
-    str,
-    typer.Option("--scale", help="tiny (minutes of one core a row), core (hours), small (a GPU) or paper."),
+    Scale, typer.Option("--scale", help="tiny takes minutes of one core a row, core hours, small a GPU.")
 ]
 Runs = Annotated[Path, typer.Option("--output", "-o", metavar="RUNS", help="Folder of all rows: RUNS/SCALE/ROW.")]
 Rows = Annotated[
     str | None, typer.Option("--rows", help="Only these, e.g. spade,sian; the others are shown as not run.")
 ]
-StyleName = Annotated[str, typer.Option("--style", help="The protocol's: paired, sibling, exemplar or prior.")]
+StyleName = Annotated[StyleSetting, typer.Option("--style", help="Where a window's style is taken from.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of training, of drawn references and of noise.")]
-Weights = Annotated[Path | None, typer.Option(metavar="DIR", help="Where VGG19 and Inception lie.")]
-Trust = Annotated[bool, typer.Option("--trust-weights", help="Take weights of an unknown SHA-256.")]
 SegmenterPath = Annotated[str, typer.Option("--segmenter", metavar="MODEL", help="'bundled', or a segmenter's file.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        help="32-true, bf16-mixed (the default on CUDA), or auto: bf16-mixed where the CPU or GPU has bfloat16."
-    ),
-]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where features of real images are kept.")]
 
 
 def open_bench(
     data: Path,
-    scale: str,
+    scale: Scale,
     runs: Path,
     *,
     seed: int,
@@ -50,37 +41,25 @@ def open_bench(
     threads: int | None,
     workers: int,
     precision: str | None,
-    style: str = "paired",
+    style: StyleSetting = "paired",
     segmenter: str = "bundled",
     cache: Path | None = None,
     measured: bool = True,
 ) -> Bench:
     """What the options describe; everything that can be wrong with them is said before any work."""
+    use_threads(threads)
+
     from sian.data import open_dataset
-    from sian.errors import BadInput, nearest
-    from sian.evaluation.reconstruction import STYLE_SETTINGS
     from sian.reproduce.bench import Bench
     from sian.reproduce.scales import scale_named
 
-    chosen = scale_named(scale)
-    if style not in STYLE_SETTINGS:
-        raise BadInput(f"--style {style!r}: no such setting of the protocol{nearest(style, STYLE_SETTINGS)}")
-    if runs.exists() and not runs.is_dir():
-        raise BadInput(f"{runs}: found a file, expected the name of a folder for the rows; choose another name")
-    dataset = open_dataset(data)
-    import torch
-
-    from sian.training import Hardware
-
-    if threads:
-        torch.set_num_threads(threads)
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    hardware, measuring = open_hardware(device, workers, precision)
     return Bench(
-        dataset,
-        chosen,
+        open_dataset(data),
+        scale_named(scale),
         runs,
-        Hardware(device, 1, precision, workers),
-        "cuda" if cuda else "cpu",
+        hardware,
+        measuring,
         style=style,
         seed=seed,
         weights=weights,
@@ -90,6 +69,23 @@ def open_bench(
         progress=console.progress,
         measured=measured,
     )
+
+
+def check_runs(data: Path, runs: Path) -> None:
+    """Refuse a data set that is not there, and a folder for the rows that is none."""
+    check_there("folder", data)
+    if runs.exists() and not runs.is_dir():
+        raise BadInput(f"{runs}: found a file, expected the name of a folder for the rows; choose another name")
+
+
+def open_hardware(device: str, workers: int, precision: str | None = None) -> tuple[Hardware, str]:
+    """Where rows are trained, and the device on which they are measured."""
+    import torch
+
+    from sian.training import Hardware
+
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return Hardware(device, 1, precision, workers), "cuda" if cuda else "cpu"
 
 
 def split_names(words: str | None) -> list[str]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Device, Scale4, Threads, check_there, use_threads
+from sian.cli.reproduce_options import Data, Runs, check_runs, open_hardware, split_names
+from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +19,9 @@ if TYPE_CHECKING:
 
 
 def table4(
-    data: Annotated[Path, typer.Option("--data", "-d", help="Real data set with the splits train and test.")],
-    runs: Annotated[
-        Path, typer.Option("--output", "-o", metavar="RUNS", help="Folder of all runs: RUNS/SCALE/table4.")
-    ],
-    scale: Annotated[str, typer.Option("--scale", help="tiny (CPU), small (overnight on a GPU) or paper.")] = "tiny",
+    data: Data,
+    runs: Runs,
+    scale: Annotated[Scale4, typer.Option(help="tiny takes a CPU, small a night of a GPU.")] = "tiny",
     rows: Annotated[
         str | None, typer.Option("--rows", help="Only these, e.g. real,synthetic; others are shown if they are done.")
     ] = None,
@@ -28,14 +29,16 @@ def table4(
         Path | None, typer.Option("--synthetic", metavar="DATASET", help="Yours, instead of one that is made.")
     ] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="What paints the synthetic images.")] = "bundled",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time, and that paint.")] = 0,
 ) -> None:
     """Table 4, segmentation learned from real and synthetic images: train what is missing, then write the table."""
-    from sian.cli.reproduce_options import split_names
+    check_runs(data, runs)
+    check_there("folder", synthetic)
+    use_threads(threads)
+
     from sian.data import open_dataset
-    from sian.errors import BadInput
     from sian.reproduce.sheet_writing import markdown, write_sheet
     from sian.reproduce.table4.results import sheet
     from sian.reproduce.table4.segmenter_rows import ROWS, rows_named, scale_named
@@ -43,22 +46,12 @@ def table4(
 
     chosen = scale_named(scale)
     wanted = rows_named(split_names(rows), chosen)
-    if runs.exists() and not runs.is_dir():
-        raise BadInput(f"{runs}: found a file, expected the name of a folder for the runs; choose another name")
     real = open_dataset(data)
     if real.info.synthetic:
         raise BadInput(f"{data}: expected a real data set, found a synthetic one; name it with --synthetic instead")
     opened = _synthetic(synthetic, runs / chosen.name / "table4-images", chosen.synthetic, model, workers)
-
-    import torch
-
-    from sian.training.device import Hardware
-
-    if threads:
-        torch.set_num_threads(threads)
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    hardware = Hardware(device, 1, None, workers)
-    bench = Bench4(real, opened, chosen, runs, hardware, "cuda" if cuda else "cpu", console.progress, model)
+    hardware, testing = open_hardware(device, workers)
+    bench = Bench4(real, opened, chosen, runs, hardware, testing, console.progress, model)
     scores = run_rows(wanted, bench, ROWS.values())
     made = sheet(bench, scores)
     for path in write_sheet(made, runs / chosen.name):

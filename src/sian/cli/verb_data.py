@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Json
 
 if TYPE_CHECKING:
     from sian.data.importing import ImportReport
@@ -73,7 +74,7 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--output", help="The folder to make; new or empty.", show_default=False)],
     format_: Annotated[str, typer.Option("--format", help="`sian data formats` lists them.", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Only the items of this split, e.g. train.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a data set in the format of other programs; `sian data import` reads it back.
 
@@ -101,7 +102,7 @@ def export(
 
 
 @app.command("formats")
-def formats(json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def formats(json: Json = False) -> None:
     """List the formats of `sian data export`: what each is, and what it can't hold."""
     from sian.data.formats import FORMATS
 
@@ -116,7 +117,7 @@ def formats(json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
 @app.command("inspect")
 def inspect(
     folder: Annotated[Path, typer.Argument(help="The data set.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Check every file of a data set, and say what it holds and what to know about it.
 

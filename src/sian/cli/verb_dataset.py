@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import parse_changes
+from sian.cli.arguments import Json, check_there, check_yaml, parse_changes
 
 if TYPE_CHECKING:
     from sian.production import Outcome, Plan
@@ -48,7 +48,7 @@ def dataset(
     weights: Annotated[
         Path | None, typer.Option(help="Of --copies-of: folder that holds inception_fid.safetensors.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a data set of painted images from a plan.
 
@@ -65,6 +65,8 @@ def dataset(
         return
     if plan is None:
         raise typer.BadParameter("which plan? name one, e.g. seven-organs; --example prints it")
+    check_yaml(plan)
+    check_there("folder", copies_of)
     chosen = _plan(plan, changes)
     if only is not None:
         _only(chosen, only, output, as_json)

@@ -8,19 +8,22 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import ModelFile, check_there
 
 SIDE = 256  # px of the scattered nuclei
 
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("demo"),
-    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    model: ModelFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the scattered nuclei and the texture.")] = 0,
 ) -> None:
     """Paint a real mask and invented nuclei in every organ's style.
 
     Writes the pictures and one contact sheet of them. It needs no data and no network.
     """
+    check_there("file", model, bundled=True)
+
     from importlib import resources
 
     from sian.files import write_png

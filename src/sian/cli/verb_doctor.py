@@ -13,11 +13,12 @@ import sys
 import time
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Json
 from sian.errors import MissingResource
 from sian.memory import keep_freed_memory
 
@@ -28,7 +29,7 @@ PAINT_SIZE = 256
 Facts = dict[str, Any]
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """Say what this machine has and lacks."""
     facts = examine()
     if as_json:

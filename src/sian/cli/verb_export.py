@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import parse_aliases
-
-if TYPE_CHECKING:
-    from sian.synthesis.storage import Storage
+from sian.cli.arguments import Aliases, Storage, check_there, parse_aliases
+from sian.errors import BadInput
 
 
 def export(
@@ -19,15 +17,12 @@ def export(
     data: Annotated[Path | None, typer.Option("--data", "-d", help="The data set that the run learned from.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="RUN/model.safetensors if not given.")] = None,
     split: Annotated[str, typer.Option(help="The split that it learned from.")] = "train",
-    alias: Annotated[
-        list[str] | None, typer.Option(help="Another name of an organ's style: NEW=ORGAN, e.g. lung=liver.")
-    ] = None,
+    alias: Aliases = None,
     discriminator: Annotated[
         bool, typer.Option("--discriminator", help="Also keep the discriminator, for a fine-tuning; the file grows.")
     ] = False,
     storage: Annotated[
-        str | None,
-        typer.Option(help="Of the weights: float16 (the default), float32, or int8 for about half of the size."),
+        Storage | None, typer.Option(help="Of the weights; float16 if not given, int8 takes about half of that.")
     ] = None,
     metrics: Annotated[Path | None, typer.Option(help="Report of `sian evaluate --json` to keep in the file.")] = None,
     notes: Annotated[
@@ -42,8 +37,14 @@ def export(
     (numbers of the old ones go, and fitted styles belong to the old file), and nothing else changes. Its card is
     written anew: give --notes again.
     """
+    if not run.exists() and str(run) != "bundled":
+        raise BadInput(f"{run}: no such run or model file, expected a run's folder or a model; check the path")
+    aliases, numbers, words = parse_aliases(alias), _read_metrics(metrics), _read_notes(notes)
+    if data is None and run.is_dir():
+        raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")
+    check_there("folder", data)
+
     from sian.data import open_dataset
-    from sian.errors import BadInput
     from sian.synthesis.export import export_run, rewrite
     from sian.synthesis.load_model import bundled_model
 
@@ -51,21 +52,16 @@ def export(
         if output is None:
             raise BadInput("bundled: this would change the installed model; name a file of yours with --output")
         run = bundled_model()
-    if not run.exists():
-        raise BadInput(f"{run}: no such run or model file, expected a run's folder or a model; check the path")
-    aliases, stored = parse_aliases(alias), _storage(storage)
-    numbers, words = _read_metrics(metrics), _read_notes(notes)
     if run.is_file():
-        if (numbers is None and not words and not stored) or alias or data or discriminator:
+        if (numbers is None and not words and not storage) or alias or data or discriminator:
             raise BadInput(
                 f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE or --storage with it and "
                 "nothing else; or name a run's folder"
             )
-        only_card = numbers is None and stored is None and output is None
-        write_card(run if only_card else rewrite(run, output or run, metrics=numbers, storage=stored), words)
+        only_card = numbers is None and storage is None and output is None
+        write_card(run if only_card else rewrite(run, output or run, metrics=numbers, storage=storage), words)
         return
-    if data is None:
-        raise BadInput("expected --data DATASET, the data set that the run learned from; its styles make the bank")
+    assert data is not None  # noqa: S101 - checked above, for the type checker
     source = open_dataset(data).split(split)
     with console.progress("batch norm and style bank", "steps") as report:
         path = export_run(
@@ -75,22 +71,10 @@ def export(
             aliases=aliases,
             metrics=numbers,
             discriminator=discriminator,
-            storage=stored or "float16",
+            storage=storage or "float16",
             report=report,
         )
     write_card(path, words)
-
-
-def _storage(name: str | None) -> Storage | None:
-    from sian.errors import BadInput, nearest
-    from sian.synthesis.storage import Storage
-
-    if name is None:
-        return None
-    known: dict[str, Storage] = {choice: choice for choice in get_args(Storage)}
-    if name not in known:
-        raise BadInput(f"--storage {name!r}: no such way to store weights{nearest(name, known)}")
-    return known[name]
 
 
 def write_card(model: Path, notes: str = "") -> None:
@@ -115,8 +99,6 @@ def _one_deeper(notes: str) -> str:
 
 
 def _read_notes(path: Path | None) -> str:
-    from sian.errors import BadInput
-
     try:
         return path.read_text(encoding="utf-8") if path else ""
     except (OSError, ValueError) as error:
@@ -125,8 +107,6 @@ def _read_notes(path: Path | None) -> str:
 
 def _read_metrics(path: Path | None) -> dict[str, Any] | None:
     import json
-
-    from sian.errors import BadInput
 
     if path is None:
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ def masks(
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same masks.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Invent instance masks whose nuclei look like an organ's.
 

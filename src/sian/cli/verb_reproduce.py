@@ -7,21 +7,17 @@ from collections.abc import Callable
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Device, PrecisionName, Threads, TrustWeights, Weights, Workers
 from sian.cli.reproduce_options import (
     Cache,
     Data,
-    Device,
-    Precision,
     Rows,
     Runs,
     ScaleName,
     Seed,
     SegmenterPath,
     StyleName,
-    Threads,
-    Trust,
-    Weights,
-    Workers,
+    check_runs,
     open_bench,
     split_names,
 )
@@ -43,14 +39,16 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         style: StyleName = "paired",
         seed: Seed = 0,
         weights: Weights = None,
-        trust_weights: Trust = False,
+        trust_weights: TrustWeights = False,
         segmenter: SegmenterPath = "bundled",
         device: Device = "auto",
         threads: Threads = None,
         workers: Workers = 0,
         cache: Cache = None,
-        precision: Precision = None,
+        precision: PrecisionName = None,
     ) -> None:
+        check_runs(data, runs)
+
         from sian.reproduce.rows import rows_named
         from sian.reproduce.running import run_rows
         from sian.reproduce.sheet_writing import markdown, write_sheet
@@ -104,13 +102,15 @@ def figures(
     rows: Rows = None,
     seed: Seed = 0,
     weights: Weights = None,
-    trust_weights: Trust = False,
+    trust_weights: TrustWeights = False,
     device: Device = "auto",
     threads: Threads = None,
     workers: Workers = 0,
-    precision: Precision = None,
+    precision: PrecisionName = None,
 ) -> None:
     """The paper's Figures 1, 2, 5, 6 and 7 with the rows of Table 1; rows that are missing are trained."""
+    check_runs(data, runs)
+
     from sian.reproduce.figures import figures as draw
     from sian.reproduce.rows import ROWS, rows_named
     from sian.reproduce.running import train_row

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import check_outputs
+from sian.cli.arguments import (
+    BackendName,
+    Device,
+    ModelFile,
+    Noise,
+    PictureSegmenter,
+    Threads,
+    check_outputs,
+    check_there,
+    use_threads,
+)
 from sian.cli.slide_options import Asked, Level, Mpp, Region, mpp_of, place_name, read_asked
+from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from sian.synthesis import Model
@@ -29,21 +40,17 @@ def restyle(
         Path, typer.Option("--output", "-o", help="Folder for the pictures; of a data set, the data set to make.")
     ] = Path("restyled"),
     mask: Annotated[Path | None, typer.Option(help="The image's instance mask; else its nuclei are segmented.")] = None,
-    segmenter: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="What segments the image; the bundled SegNet if not given.")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    segmenter: PictureSegmenter = None,
+    model: ModelFile = None,
     region: Region = None,
     level: Level = None,
     mpp: Mpp = None,
     split: Annotated[str | None, typer.Option(help="Of a data set: this split only.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; item i of a data set gets seed + i.")] = 0,
-    noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    backend: Annotated[
-        str, typer.Option(help="What computes: torch, openvino (sooner, pixels to one grey level) or openvino-bf16.")
-    ] = "torch",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    noise: Noise = 1.0,
+    device: Device = "cpu",
+    backend: BackendName = "torch",
+    threads: Threads = None,
 ) -> None:
     """Repaint an image, or a whole data set, in another style.
 
@@ -51,26 +58,27 @@ def restyle(
     source, mask and result side by side. Of a data set: a data set with the same ids, masks and classes. What the mask
     does not name is not kept.
     """
-    import torch
-
-    from sian.errors import BadInput
     from sian.slides.slide import ZARR_SUFFIXES
+
+    asked = Asked(region, level, mpp)
+    a_dataset = source.is_dir() and source.suffix.lower() not in ZARR_SUFFIXES
+    if a_dataset and (mask is not None or segmenter is not None):
+        raise BadInput(f"{source}: is a data set, which has masks of its own; leave --mask and --segmenter out")
+    if a_dataset and not asked.nothing:
+        raise BadInput(f"{source}: is a data set, expected a slide for --region and --level; leave them out")
+    if not a_dataset and split is not None:
+        raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
+    check_there("file", source, mask, segmenter)
+    check_there("file", model, bundled=True)
+    use_threads(threads)
+
     from sian.synthesis import load
     from sian.synthesis.brushes import check_backend
 
-    if threads:
-        torch.set_num_threads(threads)
     painter = load(model, device, check_backend(backend, device))
-    asked = Asked(region, level, mpp)
-    if source.is_dir() and source.suffix.lower() not in ZARR_SUFFIXES:
-        if mask is not None or segmenter is not None:
-            raise BadInput(f"{source}: is a data set, which has masks of its own; leave --mask and --segmenter out")
-        if not asked.nothing:
-            raise BadInput(f"{source}: is a data set, expected a slide for --region and --level; leave them out")
+    if a_dataset:
         _dataset(source, style, output, painter, mpp_of(mpp, source, _dataset_mpp(source)), split, seed, noise)
         return
-    if split is not None:
-        raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
     _image(source, style, output, painter, mask, segmenter, asked, seed, noise)
 
 
@@ -112,7 +120,6 @@ def _image(
 ) -> None:
     from sian.cli.verb_synthesize import file_name
     from sian.data.class_file import classes_of
-    from sian.errors import BadInput
     from sian.files import write_png
     from sian.masks import read_mask, write_mask
     from sian.production.restyle import restyle as repaint

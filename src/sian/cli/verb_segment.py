@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import check_outputs, named_files, parse_changes
+from sian.cli.arguments import (
+    Device,
+    GoOnFrom,
+    Json,
+    Resume,
+    Threads,
+    Workers,
+    check_outputs,
+    check_there,
+    check_yaml,
+    named_files,
+    parse_changes,
+    use_threads,
+)
 from sian.cli.slide_options import Asked, Level, Mpp, Region, place_name, read_asked
 
 if TYPE_CHECKING:
@@ -25,8 +38,6 @@ app = typer.Typer(help=ABOUT, rich_markup_mode=None)
 ModelFile = Annotated[
     Path | None, typer.Option("--model", "-m", help="The segmenter's model file; the bundled SegNet if not given.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")]
 
 
 @app.callback()
@@ -48,19 +59,22 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. images=2000.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
-    go_on_from: Annotated[
-        int | None,
-        typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: this checkpoint, not the newest."),
-    ] = None,
+    resume: Resume = False,
+    go_on_from: GoOnFrom = None,
     device: Device = "auto",
     threads: Threads = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time.")] = 0,
+    workers: Workers = 0,
 ) -> None:
     """Train a segmenter and write RUN/model.safetensors. Ctrl-C saves and stops; --resume goes on.
 
     Of real and synthetic data sets together, half of the windows are synthetic: --set data.synthetic=0.3 for less.
     """
+    check_there("folder", *data)
+    check_yaml(recipe)
+    if go_on_from is not None and not resume:
+        raise typer.BadParameter("--from chooses a checkpoint to go on from; add --resume")
+    use_threads(threads)
+
     from sian.data import open_dataset
     from sian.segmentation import SegmenterRecipe
     from sian.segmentation.segmenter_export import export_run
@@ -69,9 +83,6 @@ def train(
     from sian.training.checks import check_run
     from sian.training.device import Hardware
 
-    _set_threads(threads)
-    if go_on_from is not None and not resume:
-        raise typer.BadParameter("--from chooses a checkpoint to go on from; add --resume")
     chosen = SegmenterRecipe.load(recipe, parse_changes(changes, "images=2000"))
     check_run(run, chosen, resume)
     sources = [open_dataset(folder).split(split) for folder in data]
@@ -97,18 +108,21 @@ def predict(
     mpp: Mpp = None,
     device: Device = "cpu",
     threads: Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Segment the nuclei of images; writes OUT/NAME.png, 16-bit instance masks."""
-    from sian.masks import nucleus_ids, write_mask
-    from sian.segmentation.magnified import predict_at
     from sian.slides.slide import PICTURE_SUFFIXES
 
-    _set_threads(threads)
     asked = Asked(region, level, mpp)
     paths = named_files(images, PICTURE_SUFFIXES, "image")
     targets = [output / f"{path.stem}{place_name(asked)}.png" for path in paths]
     check_outputs(targets, paths)
+    check_there("file", model, bundled=True)
+    use_threads(threads)
+
+    from sian.masks import nucleus_ids, write_mask
+    from sian.segmentation.magnified import predict_at
+
     segmenter = _load(model, device)
     for path in paths:  # all are checked before anything is written; a thousand images would not fit in memory
         read_asked(path, asked, segmenter.mpp)
@@ -135,12 +149,16 @@ def evaluate(
     masks: Annotated[bool, typer.Option("--masks", help="Also write the predicted masks.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a segmenter on annotated tiles: DQ, SQ, PQ, AJI, Dice and F1 by tile, by organ and pooled.
 
     Writes REPORT/segmentation.json and REPORT/tiles.csv.
     """
+    check_there("folder", data)
+    check_there("file", model, bundled=True)
+    use_threads(threads)
+
     from sian.data import open_dataset
     from sian.errors import warn
     from sian.evaluation.agreement import agreement
@@ -148,7 +166,6 @@ def evaluate(
     from sian.files.atomic import json_text, write_together
     from sian.masks import write_mask
 
-    _set_threads(threads)
     check_target(output)
     source = open_dataset(data).split(split)
     if source.info.synthetic:
@@ -234,10 +251,3 @@ def _load(model: Path | None, device: str) -> Segmenter:
     from sian.segmentation import load
 
     return load(model, device)
-
-
-def _set_threads(threads: int | None) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Device, ModelFile, Threads, check_there, use_threads
 
 
 def studio(
@@ -18,25 +19,25 @@ def studio(
             help="What to open: an instance mask, a picture to find nuclei in, or a data set to correct.",
         ),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    model: ModelFile = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="On this machine; 8642 or the next free one if not given.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Draw nuclei in the browser and see the tissue as you draw.
 
     Only this machine can open the page. What is drawn is saved at once in the folder sian-studio here, and comes back
     when the studio is started again.
     """
+    check_there("file", start)
+    check_there("file", model, bundled=True)
+    use_threads(threads)
+
     from sian.studio_app.serving import start as start_studio
 
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
     running = start_studio(start, model=model, port=port, device=device)
     console.say("the studio runs until Ctrl-C; only this machine can reach it, with this address:")
     console.out(running.url)

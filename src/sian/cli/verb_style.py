@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import check_outputs
+from sian.cli.arguments import (
+    Device,
+    ModelFile,
+    PictureSegmenter,
+    Threads,
+    check_outputs,
+    check_there,
+    use_threads,
+)
 from sian.cli.slide_options import Asked, Level, Mpp, Region, read_asked
+from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from sian.slides import Picture
@@ -23,15 +32,13 @@ def style(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="REFERENCE-fitted.json here if not given.")
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="The picture's instance mask; else it is segmented.")] = None,
-    segmenter: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="What segments it; the bundled SegNet if not given.")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    segmenter: PictureSegmenter = None,
+    model: ModelFile = None,
     region: Region = None,
     level: Level = None,
     mpp: Mpp = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Fit a style to a reference image whose stain the model has not seen.
 
@@ -39,12 +46,15 @@ def style(
     from. This paints the picture's own nuclei until their stain is right, and writes a file for --style of synthesize
     and restyle, and for plans. Of a slide without --region it takes four windows that lie on tissue.
     """
+    if mask is not None and segmenter is not None:
+        raise BadInput(f"{mask}: a mask was given, which leaves nothing for --segmenter to do; leave one of them out")
+    check_there("file", reference, mask, segmenter)
+    check_there("file", model, bundled=True)
+    use_threads(threads)
+
     from hashlib import sha256
 
-    import torch
-
     from sian.data.class_file import classes_of
-    from sian.errors import BadInput
     from sian.files import sha256_file
     from sian.masks import read_mask
     from sian.production.fit_style import fit_style
@@ -56,10 +66,6 @@ def style(
     if target.suffix.lower() != SUFFIX:
         raise BadInput(f"{target}: expected the name of a {SUFFIX} file, by which styles are told from organs")
     check_outputs([target], [reference, *([mask] if mask else [])])
-    if mask is not None and segmenter is not None:
-        raise BadInput(f"{mask}: a mask was given, which leaves nothing for --segmenter to do; leave one of them out")
-    if threads:
-        torch.set_num_threads(threads)
     painter = load(model, device)
     picture, asked_mpp = _reference(reference, Asked(region, level, mpp), painter.info.mpp, whole=mask is not None)
     given = read_mask(mask) if mask is not None else None

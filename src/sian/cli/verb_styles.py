@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Json
 
 
 def styles(
     model: Annotated[str | None, typer.Argument(help="A model file; the bundled model if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the styles that a model knows, with the training tiles behind each.
 

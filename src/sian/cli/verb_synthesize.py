@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import check_outputs, named_files
+from sian.cli.arguments import (
+    BackendName,
+    Device,
+    Json,
+    ModelFile,
+    Noise,
+    Threads,
+    check_outputs,
+    check_there,
+    named_files,
+    use_threads,
+)
 from sian.cli.slide_options import Mpp, mpp_of
 
 if TYPE_CHECKING:
@@ -31,26 +42,27 @@ def synthesize(
             "repeat for several; 'all', as if none is given, for every organ of the model."
         ),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model file; the bundled one if not given.")] = None,
+    model: ModelFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
-    noise: Annotated[float, typer.Option(min=0.0, max=2.0, help="Strength of the texture's noise.")] = 1.0,
+    noise: Noise = 1.0,
     mpp: Mpp = None,
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
     sheet_pixels: Annotated[
         int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
     ] = 400,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    backend: Annotated[
-        str, typer.Option(help="What computes: torch, openvino (sooner, pixels to one grey level) or openvino-bf16.")
-    ] = "torch",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    device: Device = "cpu",
+    backend: BackendName = "torch",
+    threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
     """Paint instance masks as H&E images, in one style or in several."""
-    import torch
+    from sian.masks.files import MASK_SUFFIXES
+
+    paths = named_files(masks, MASK_SUFFIXES, "mask")
+    check_there("file", model, bundled=True)
+    use_threads(threads)
 
     from sian.files import write_png
-    from sian.masks.files import MASK_SUFFIXES
     from sian.slides.slide import mask_mpp
     from sian.synthesis import load
     from sian.synthesis.brushes import check_backend
@@ -58,9 +70,6 @@ def synthesize(
     from sian.synthesis.magnification import say_difference, scaling
     from sian.synthesis.sheet import Picture, contact_sheet, mask_picture, reduced
 
-    if threads:
-        torch.set_num_threads(threads)
-    paths = named_files(masks, MASK_SUFFIXES, "mask")
     painter = load(model, device, check_backend(backend, device))
     wanted = [name for part in style or ["all"] for name in (list(painter.styles) if part == "all" else [part])]
     styles = [painter.style(name) for name in wanted]

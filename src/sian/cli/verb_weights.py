@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sian.cli import console
+from sian.cli.arguments import Json
 
 if TYPE_CHECKING:
     from sian.files.weights import WeightsName
@@ -24,7 +25,7 @@ Target = Annotated[
 @app.command("list")
 def list_weights(
     folder: Folder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say where each file is found and whether its SHA-256 is known."""
     found = describe_weights(folder)
