@@ -1,8 +1,8 @@
 """Keep freed memory in the process, so that a network's next layer need not ask the kernel for it again.
 
 glibc gives blocks of more than 128 KB back to the kernel when they are freed. A layer's features are such blocks, so
-that every layer of every painting pays for fresh, zeroed pages: 35,000 page faults for one image of 256 x 256 px.
-With two thresholds raised there is one, the same pixels come a third sooner, and less memory is in use at the peak.
+that every layer of every painting pays for fresh, zeroed pages: half a million page faults for an image of 1000 x 1000
+px, and a fifth of its time or more. With two thresholds raised the faults are gone; the peak is a tenth higher.
 
 Measured in docs/results/benchmarks.md. `sian.networks` calls this when it is first imported, so that it holds in every
 process that computes: the command line, production workers, Ray actors, workers of a data loader, a notebook. Where

@@ -119,7 +119,7 @@ def train(
         say_held_out(tiles, chosen, say)
     where = hardware or Hardware()
     if where.precision is None and where.could_be_quicker and not resume:
-        say("this CPU has bfloat16, and the run computes in fp32; --precision auto trains 1.5 to 1.9 times as fast")
+        say("this CPU has bfloat16, and the run computes in fp32; --precision auto is faster")
     try:
         with progress(TRAINING, "images") as seen:
             last = run_training(

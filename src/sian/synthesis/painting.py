@@ -33,7 +33,7 @@ from sian.networks import (
 )
 from sian.windows import test_offsets
 
-WINDOW = 512  # px of a window's core; smaller ones paint more margin (384 px: an eighth slower)
+WINDOW = 512  # px of a window's core; smaller ones paint more margin, larger ones hold more memory
 MARGIN = 32  # px around it; the fine blocks and the last convolution see 27 px (5 at 1/4, then 2 and 2, then 1)
 COARSE = 8  # px of the image in a pixel of the features that the fine blocks begin with
 REACH = 64  # px of layout around an area that its coarse blocks see, see `paint_area`
