@@ -96,6 +96,15 @@ def test_a_sample_depends_on_seed_and_index_alone() -> None:
 # What is in them
 
 
+def turn_of(window: np.ndarray) -> tuple[int, bool]:
+    """How a window was turned, read off its pixels."""
+    number, y, x = origin(window)
+    upright = TILES[number].image[y : y + len(window), x : x + len(window)]
+    turns = [(k, f) for k in range(4) for f in (False, True)]
+    (turn,) = [turn for turn in turns if np.array_equal(turn_image(upright, *turn), window)]
+    return turn
+
+
 def test_image_and_layout_are_cut_and_turned_together() -> None:
     sampler = make_sampler()
     seen = set()
@@ -103,9 +112,7 @@ def test_image_and_layout_are_cut_and_turned_together() -> None:
         sample = sampler.sample(index)
         number, y, x = origin(sample.image)
         assert sample.tile == number
-        upright = TILES[number].image[y : y + SIZE, x : x + SIZE]
-        turns = [(k, f) for k in range(4) for f in (False, True)]
-        (turn,) = [turn for turn in turns if np.array_equal(turn_image(upright, *turn), sample.image)]
+        turn = turn_of(sample.image)
         expected = TILES[number].layout.window(y, x, SIZE, SIZE).turned(*turn)
         np.testing.assert_array_equal(sample.layout.direction, expected.direction)
         np.testing.assert_array_equal(sample.layout.distance, expected.distance)
@@ -148,6 +155,14 @@ def test_siblings_are_other_windows_of_the_same_tile() -> None:
     assert sum(contains(sample.reference, sample.image) for sample in samples) < 20
     corners = {origin(sample.reference)[1:] for sample in samples if sample.tile == 0}
     assert len(corners) > 20
+
+
+def test_siblings_have_a_turn_of_their_own() -> None:
+    sampler = make_sampler(sibling=1.0)
+    turns = [(turn_of(sample.image), turn_of(sample.reference)) for sample in map(sampler.sample, range(200))]
+    assert len({of_reference for _, of_reference in turns}) == 8
+    alike = sum(of_image == of_reference for of_image, of_reference in turns)
+    assert 5 < alike < 48  # an eighth by chance: 25, with a standard deviation of 4.7
 
 
 def test_half_of_the_references_are_siblings() -> None:
