@@ -82,7 +82,7 @@ BREAKS = [
         "first = state.images // batch_size",
         GOLDEN,
     ),
-    Break("training/loop.py", 'seeds.derive(recipe.seed, "stage", index)', "recipe.seed", GOLDEN),
+    Break("training/stretches.py", 'seeds.derive(recipe.seed, "stage", index)', "recipe.seed", GOLDEN),
     Break("networks/signed_images.py", "pixels.float() / 127.5 - 1", "pixels.float() / 255 - 1", GOLDEN),
     Break(
         "training/batch_making.py",
@@ -91,13 +91,16 @@ BREAKS = [
         GOLDEN,
     ),
     Break(
-        "training/loop.py", "images // stage.batch) * stage.batch", "images // stage.batch + 1) * stage.batch", GOLDEN
+        "training/stretches.py",
+        "images // stage.batch) * stage.batch",
+        "images // stage.batch + 1) * stage.batch",
+        GOLDEN,
     ),
     Break("training/loop.py", "averaged.load_state_dict(average.folded(painter))", "pass", GOLDEN),
     Break("training/loop.py", '"generator" not in stage.frozen', '"generator" in stage.frozen', STOPPING),
     Break("training/loop.py", '"encoder" not in stage.frozen', "True", STOPPING),
     Break(
-        "training/loop.py",
+        "training/stretches.py",
         "self.sampler.sample((batch * self.processes + self.rank) * self.local + place)",
         "self.sampler.sample((batch + self.rank) * self.local + place)",
         "tests/training/test_loop.py::test_all_processes_see_the_same_samples_together",
