@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Backend = Literal["torch", "openvino", "openvino-bf16"]
 Storage = Literal["float32", "float16", "int8"]
 StyleSetting = Literal["paired", "sibling", "exemplar", "prior"]
+Keep = Literal["nuclei", "tissue"]
 Precision = Literal["32-true", "bf16-mixed", "auto"]
 Scale = Literal["tiny", "core", "small", "paper"]  # of the paper's tables
 Scale4 = Literal["tiny", "small", "paper"]  # of Table 4

@@ -117,11 +117,16 @@ def formats(json: Json = False) -> None:
 @app.command("inspect")
 def inspect(
     folder: Annotated[Path, typer.Argument(help="The data set.", show_default=False)],
+    tissue: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also draw each image beside its tissue map, into this folder."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check every file of a data set, and say what it holds and what to know about it.
 
-    Leaves with exit code 3 when items cannot be used as they are.
+    Leaves with exit code 3 when items cannot be used as they are. A tissue map is white where it is empty, darker
+    where it is denser, and has its fibres' direction for a hue.
     """
     from sian.data.inspecting import inspect_dataset
     from sian.errors import BadInput
@@ -134,6 +139,29 @@ def inspect(
         console.out(_as_text(inspection))
     if inspection.problems:
         raise BadInput("; ".join(inspection.problems))
+    if tissue is not None:
+        _draw_tissue(folder, tissue)
+
+
+def _draw_tissue(folder: Path, target: Path) -> None:
+    """Each item's image beside its tissue map."""
+    import numpy as np
+
+    from sian.data import open_dataset
+    from sian.files import write_png
+    from sian.layout import describe
+    from sian.layout.picture import picture
+
+    data = open_dataset(folder)
+    with console.progress("tissue maps", "items") as report:
+        for number, item in enumerate(data, 1):
+            image = data.image(item)
+            drawn = picture(describe(data.mask(item), tissue=image))["tissue"]
+            write_png(
+                target / f"{item.id}.png", np.concatenate([image, drawn], 1), {"Description": "image, tissue map"}
+            )
+            report(number, len(data))
+    console.say(f"{target}: {len(data)} images beside their tissue maps")
 
 
 def _say_import(result: ImportReport) -> None:

@@ -53,6 +53,7 @@ def evaluate_model(
     style: Annotated[StyleSetting, typer.Option(help="Where a window's style is taken from.")] = "paired",
     noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Paint with noise.")] = False,
     fit: Annotated[bool, typer.Option("--fit", help="Fit styles as `sian style` does; seconds a window.")] = False,
+    tissue: Annotated[bool, typer.Option("--tissue", help="Tell it each tile's tissue map: a row of its own.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of drawn styles, of the noise, of what --blind shows.")] = 0,
     alias: Aliases = None,
     segmenter: Segmenter = None,
@@ -101,6 +102,8 @@ def evaluate_model(
     from sian.synthesis.labels import png_text
 
     painter = load(model, device)
+    if tissue and not painter.takes_tissue:
+        raise BadInput(f"--tissue: the model {painter.info.name} was trained without tissue maps; leave it out")
     with console.progress("painting", "windows") as report:
         made = reconstruct(
             model_painter(painter, float(noise), tools.segmenter if fit else None),
@@ -111,6 +114,7 @@ def evaluate_model(
             aliases={**painter.styles.aliases, **aliases},
             seed=seed,
             label=str(model or "the bundled model"),
+            tissue=tissue,
             report=report,
         )
     with console.progress("measuring") as report:
@@ -125,6 +129,7 @@ def evaluate_model(
             },
             noise=float(noise),
             fitted=fit,
+            tissue=tissue,
             report=report,
         )
     if save_images is not None:

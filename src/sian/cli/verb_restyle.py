@@ -11,6 +11,7 @@ from sian.cli import console
 from sian.cli.arguments import (
     BackendName,
     Device,
+    Keep,
     ModelFile,
     Noise,
     PictureSegmenter,
@@ -45,6 +46,9 @@ def restyle(
     region: Region = None,
     level: Level = None,
     mpp: Mpp = None,
+    keep: Annotated[
+        Keep, typer.Option(help="Beside the nuclei, keep 'tissue': lumina, density, fibres; needs such a model.")
+    ] = "nuclei",
     split: Annotated[str | None, typer.Option(help="Of a data set: this split only.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; item i of a data set gets seed + i.")] = 0,
     noise: Noise = 1.0,
@@ -56,7 +60,7 @@ def restyle(
 
     Nuclei, size and magnification stay. Of an image: NAME_STYLE.png, the mask that was painted, and a sheet with
     source, mask and result side by side. Of a data set: a data set with the same ids, masks and classes. What the mask
-    does not name is not kept.
+    does not name is not kept, or with --keep tissue coarsely.
     """
     from sian.slides.slide import ZARR_SUFFIXES
 
@@ -77,9 +81,9 @@ def restyle(
 
     painter = load(model, device, check_backend(backend, device))
     if a_dataset:
-        _dataset(source, style, output, painter, mpp_of(mpp, source, _dataset_mpp(source)), split, seed, noise)
+        _dataset(source, style, output, painter, mpp_of(mpp, source, _dataset_mpp(source)), split, seed, noise, keep)
         return
-    _image(source, style, output, painter, mask, segmenter, asked, seed, noise)
+    _image(source, style, output, painter, mask, segmenter, asked, seed, noise, keep)
 
 
 def _dataset_mpp(source: Path) -> float | None:
@@ -89,7 +93,15 @@ def _dataset_mpp(source: Path) -> float | None:
 
 
 def _dataset(
-    source: Path, style: str, output: Path, model: Model, mpp: float | None, split: str | None, seed: int, noise: float
+    source: Path,
+    style: str,
+    output: Path,
+    model: Model,
+    mpp: float | None,
+    split: str | None,
+    seed: int,
+    noise: float,
+    keep: Keep,
 ) -> None:
     from sian.data import open_dataset
     from sian.production.restyle import restyle_dataset
@@ -97,7 +109,9 @@ def _dataset(
     data = open_dataset(source)
     data = data.split(split) if split else data
     with console.progress("repainting") as report:
-        painted = restyle_dataset(data, style, output, model=model, mpp=mpp, seed=seed, noise=noise, report=report)
+        painted = restyle_dataset(
+            data, style, output, model=model, mpp=mpp, seed=seed, noise=noise, keep=keep, report=report
+        )
     if mpp is not None:
         from sian.synthesis.magnification import scaling
 
@@ -117,6 +131,7 @@ def _image(
     asked: Asked,
     seed: int,
     noise: float,
+    keep: Keep,
 ) -> None:
     from sian.cli.verb_synthesize import file_name
     from sian.data.class_file import classes_of
@@ -138,7 +153,16 @@ def _image(
     classes = classes_of(mask) if mask is not None and model.info.classes else None
     try:
         made = repaint(
-            image, style, model=model, mask=given, segment=segment, mpp=mpp, seed=seed, noise=noise, classes=classes
+            image,
+            style,
+            model=model,
+            mask=given,
+            segment=segment,
+            mpp=mpp,
+            seed=seed,
+            noise=noise,
+            classes=classes,
+            keep=keep,
         )
     except BadInput as error:
         raise BadInput(f"{mask or source}: {error}") from None

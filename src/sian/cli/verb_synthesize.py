@@ -21,6 +21,7 @@ from sian.cli.arguments import (
     use_threads,
 )
 from sian.cli.slide_options import Mpp, mpp_of
+from sian.cli.tissue_files import read_tissue, tissue_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,10 @@ def synthesize(
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
     noise: Noise = 1.0,
     mpp: Mpp = None,
+    tissue: Annotated[
+        Path | None,
+        typer.Option(help="What lies between nuclei: the mask's image or map (.npy), or a folder of them by name."),
+    ] = None,
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
     sheet_pixels: Annotated[
         int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
@@ -76,10 +81,14 @@ def synthesize(
     for name in wanted:
         if (organ := name.split("#")[0].split("/")[0].strip().lower()) in painter.styles.aliases:
             console.say(f"style {organ}: this model's name for its {painter.styles.aliases[organ]} tiles")
+    between = tissue_files(tissue, paths, painter)
     targets = [_target(output, path, vector) for path in paths for vector in styles]
-    _check_targets(targets + [output / "sheet.png"] * sheet, styles, [*paths, *map(Path, wanted)])
+    given = [*paths, *between.values(), *map(Path, wanted)]
+    _check_targets(targets + [output / "sheet.png"] * sheet, styles, given)
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
-        with_its_classes(path, painter)
+        checked, _ = with_its_classes(path, painter)
+        if path in between:
+            read_tissue(between[path], checked)
     sizes = {path: mask_mpp(path) for path in paths}
     asked = {path: mpp_of(mpp, path, sizes[path]) for path in paths}
     for path in paths if mpp is None else ():
@@ -90,14 +99,16 @@ def synthesize(
     with console.progress("painting") as report:
         for number, path in enumerate(paths):
             mask, classes = with_its_classes(path, painter)
+            own = read_tissue(between[path], mask) if path in between else None
             row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
                 image = painter.synthesize(
-                    mask, vector, seed=seed + number, noise=noise, mpp=asked[path], classes=classes
+                    mask, vector, seed=seed + number, noise=noise, mpp=asked[path], classes=classes, tissue=own
                 )
                 target = _target(output, path, vector)
                 text = png_text(painter, vector, seed + number, path.name)
                 text |= {"Rescaled": ways[path]} if path in ways else {}
+                text |= {"Tissue": between[path].name} if path in between else {}
                 write_png(target, image, text, asked[path] or sizes[path])
                 written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
                 row.append(reduced(image, sheet_pixels))

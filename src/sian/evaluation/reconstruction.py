@@ -94,6 +94,7 @@ def reconstruct(
     size: int = WINDOW,
     seed: int = 0,
     label: str = "paintings",
+    tissue: bool = False,
     report: Report | None = None,
 ) -> Reconstruction:
     """Paint every window of a split again.
@@ -108,6 +109,8 @@ def reconstruct(
         size: of a window, in px (of a data set).
         seed: which references are drawn, and the paintings' noise.
         label: what reports call the paintings.
+        tissue: whether the painter is told what lies between the nuclei, as each tile's own image shows it (of a data
+            set). It is told more than the paper's: a row of its own.
         report: called with (windows painted, windows in all).
 
     Raises:
@@ -115,7 +118,7 @@ def reconstruct(
             source.
     """
     setting = _setting(style)
-    scene = data if isinstance(data, Scene) else open_scene(data, split, size)
+    scene = data if isinstance(data, Scene) else open_scene(data, split, size, tissue=tissue)
     windows, layouts, others = scene.windows, scene.layouts, scene.others
     sources = references(setting, windows, others, bank or {}, aliases or {}, seed)
     with_images = sources if setting != "prior" else references("paired", windows, others, {}, {}, seed)
@@ -146,6 +149,7 @@ def evaluate_reconstruction(
     inputs: Mapping[str, Any] | None = None,
     noise: float = 0.0,
     fitted: bool = False,
+    tissue: bool = False,
     report: Report | None = None,
 ) -> Evaluation:
     """Measure a reconstruction with its floors: training windows, halves, the segmenter, the trivial painter.
@@ -158,12 +162,13 @@ def evaluate_reconstruction(
         inputs: more inputs to name, e.g. {"model": {"path": ..., "sha256": ...}}.
         noise: the strength of the painter's noise, for the record.
         fitted: whether styles were fitted to their references, for the record.
+        tissue: whether the painter was told of the tissue, for the record.
         report: called with (images measured, images in all).
     """
     first = made.masks.read(made.masks.names[0])
     masks = made.masks if tools.segmenter is not None or predicted is not None else None
     settings = {
-        "style": f"{made.style}, fitted" if fitted else made.style,
+        "style": ", ".join([made.style, *["fitted"] * fitted, *["tissue maps"] * tissue]),
         "noise": noise,
         "window": len(first),
         "inputs": {"masks": made.masks.describe(), **(inputs or {})},

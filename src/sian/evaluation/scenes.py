@@ -58,7 +58,9 @@ class Scene:
     others: list[Window]
 
 
-def open_scene(data: Dataset, split: str = "test", size: int = WINDOW, a_tile: int | None = None) -> Scene:
+def open_scene(
+    data: Dataset, split: str = "test", size: int = WINDOW, a_tile: int | None = None, *, tissue: bool = False
+) -> Scene:
     """Cut the windows of a split, and those of the training tiles.
 
     Args:
@@ -66,11 +68,12 @@ def open_scene(data: Dataset, split: str = "test", size: int = WINDOW, a_tile: i
         split: what is painted.
         size: of a window, in px.
         a_tile: at most so many windows of each tile, evenly spread; all of them if None.
+        tissue: whether layouts say what lies between the nuclei, as the tiles' images show it.
 
     Raises:
         BadInput: an unknown split, or tiles smaller than a window.
     """
-    windows, layouts = _windows_and_layouts(data.split(split), size)
+    windows, layouts = _windows_and_layouts(data.split(split), size, tissue)
     others = cut_windows(data.split("train"), size) if "train" in data.splits and split != "train" else []
     keep = _spread(windows, a_tile)
     return Scene(
@@ -120,13 +123,13 @@ def collection_of(label: str, windows: Sequence[Window], kind: str) -> Collectio
     return Collection(label, entries, digest.hexdigest())
 
 
-def _windows_and_layouts(data: Dataset, size: int) -> tuple[list[Window], list[Layout]]:
+def _windows_and_layouts(data: Dataset, size: int, tissue: bool) -> tuple[list[Window], list[Layout]]:
     """Windows with layouts that are described on the whole tile and then cut."""
     windows, layouts = [], []
     for item in data:
-        mask = data.mask(item)
-        whole = describe(mask, item.class_by_id or None)
-        windows += _cut(item.id, item.organ, data.image(item), mask, size)
+        image, mask = data.image(item), data.mask(item)
+        whole = describe(mask, item.class_by_id or None, tissue=image if tissue else None)
+        windows += _cut(item.id, item.organ, image, mask, size)
         layouts += [whole.window(y, x, size, size) for y, x in _places(mask.shape, size)]
     return windows, layouts
 

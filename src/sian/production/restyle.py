@@ -1,7 +1,7 @@
 """Repaint an image, or a data set, in another style while the nuclei stay where they are.
 
 The image's nuclei come from a mask that is given or from a segmenter; everything else is painted anew: what the mask
-does not name (glands, vessels, fibres) is not kept. Size and micrometres a pixel are.
+does not name (glands, vessels, fibres) is not kept, or coarsely, by a tissue map. Size and micrometres a pixel are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sian.synthesis.model import StyleLike
 
 OWN = "own"  # the style of the image itself
+Keep = Literal["nuclei", "tissue"]  # of the image that is repainted
 Segment = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
 Report = Callable[[int, int], None]
 
@@ -75,6 +76,7 @@ def restyle(
     seed: int = 0,
     noise: float = 1.0,
     classes: Mapping[int, str] | None = None,
+    keep: Keep = "nuclei",
 ) -> Restyled:
     """Paint an image's nuclei in another style.
 
@@ -88,9 +90,12 @@ def restyle(
         seed: of the noise.
         noise: its strength.
         classes: of the mask's nuclei, by id; for a model that knows nuclear classes.
+        keep: "nuclei" paints everything else anew; "tissue" keeps what is empty, how dense the rest is and where its
+            fibres run as well, coarsely, for a model that was trained with tissue maps.
 
     Raises:
-        BadInput: no image, a mask of another size, an unknown style, an absurd mpp, or no nucleus was found.
+        BadInput: no image, a mask of another size, an unknown style, an absurd mpp, a model that was trained without
+            what is to be kept, or no nucleus was found.
     """
     given = None if mask is None else check_mask_of(mask, image)
     way = scaling(mpp, model.info.mpp) if mpp is not None else None
@@ -106,9 +111,10 @@ def restyle(
             "of another magnification than the model's"
         )
     layout: NDArray[np.int32] | Layout = found
+    tissue = kept_tissue(keep, seen)
     if model.info.classes and classes is not None:
         layout = describe(found, left_over(classes, found if given is None else given, found))
-    painted = model.synthesize(layout, vector, seed=seed, noise=noise)
+    painted = model.synthesize(layout, vector, seed=seed, noise=noise, tissue=tissue)
     kept = rescale_mask(found, size) if given is None else given
     return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")
 
@@ -122,6 +128,7 @@ def restyle_dataset(
     mpp: float | None = None,
     seed: int = 0,
     noise: float = 1.0,
+    keep: Keep = "nuclei",
     report: Report | None = None,
 ) -> int:
     """Paint every item of a data set in another style into a new data set; safe to run again.
@@ -137,6 +144,7 @@ def restyle_dataset(
         mpp: of all items, to be rescaled; None rescales nothing.
         seed: of the first item's noise.
         noise: its strength.
+        keep: see `restyle`.
         report: called with (items done, items in all).
 
     Returns:
@@ -151,7 +159,7 @@ def restyle_dataset(
     fixed: StyleLike = OWN if own else model.style(style)
     name = OWN if own else str(getattr(fixed, "name", style))
     in_bank = own or (isinstance(style, str) and style in model.styles)  # a file may be called as an organ is
-    name = _recorded(name, OWN if in_bank else fixed, noise, mpp)
+    name = _recorded(name, OWN if in_bank else fixed, noise, mpp, keep)
     with only_writer(folder):
         writer = DatasetWriter(folder, _info(data, model))
         painted = 0
@@ -162,7 +170,7 @@ def restyle_dataset(
                 mask = data.mask(item)
                 try:
                     made = _paint(
-                        data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id or None
+                        data.image(item), mask, fixed, model, mpp, seed + number, noise, item.class_by_id or None, keep
                     )
                 except BadInput as error:
                     raise BadInput(f"{data.folder}: item {item.id}: {error}") from None
@@ -188,7 +196,12 @@ def restyle_dataset(
     return painted
 
 
-def _recorded(name: str, style: StyleLike, noise: float, mpp: float | None) -> str:
+def kept_tissue(keep: Keep, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """What `Model.synthesize` is given as tissue."""
+    return image if keep == "tissue" else None
+
+
+def _recorded(name: str, style: StyleLike, noise: float, mpp: float | None, keep: Keep) -> str:
     """An item's `style`: its name, and what else decides the painting where it is not the default.
 
     A rerun must not take a painting of another reference picture, noise or magnification for its own.
@@ -198,6 +211,7 @@ def _recorded(name: str, style: StyleLike, noise: float, mpp: float | None) -> s
         parts.append(f"vector {hashlib.sha256(style.vector.tobytes()).hexdigest()[:12]}")
     parts += [f"noise {noise:g}"] if noise != 1 else []
     parts += [f"mpp {mpp:g}"] if mpp is not None else []
+    parts += [f"keeps {keep}"] if keep != "nuclei" else []
     return ", ".join(parts)
 
 
@@ -216,13 +230,16 @@ def _paint(
     seed: int,
     noise: float,
     classes: Mapping[int, str] | None,
+    keep: Keep,
 ) -> Restyled:
     """One item; a mask without nuclei is as good as any other here: its background is painted."""
     if mask.any():
-        return restyle(image, style, model=model, mask=mask, mpp=mpp, seed=seed, noise=noise, classes=classes)
+        return restyle(
+            image, style, model=model, mask=mask, mpp=mpp, seed=seed, noise=noise, classes=classes, keep=keep
+        )
     vector = model.encode(image) if isinstance(style, str) else model.style(style)
     name = OWN if isinstance(style, str) else vector.name
-    painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp)
+    painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp, tissue=kept_tissue(keep, image))
     way = scaling(mpp, model.info.mpp) if mpp is not None else None
     return Restyled(painted, mask, Style(vector.vector, name), str(way) if way else "")
 

@@ -23,6 +23,7 @@ from sian.synthesis.brushes import Backend, Brushes
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
 from sian.synthesis.model_classes import Classes, classes_of_each, left_over, with_classes
+from sian.synthesis.model_tissue import Tissue, tissue_of_each, with_its_tissue
 from sian.synthesis.modelfile import ModelInfo
 from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.stylefile import SUFFIX, read_style
@@ -75,6 +76,11 @@ class Model:
         return self.painter.generator.style_dim > 0
 
     @property
+    def takes_tissue(self) -> bool:
+        """Whether it was trained with tissue maps."""
+        return self.painter.generator.tissue
+
+    @property
     def device(self) -> torch.device:
         """Where it computes."""
         return next(self.painter.parameters()).device
@@ -95,6 +101,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         mpp: float | None = None,
         classes: Classes | None = None,
+        tissue: Tissue | None = None,
     ) -> Image: ...
 
     @overload
@@ -108,6 +115,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         mpp: float | None = None,
         classes: Sequence[Classes | None] | None = None,
+        tissue: Sequence[Tissue | None] | None = None,
     ) -> list[Image]: ...
 
     def synthesize(
@@ -120,6 +128,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         mpp: float | None = None,
         classes: Classes | Sequence[Classes | None] | None = None,
+        tissue: Tissue | Sequence[Tissue | None] | None = None,
     ) -> Image | list[Image]:
         """Paint instance masks.
 
@@ -136,13 +145,17 @@ class Model:
                 and the painting back to their size. Without it nothing is rescaled.
             classes: for a model that knows nuclear classes (``info.classes``): class name by id, e.g. {1: "dead"}; of a
                 list of masks a list. Layouts bring their own: `sian.describe(mask, classes={id: name})`.
+            tissue: for a model that was trained with it: what lies between the nuclei, as the image (H, W, 3) uint8
+                that shows it, or as a map (`sian.tissue_map`, or drawn by hand); of a list of masks a list. Layouts
+                bring their own: `sian.describe(mask, tissue=image)`.
 
         Returns:
             (H, W, 3) uint8, or a list of these.
 
         Raises:
-            BadInput: not an instance mask, no classes for a model that knows some, an unknown style, a seed or a noise
-                below 0, an origin off the grid of 32 px. Nothing is painted when one of several masks is bad.
+            BadInput: not an instance mask, no classes for a model that knows some, tissue for one that takes none or of
+                another size, an unknown style, a seed or a noise below 0, an origin off the grid of 32 px. Nothing is
+                painted when one of several masks is bad.
 
         Warns:
             SianWarning: the nuclei's median area is off by more than 2.5 times from what the model saw, or the
@@ -154,17 +167,22 @@ class Model:
                 f"found {seed}, {noise} and {origin}"
             )
         several = _checked_masks(masks)
-        named = classes_of_each(classes, len(several) if isinstance(masks, Sequence) else None)
+        count = len(several) if isinstance(masks, Sequence) else None
+        named, between = classes_of_each(classes, count), tissue_of_each(tissue, count)
         shapes = [mask.shape for mask in several]
         if mpp is not None:
             several, named = _rescaled(several, named, scaling(mpp, self.info.mpp))
         classified = [with_classes(mask, self.info.classes, own) for mask, own in zip(several, named, strict=True)]
+        told = [
+            with_its_tissue(mask, own, shape, "" if self.takes_tissue else self.info.name)
+            for mask, own, shape in zip(classified, between, shapes, strict=True)
+        ]
         self._check_magnification([mask for mask in several if not isinstance(mask, Layout)], mpp)
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         brush = self.brush(vector[None])
         images = [
             paint(self.painter.generator, layout, vector, Noise(seed + number, noise, origin), brush=brush)
-            for number, layout in enumerate(_layouts(classified))
+            for number, layout in enumerate(_layouts(told))
         ]
         images = [rescale_image(image, (shape[0], shape[1])) for image, shape in zip(images, shapes, strict=True)]
         return images if isinstance(masks, Sequence) else images[0]

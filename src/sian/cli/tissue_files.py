@@ -1,0 +1,84 @@
+"""``--tissue``: what lies between the nuclei of a mask file, as an image or a map beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sian.errors import BadInput, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sian.synthesis import Model
+
+MAP_SUFFIX = ".npy"
+
+
+def tissue_files(given: Path | None, masks: Sequence[Path], model: Model) -> dict[Path, Path]:
+    """Which file says what lies between the nuclei of which mask.
+
+    Args:
+        given: an image or a map for one mask, or a folder with one of each mask's name; None for none.
+        masks: the mask files.
+        model: what paints.
+
+    Raises:
+        BadInput: the model takes none, a file for several masks, or a mask without its file in the folder.
+    """
+    from sian.files.images import IMAGE_SUFFIXES
+
+    if given is None:
+        return {}
+    if not model.takes_tissue:
+        raise BadInput(
+            f"--tissue {given}: the model {model.info.name} was trained without tissue maps; leave it out, or take a "
+            "model of the recipe tissue"
+        )
+    if not given.is_dir():
+        if len(masks) != 1:
+            raise BadInput(f"--tissue {given}: found {len(masks)} masks, expected one for a file; give a folder")
+        return {masks[0]: given}
+    found = {}
+    for mask in masks:
+        several = [given / f"{mask.stem}{suffix}" for suffix in (MAP_SUFFIX, *IMAGE_SUFFIXES)]
+        there = [path for path in several if path.is_file()]
+        if len(there) != 1:
+            raise BadInput(
+                f"{given}: found {len(there)} files for the mask {mask.name}, expected {mask.stem}{MAP_SUFFIX} or an "
+                "image of that name"
+            )
+        found[mask] = there[0]
+    return found
+
+
+def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
+    """An image (H, W, 3) uint8 or a map, as `sian.describe` takes them, of the mask's size.
+
+    Raises:
+        BadInput: it cannot be read, or is of another size.
+    """
+    import numpy as np
+
+    from sian.files import read_image
+    from sian.layout.tissue_map import tissue_layers
+
+    if path.suffix.lower() != MAP_SUFFIX:
+        image = read_image(path)
+        if image.shape[:2] != mask.shape:
+            raise BadInput(
+                f"{path}: found {image.shape[0]} x {image.shape[1]} px, expected {mask.shape[0]} x {mask.shape[1]} px "
+                "as its mask; give the image that the mask was drawn on"
+            )
+        return image
+    try:
+        values = np.load(path, allow_pickle=False)
+        tissue_layers(values, (mask.shape[0], mask.shape[1]))
+    except (OSError, ValueError, EOFError) as error:
+        reason = error if isinstance(error, BadInput) else f"found {first_line(error)}, expected a map (.npy)"
+        raise BadInput(f"{path}: {reason}") from None
+    found: NDArray[Any] = values
+    return found

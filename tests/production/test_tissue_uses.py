@@ -1,0 +1,171 @@
+"""Tissue maps where users meet them: painting, repainting, evaluating, inspecting, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.synthesis import toys
+
+import sian
+from sian.cli.main import main
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.errors import BadInput
+from sian.files import read_image, write_png
+from sian.masks import write_mask
+from sian.production.restyle import restyle, restyle_dataset
+from sian.synthesis import Model, load
+
+SIZE = (96, 128)
+
+
+@pytest.fixture(scope="module")
+def told_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("told") / "told.safetensors"
+    generator = {**toys.GENERATOR, "tissue": True}
+    weights = toys.toy_painter(tissue=True).state_dict()
+    return toys.write_toy(path, weights=weights, recipe={"generator": generator, "encoder": toys.ENCODER})
+
+
+@pytest.fixture(scope="module")
+def model(told_file) -> Model:
+    return load(told_file)
+
+
+@pytest.fixture(scope="module")
+def mask() -> np.ndarray:
+    return toys.grid_mask(*SIZE)
+
+
+@pytest.fixture(scope="module")
+def image(mask) -> np.ndarray:
+    """Pink on the left, glass on the right."""
+    ground = np.where(np.arange(SIZE[1])[None, :, None] < 64, np.array([220, 150, 190]), 252)
+    noise = np.random.default_rng(0).integers(-3, 4, (*SIZE, 3))
+    return (np.where(mask[..., None] > 0, np.array([80, 50, 120]), ground) + noise).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    writer = DatasetWriter(tmp_path_factory.mktemp("uses") / "set", DatasetInfo(name="toy", mpp=0.25))
+    ids = toys.grid_mask(256, 320)
+    pixels = np.where(ids[..., None] > 0, 90, 210) + np.random.default_rng(1).integers(-9, 9, (256, 320, 3))
+    writer.add("one", pixels.astype(np.uint8), ids, organ="kidney", split="test")
+    return open_dataset(writer.folder)
+
+
+def test_an_image_a_map_and_a_layout_say_the_same(model, mask, image):
+    painted = model.synthesize(mask, "kidney", tissue=image)
+    assert (painted != model.synthesize(mask, "kidney")).any()
+    assert np.array_equal(painted, model.synthesize(mask, "kidney", tissue=sian.tissue_map(image, mask)))
+    assert np.array_equal(painted, model.synthesize(sian.describe(mask, tissue=image), "kidney"))
+    first, second = model.synthesize([mask, mask], "kidney", tissue=[image, None])
+    assert np.array_equal(first, painted)
+    assert np.array_equal(second, model.synthesize(mask, "kidney", seed=1))
+
+
+def test_at_another_magnification_the_map_goes_along(model, mask, image):
+    whole = model.synthesize(mask, "kidney", mpp=0.3, tissue=image)
+    assert whole.shape == image.shape
+    plain = model.synthesize(mask, "kidney", mpp=0.3)
+    drawn = model.synthesize(mask, "kidney", mpp=0.3, tissue=sian.tissue_map(image, mask))
+    assert (whole != plain).any()
+    assert (drawn != plain).any()
+
+
+def test_what_is_refused(model, mask, image, toy_file):
+    with pytest.raises(BadInput, match="trained without tissue maps"):
+        load(toy_file).synthesize(mask, "kidney", tissue=image)
+    with pytest.raises(BadInput, match="brings its own"):
+        model.synthesize(sian.describe(mask, tissue=image), "kidney", tissue=image)
+    with pytest.raises(BadInput, match="a list of as many"):
+        model.synthesize([mask, mask], "kidney", tissue=[image])
+    with pytest.raises(BadInput, match="expected an image"):
+        model.synthesize(mask, "kidney", tissue=image[1:])
+
+
+@pytest.fixture(scope="module")
+def toy_file(tmp_path_factory) -> Path:
+    return toys.write_toy(tmp_path_factory.mktemp("toy") / "toy.safetensors")
+
+
+def test_synthesize_takes_a_file_or_a_folder(tmp_path, told_file, model, mask, image, capfd):
+    write_mask(tmp_path / "masks" / "a.png", mask)
+    write_png(tmp_path / "a.png", image)
+    np.save(tmp_path / "a.npy", sian.tissue_map(image, mask))
+    (tmp_path / "maps").mkdir()
+    np.save(tmp_path / "maps" / "a.npy", sian.tissue_map(image, mask))
+    expected = model.synthesize(mask, "kidney", tissue=image)
+    words = ["synthesize", str(tmp_path / "masks"), "--style", "kidney", "--model", str(told_file)]
+    for number, given in enumerate(("a.png", "a.npy", "maps")):
+        out = tmp_path / str(number)
+        assert main([*words, "-o", str(out), "--tissue", str(tmp_path / given)]) == 0
+        assert np.array_equal(read_image(out / "a_kidney.png"), expected)
+    assert "Tissue" in main_text(out / "a_kidney.png")
+    np.save(tmp_path / "maps" / "a.npy", np.zeros((2, 2, 4)))
+    assert main([*words, "-o", str(tmp_path / "bad"), "--tissue", str(tmp_path / "maps")]) == 3
+    assert "a.npy: tissue map: expected (6, 8, 4)" in capfd.readouterr().err
+    assert not (tmp_path / "bad").exists()
+
+
+def main_text(path: Path) -> dict[str, str]:
+    from PIL import Image
+
+    return Image.open(path).text
+
+
+def test_several_masks_need_a_folder_and_such_a_model(tmp_path, told_file, toy_file, mask, image, capfd):
+    for name in "ab":
+        write_mask(tmp_path / f"{name}.png", mask)
+    write_png(tmp_path / "image.png", image)
+    masks = [str(tmp_path / f"{name}.png") for name in "ab"]
+    words = ["--style", "kidney", "-o", str(tmp_path / "out"), "--tissue"]
+    for model_file, tissue, given, said in (
+        (told_file, tmp_path / "image.png", masks, "found 2 masks, expected one for a file"),
+        (told_file, tmp_path / "out", masks[:1], "no such file"),
+        (toy_file, tmp_path / "image.png", masks[:1], "trained without tissue maps"),
+    ):
+        assert main(["synthesize", *given, *words, str(tissue), "--model", str(model_file)]) == 3
+        assert said in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_restyle_keeps_the_tissue(tmp_path, model, told_file, toy_file, mask, image, data, capfd):
+    kept = restyle(image, "kidney", model=model, mask=mask, keep="tissue")
+    assert np.array_equal(kept.image, model.synthesize(mask, "kidney", tissue=image))
+    assert (kept.image != restyle(image, "kidney", model=model, mask=mask).image).any()
+    assert restyle_dataset(data, "kidney", tmp_path / "set", model=model, keep="tissue") == 1
+    assert restyle_dataset(data, "kidney", tmp_path / "set", model=model, keep="tissue") == 0
+    item = next(iter(open_dataset(tmp_path / "set")))
+    assert "keeps tissue" in item.style
+    write_png(tmp_path / "image.png", image)
+    write_mask(tmp_path / "mask.png", mask)
+    words = ["restyle", str(tmp_path / "image.png"), "--mask", str(tmp_path / "mask.png"), "--style", "kidney"]
+    words += ["-o", str(tmp_path / "out"), "--keep", "tissue", "--model"]
+    assert main([*words, str(told_file)]) == 0
+    assert np.array_equal(read_image(tmp_path / "out" / "image_kidney.png"), kept.image)
+    assert main([*words, str(toy_file)]) == 3
+    assert "trained without tissue maps" in capfd.readouterr().err
+
+
+def test_the_protocol_has_a_row_of_its_own(told_file, toy_file, data, tmp_path, capfd):
+    words = ["evaluate-model", "-d", str(data.folder), "--no-fid", "--json", "--model"]
+    found = {}
+    for name, more in (("plain", []), ("told", ["--tissue"])):
+        assert main([*words, str(told_file), *more]) == 0
+        found[name] = json.loads(capfd.readouterr().out)
+    assert found["plain"]["style"] == "paired"
+    assert found["told"]["style"] == "paired, tissue maps"
+    assert found["told"]["metrics"]["ssim"] != found["plain"]["metrics"]["ssim"]
+    assert main([*words, str(toy_file), "--tissue"]) == 3
+    assert "trained without tissue maps" in capfd.readouterr().err
+
+
+def test_inspect_draws_maps(data, tmp_path, capfd):
+    assert main(["data", "inspect", str(data.folder), "--tissue", str(tmp_path / "maps")]) == 0
+    drawn = read_image(tmp_path / "maps" / "one.png")
+    assert drawn.shape == (256, 640, 3)
+    assert np.array_equal(drawn[:, :320], data.image(next(iter(data))))
+    assert not drawn[:, 320:][data.mask(next(iter(data))) > 0].any()
