@@ -62,7 +62,7 @@ def restyle(
     source, mask and result side by side. Of a data set: a data set with the same ids, masks and classes. What the mask
     does not name is not kept, or with --keep tissue coarsely.
     """
-    from sian.slides.slide import ZARR_SUFFIXES
+    from sian.files.images import ZARR_SUFFIXES
 
     asked = Asked(region, level, mpp)
     a_dataset = source.is_dir() and source.suffix.lower() not in ZARR_SUFFIXES

@@ -111,7 +111,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Segment the nuclei of images; writes OUT/NAME.png, 16-bit instance masks."""
-    from sian.slides.slide import PICTURE_SUFFIXES
+    from sian.files.images import PICTURE_SUFFIXES
 
     asked = Asked(region, level, mpp)
     paths = named_files(images, PICTURE_SUFFIXES, "image")

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000: above any tile, and 1 GB of memory suffices to read it
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+SCANNER_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi")
+ZARR_SUFFIXES = (".zarr", ".ngff")
+PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, *SCANNER_SUFFIXES, *ZARR_SUFFIXES)  # what `sian.slides` opens
 IMAGE_FORMATS = ("PNG", "TIFF", "WEBP", "JPEG")
 # 2.5 times faster than zlib's default of 6, and 4 % larger on MoNuSeg's tiles; pinned because the bytes of a data
 # set depend on it.
@@ -40,6 +43,7 @@ PNG_DEPTH = 24  # the byte that holds the bits a channel
 ORIENTATION = 0x0112  # EXIF's tag
 MICRONS_AN_INCH = 25_400
 BELIEVED = (0.05, 5.0)  # micrometres a pixel; 72 or 300 dots an inch say nothing of a scan
+SMALLEST_MPP, LARGEST_MPP = 0.02, 10.0  # finer than any light microscope's camera; coarser than a slide's overview
 STRIP_BYTES = 16 << 20  # that are copied out of Pillow's memory at once
 
 # What Pillow raises for files that are cut short or forged.

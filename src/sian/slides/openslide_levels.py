@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 WHITE = (255, 255, 255)  # where a scanner took no picture
-SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".czi")
 
 
 class OpenSlideLevels:

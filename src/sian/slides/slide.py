@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sian.data.formats.pixelsize import LARGEST_MPP, SMALLEST_MPP
 from sian.errors import BadInput, warn
-from sian.files.images import IMAGE_SUFFIXES, MAX_PIXELS, png_pixel_size, read_image
+from sian.files.images import (
+    LARGEST_MPP,
+    MAX_PIXELS,
+    SCANNER_SUFFIXES,
+    SMALLEST_MPP,
+    ZARR_SUFFIXES,
+    png_pixel_size,
+    read_image,
+)
 from sian.files.regular import check_filled
 from sian.files.tiff import is_tiff
 from sian.slides.levels import Area, Levels, WholePicture, check_area
-from sian.slides.openslide_levels import SUFFIXES, OpenSlideLevels, vendor
+from sian.slides.openslide_levels import OpenSlideLevels, vendor
 from sian.slides.tiff_levels import TiffLevels
 from sian.slides.zarr_levels import ZarrLevels
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-ZARR_SUFFIXES = (".zarr", ".ngff")
-SLIDE_SUFFIXES = (*SUFFIXES, *ZARR_SUFFIXES)
-PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, *SLIDE_SUFFIXES)
 GENERIC = "generic-tiff"  # OpenSlide's name for a TIFF of no scanner; tifffile knows more of those
 
 
@@ -159,7 +163,7 @@ def _levels(path: Path) -> Levels:
     if path.is_dir() or suffix in ZARR_SUFFIXES:
         return ZarrLevels(path)
     check_filled(path, "a picture")
-    if suffix in SUFFIXES:
+    if suffix in SCANNER_SUFFIXES:
         return OpenSlideLevels(path)
     with path.open("rb") as stream:
         start = stream.read(4)

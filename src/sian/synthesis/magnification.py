@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sian.data.formats.pixelsize import LARGEST_MPP, SMALLEST_MPP
 from sian.errors import BadInput, warn
 from sian.files import MAX_PIXELS
+from sian.files.images import LARGEST_MPP, SMALLEST_MPP
 
 DIFFERS = 1.15  # pixel sizes that differ by more are worth a sentence
 

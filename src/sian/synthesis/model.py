@@ -14,11 +14,10 @@ from torch import Tensor
 
 from sian.errors import BadInput, shown, warn
 from sian.files import read_image
+from sian.files.images import PICTURE_SUFFIXES
 from sian.layout import Layout, describe
 from sian.masks import check_mask, median_area
 from sian.networks import REFERENCE_SIZE, STRIDE, Brush, Painter, move_to
-from sian.slides.slide import PICTURE_SUFFIXES
-from sian.slides.tissue import read_reference
 from sian.synthesis.brushes import Backend, Brushes
 from sian.synthesis.looks import Looks
 from sian.synthesis.magnification import Scaling, rescale_image, rescale_mask, scaling
@@ -218,6 +217,8 @@ class Model:
         if text.lower().endswith(SUFFIX):
             return read_style(Path(text), self.sha256, self.painter.generator.style_dim)
         if isinstance(wanted, Path) or text.lower().endswith(PICTURE_SUFFIXES):
+            from sian.slides.tissue import read_reference  # with all readers of slides, which few need
+
             return self._encode(read_reference(text), text)
         return self._named(text)
 

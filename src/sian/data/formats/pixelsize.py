@@ -15,7 +15,6 @@ MICROMETRES = {
     **dict.fromkeys(("m", "meter"), 1e6),
     **dict.fromkeys(("Å", "angstrom"), 1e-4),
 }
-SMALLEST_MPP, LARGEST_MPP = 0.02, 10.0  # finer than any light microscope's camera; coarser than a slide's overview
 LEAST, MOST = 0.01, 100  # micrometres; what lies outside says nothing of tissue
 SQUARE = 1.05  # of two sides; scanners differ by some per mille
 
