@@ -39,6 +39,10 @@ _one_thread = threading.Lock()  # between asking for a lock and noting that it i
 _held: set[Path] = set()  # by this process, on which its own record locks have no effect
 
 
+class Busy(BadInput):
+    """Another process writes there now."""
+
+
 @contextmanager
 def only_writer(target: str | Path, folder: bool = True) -> Iterator[None]:
     """Be the only process that writes to a place; the place's folder is made if need be.
@@ -48,7 +52,8 @@ def only_writer(target: str | Path, folder: bool = True) -> Iterator[None]:
         folder: whether it is filled file by file; the lock then lies in it, else beside it.
 
     Raises:
-        BadInput: another process writes there, or may do so on another machine; or the place cannot be written to.
+        Busy: another process writes there.
+        BadInput: one may do so on another machine, or the place cannot be written to.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "data"
@@ -151,11 +156,11 @@ def _take(handle: int, path: Path, target: Path) -> None:
         raise _busy(target, holder)
 
 
-def _busy(target: Path, holder: dict[str, Any]) -> BadInput:
+def _busy(target: Path, holder: dict[str, Any]) -> Busy:
     if not holder:
-        return BadInput(f"{target}: another process writes there now; wait for it, or choose another folder")
+        return Busy(f"{target}: another process writes there now; wait for it, or choose another folder")
     since = f" since {holder['since']}" if holder.get("since") else ""
-    return BadInput(
+    return Busy(
         f"{target}: process {holder.get('pid')} on {holder.get('host')} writes there{since}; wait for it, or choose "
         "another folder"
     )

@@ -39,6 +39,24 @@ class Area:
         """The column behind the last one."""
         return self.left + self.width
 
+    def grown(self, px: int, shape: tuple[int, int]) -> Area:
+        """With so many px around it, as far as the picture reaches."""
+        return self.joined(Area(self.top - px, self.left - px, self.height + 2 * px, self.width + 2 * px)).inside(shape)
+
+    def joined(self, other: Area) -> Area:
+        """The smallest area that holds both."""
+        top, left = min(self.top, other.top), min(self.left, other.left)
+        return Area(top, left, max(self.bottom, other.bottom) - top, max(self.right, other.right) - left)
+
+    def inside(self, shape: tuple[int, int]) -> Area:
+        """What of it lies inside a picture of (height, width)."""
+        top, left = max(0, self.top), max(0, self.left)
+        return Area(top, left, min(self.bottom, shape[0]) - top, min(self.right, shape[1]) - left)
+
+    def seen_from(self, other: Area) -> Area:
+        """The same px, counted from the first ones of another area."""
+        return Area(self.top - other.top, self.left - other.left, self.height, self.width)
+
     def __str__(self) -> str:
         return f"{self.height} x {self.width} px at row {self.top}, column {self.left}"
 

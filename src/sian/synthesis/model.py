@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -176,7 +176,7 @@ class Model:
             with_its_tissue(mask, own, shape, "" if self.takes_tissue else self.info.name)
             for mask, own, shape in zip(classified, between, shapes, strict=True)
         ]
-        self._check_magnification([mask for mask in several if not isinstance(mask, Layout)], mpp)
+        self.check_area(median_area([mask for mask in several if not isinstance(mask, Layout)]), mpp)
         vector = torch.from_numpy(self.style(style).vector).to(self.device)
         brush = self.brush(vector[None])
         images = [
@@ -296,8 +296,17 @@ class Model:
             f"if the magnification differs, say so (--mpp, mpp=); {(mpp or self.info.mpp) * ratio**-0.5:.2g} would fit"
         )
 
-    def _check_magnification(self, masks: Iterable[NDArray[np.int32]], mpp: float | None) -> None:
-        area, expected = median_area(masks), self.info.median_nucleus_area
+    def check_area(self, area: float, mpp: float | None = None) -> None:
+        """Warn of nuclei whose median area, in px at the model's magnification, is not what the model saw.
+
+        Args:
+            area: nan for no nucleus.
+            mpp: that the masks were said to have.
+
+        Warns:
+            SianWarning: it is off by more than 2.5 times.
+        """
+        expected = self.info.median_nucleus_area
         if np.isfinite(area) and not 1 / AREA_RATIO <= area / expected <= AREA_RATIO:
             ratio = area / expected
             size = f"{ratio:.1f} times larger" if ratio > 1 else f"{1 / ratio:.1f} times smaller"

@@ -164,6 +164,48 @@ def paint_area(
     return np.ascontiguousarray(pixels[rows : rows + area[2] - area[0], columns : columns + area[3] - area[1]])
 
 
+@torch.inference_mode()
+def paint_core(
+    generator: LevelGenerator,
+    layout: Layout,
+    style: Tensor,
+    noise: Noise,
+    core: Area,
+    *,
+    brush: Brush | None = None,
+) -> NDArray[np.uint8]:
+    """Paint a part of an image of which only the part's surroundings are there (`sian.synthesis.supertiles`).
+
+    Args:
+        generator: in eval mode.
+        layout: of the part with all that it can see around it; its first px are a multiple of 32 from the image's.
+        style: (D,) on the generator's device.
+        noise: whose origin is the layout's first px.
+        core: top, left, bottom, right of the part in the layout, multiples of 32 unless the layout ends there.
+        brush: as for `paint`.
+
+    Returns:
+        (bottom - top, right - left, 3) uint8, what `paint` makes of the whole image there, up to rounding.
+    """
+    padded = _padded(layout, generator.stride, generator.smallest)
+    vector = style[None]
+    canvas = _Canvas(generator, brush or PlainBrush(generator, vector), padded, vector, noise)
+    features = canvas.coarse()
+    top, left, *ends = core
+    bottom, right = (
+        whole if end == own else end for end, own, whole in zip(ends, layout.shape, padded.shape, strict=True)
+    )
+    image = np.empty((bottom - top, right - left, 3), np.uint8)
+    for y in range(top, bottom, WINDOW):
+        for x in range(left, right, WINDOW):
+            part = _part_around(y, x, min(y + WINDOW, bottom), min(x + WINDOW, right), padded.shape, MARGIN)
+            rows, columns = (
+                slice(cut.start - first, cut.stop - first) for cut, first in zip(part.core, core[:2], strict=True)
+            )
+            image[rows, columns] = pixels_of(_sound(canvas.fine(features, part)))[0]
+    return np.ascontiguousarray(image[: ends[0] - top, : ends[1] - left])
+
+
 def _part_around(top: int, left: int, bottom: int, right: int, shape: tuple[int, int], margin: int) -> _Part:
     """The smallest window of whole pixels of the coarse features that covers an area, with its margin."""
     top, left = top // COARSE * COARSE, left // COARSE * COARSE
