@@ -11,9 +11,16 @@ from sian.files import write_png
 from sian.masks import write_mask
 from sian.slides import open_slide, read_picture
 from sian.slides.levels import Area
-from sian.slides.slide import mask_mpp
+from sian.slides.mask_source import open_mask
 
 from .slide_files import halved, picture, write_ome, write_pages, write_svs, write_zarr
+
+
+def mpp_of_mask(path):
+    source = open_mask(path)
+    source.close()
+    return source.mpp
+
 
 IMAGE = picture()
 KINDS = {
@@ -162,8 +169,8 @@ def test_what_we_write_keeps_its_pixel_size(tmp_path):
     write_png(tmp_path / "b.png", IMAGE)
     assert read_picture(tmp_path / "b.png").mpp is None
     mask = np.arange(200 * 300, dtype=np.int32).reshape(200, 300)
-    assert mask_mpp(write_mask(tmp_path / "m.png", mask % 60_000, mpp=0.5)) == 0.5
-    assert mask_mpp(write_mask(tmp_path / "n.tif", mask, mpp=0.5)) == 0.5
+    assert mpp_of_mask(write_mask(tmp_path / "m.png", mask % 60_000, mpp=0.5)) == 0.5
+    assert mpp_of_mask(write_mask(tmp_path / "n.tif", mask, mpp=0.5)) == 0.5
 
 
 def test_what_is_no_picture(tmp_path):

@@ -15,12 +15,19 @@ from sian.cli.slide_options import Asked, mpp_of, parse_region, read_asked
 from sian.errors import BadInput, SianWarning
 from sian.segmentation.magnified import check_areas, predict_at
 from sian.slides.levels import Area
-from sian.slides.slide import mask_mpp
+from sian.slides.mask_source import open_mask
 from sian.slides.tissue import tissue_mask
 from sian.synthesis.magnification import rescale_image, rescale_mask
 from sian.synthesis.style_fitting import Fitted
 
 from .slide_files import halved, picture, write_ome, write_svs, write_zarr
+
+
+def mpp_of_mask(path):
+    source = open_mask(path)
+    source.close()
+    return source.mpp
+
 
 IMAGE = picture(256, 320)
 
@@ -78,7 +85,7 @@ def test_predict_reads_slides_and_keeps_the_pixel_size(models, tmp_path, capsys)
     ]
     for entry in written:
         np.testing.assert_array_equal(sian.read_mask(entry["mask"]), expected)
-        assert entry["mpp"] == mask_mpp(tmp_path / "out" / entry["mask"].rsplit("/", 1)[1]) == 0.25
+        assert entry["mpp"] == mpp_of_mask(tmp_path / "out" / entry["mask"].rsplit("/", 1)[1]) == 0.25
 
 
 def test_predict_at_another_magnification(models):

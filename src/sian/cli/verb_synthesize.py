@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,7 +21,9 @@ from sian.cli.arguments import (
     use_threads,
 )
 from sian.cli.slide_options import Mpp, mpp_of
+from sian.cli.slide_synthesis import check_fits_png, paint_slides
 from sian.cli.tissue_files import read_tissue, tissue_files
+from sian.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
     from sian.synthesis import Model, Style
 
 SHEET_ROWS = 8
+Form = Literal["png", "ome-zarr", "ome-tiff"]
 
 
 def synthesize(
-    masks: Annotated[list[Path], typer.Argument(help="Instance masks (png, tif, npy) or folders of them.")],
+    masks: Annotated[list[Path], typer.Argument(help="Instance masks (png, tif, npy, ome.zarr) or folders of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")],
     style: Annotated[
         list[str] | None,
@@ -51,6 +54,9 @@ def synthesize(
         Path | None,
         typer.Option(help="What lies between nuclei: the mask's image or map (.npy), or a folder of them by name."),
     ] = None,
+    form: Annotated[
+        Form, typer.Option(help="ome-zarr and ome-tiff take masks of any size, tile by tile, and go on after a stop.")
+    ] = "png",
     sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
     sheet_pixels: Annotated[
         int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
@@ -61,14 +67,18 @@ def synthesize(
     as_json: Json = False,
 ) -> None:
     """Paint instance masks as H&E images, in one style or in several."""
+    from sian.files.images import ZARR_SUFFIXES
     from sian.masks.files import MASK_SUFFIXES
 
-    paths = named_files(masks, MASK_SUFFIXES, "mask")
+    paths = named_files(masks, (*MASK_SUFFIXES, *ZARR_SUFFIXES), "mask")
     check_there("file", model, bundled=True)
+    if form != "png" and (sheet or tissue is not None):
+        raise BadInput(f"--form {form}: takes neither --sheet nor --tissue; leave them out, or write --form png")
+    for path in paths if form == "png" else ():
+        check_fits_png(path)
     use_threads(threads)
 
     from sian.files import write_png
-    from sian.slides.slide import mask_mpp
     from sian.synthesis import load
     from sian.synthesis.brushes import check_backend
     from sian.synthesis.labels import png_text
@@ -82,14 +92,18 @@ def synthesize(
         if (organ := name.split("#")[0].split("/")[0].strip().lower()) in painter.styles.aliases:
             console.say(f"style {organ}: this model's name for its {painter.styles.aliases[organ]} tiles")
     between = tissue_files(tissue, paths, painter)
-    targets = [_target(output, path, vector) for path in paths for vector in styles]
+    targets = [_target(output, path, vector, form) for path in paths for vector in styles]
     given = [*paths, *between.values(), *map(Path, wanted)]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, given)
+    if form != "png":
+        made = paint_slides(paths, styles, targets, model=painter, form=form, seed=seed, noise=noise, mpp=mpp)
+        _say_written(made, painter, output, as_json=as_json, more={})
+        return
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
         checked, _ = with_its_classes(path, painter)
         if path in between:
             read_tissue(between[path], checked)
-    sizes = {path: mask_mpp(path) for path in paths}
+    sizes = {path: _mpp_said(path) for path in paths}
     asked = {path: mpp_of(mpp, path, sizes[path]) for path in paths}
     for path in paths if mpp is None else ():
         say_difference(str(path), sizes[path], painter.info.mpp)
@@ -122,20 +136,44 @@ def synthesize(
         written.append({"image": target, "mask": None, "style": None, "seed": seed})
     for way in dict.fromkeys(ways.values()):
         console.say(way)
+    rescaled = {"Rescaled": "; ".join(dict.fromkeys(ways.values()))} if ways else {}
+    _say_written(written, painter, output, as_json=as_json, more=rescaled)
+
+
+def _say_written(
+    written: list[dict[str, object]], model: Model, output: Path, *, as_json: bool, more: dict[str, str]
+) -> None:
     if as_json:
-        rescaled = {"Rescaled": "; ".join(dict.fromkeys(ways.values()))} if ways else {}
-        console.print_json({"model": painter.sha256, "written": written, **rescaled})
+        console.print_json({"model": model.sha256, "written": written, **more})
     else:
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
 
+def _mpp_said(path: Path) -> float | None:
+    if path.suffix.lower() == ".png":
+        from sian.files.images import png_pixel_size
+
+        return png_pixel_size(path)
+    if path.suffix.lower() == ".npy":
+        return None
+    from sian.slides.mask_source import open_mask  # with all readers of slides, which a PNG does not need
+
+    opened = open_mask(path)
+    opened.close()
+    return opened.mpp
+
+
 def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[int, str] | None]:
     """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json beside it, or its item's."""
-    from sian.errors import BadInput
     from sian.masks import read_mask
     from sian.synthesis.model_classes import with_classes
 
-    mask = read_mask(path)
+    if path.is_dir():
+        from sian.slides.mask_source import read_whole
+
+        mask = read_whole(path)
+    else:
+        mask = read_mask(path)
     if not model.info.classes:
         return mask, None
     from sian.data.class_file import classes_of  # with it come the readers of data sets, a tenth of the start
@@ -150,16 +188,15 @@ def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[
 
 def _check_targets(targets: list[Path], styles: list[Style], given: list[Path]) -> None:
     """Refuse to write one picture over another, or over what was given."""
-    from sian.errors import BadInput
-
     names = [file_name(style.name) for style in styles]
     if double := next((style.name for style, name in zip(styles, names, strict=True) if names.count(name) > 1), None):
         raise BadInput(f"two styles are called {double!r}, their pictures would overwrite one another; leave one out")
     check_outputs(targets, given)
 
 
-def _target(output: Path, mask: Path, style: Style) -> Path:
-    return output / f"{mask.stem}_{file_name(style.name)}.png"
+def _target(output: Path, mask: Path, style: Style, form: str = "png") -> Path:
+    ending = {"png": ".png", "ome-zarr": ".ome.zarr", "ome-tiff": ".ome.tif"}[form]
+    return output / f"{mask.stem}_{file_name(style.name)}{ending}"
 
 
 def file_name(style: str) -> str:

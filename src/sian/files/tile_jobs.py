@@ -44,7 +44,7 @@ def begin(target: Path, job: Mapping[str, Any], prepare: Callable[[Path], None])
     """
     folder = unfinished_folder(target)
     if target.exists():
-        raise BadInput(f"{target}: is there already; remove it, or choose another --output")
+        raise BadInput(f"{target}: is there already and holds something else; remove it, or choose another --output")
     with _alone(folder / "begin"):
         if (folder / JOB).is_file():
             if read_json(folder / JOB) != dict(job):

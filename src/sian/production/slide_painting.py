@@ -18,6 +18,7 @@ import torch
 from sian.errors import BadInput
 from sian.files.tile_jobs import begin, finish, work_through
 from sian.layout import Layout, describe
+from sian.masks.files import tiff_description
 from sian.slides.levels import Area
 from sian.slides.mask_source import MaskSource, ScaledMask, open_mask
 from sian.slides.nucleus_index import NucleusIndex, index_nuclei
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 FORMAT = "sian.slide/1"
 SlideForm = Literal["ome-zarr", "ome-tiff"]
 SUFFIX: dict[str, str] = {"ome-zarr": ".ome.zarr", "ome-tiff": ".ome.tif"}
-WHOLE_SIDE, WHOLE_PIXELS = 16_384, 100_000_000  # px of a picture that is painted and written in one piece
 Report: TypeAlias = Callable[[int, int], None]
 
 
@@ -71,11 +71,11 @@ def paint_slide(
         report: called with (super-tiles done, super-tiles in all).
 
     Returns:
-        The target's path.
+        The target's path; at once if it is there already, made of the same.
 
     Raises:
-        BadInput: no mask, nuclei larger than 512 px, a network that is not local, the target is there already, or
-            unfinished work of something else.
+        BadInput: no mask, nuclei larger than 512 px, a network that is not local, the target holds
+            something else, or unfinished work of something else.
         MissingResource: the disk is full, or zarr is not installed. What was painted is kept.
 
     Warns:
@@ -92,7 +92,11 @@ def paint_slide(
         model.check_area(float(np.median(index.areas)) if len(index) else np.nan, mpp)
         painter = _Painter(model, vector, source, index, Noise(seed, noise), classes)
         job = _job(model, vector, index, seed, noise, side, form, classes)
-        facts = SlideFacts(target.name.removesuffix(SUFFIX[form]), index.shape, source.mpp, _notes(model, painter))
+        digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+        if target.exists() and _holds(target, digest):
+            return target
+        notes = {**png_text(model, vector, seed, source.path.name), "Job": digest}
+        facts = SlideFacts(target.name.removesuffix(SUFFIX[form]), index.shape, source.mpp, notes)
         tiles = supertiles(index.shape, side)
         begin(target, job, lambda folder: _writer(folder, facts, side, form).prepare())
         writer = _writer(target.with_name(f"{target.name}.unfinished"), facts, side, form)
@@ -177,8 +181,11 @@ def _complete(writer: ZarrSlide | TiffSlide, folder: Path) -> Path:
     return folder / "whole.ome.tif"
 
 
-def _notes(model: Model, painter: _Painter) -> dict[str, str]:
-    return png_text(model, painter.style, painter.noise.seed, painter.source.path.name)
+def _holds(target: Path, digest: str) -> bool:
+    """Whether a finished slide is of the same mask, model, style and seed."""
+    if target.is_dir():
+        return digest in (target / "zarr.json").read_text(encoding="utf-8")
+    return digest in tiff_description(target)
 
 
 def _job(

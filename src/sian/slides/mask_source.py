@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sian.errors import BadInput
-from sian.files.images import MAX_PIXELS, ZARR_SUFFIXES, png_pixel_size
+from sian.errors import BadInput, MissingResource
+from sian.files.images import DECODE_ERRORS, MAX_PIXELS, ZARR_SUFFIXES, png_pixel_size
 from sian.files.regular import check_filled
 from sian.masks import read_mask
 from sian.masks.checking import MAX_ID, whole_numbers
@@ -106,6 +106,36 @@ def open_mask(path: str | Path) -> MaskSource:
         levels.close()
         return MaskSource(path, WholePicture(read_mask(path), levels.mpp))
     return MaskSource(path, levels)
+
+
+def read_whole(path: str | Path) -> NDArray[np.int32]:
+    """All of a mask that `open_mask` takes, (H, W) int32.
+
+    Raises:
+        BadInput: too large to be read at once, broken, or no mask.
+    """
+    source = open_mask(path)
+    try:
+        return source.read(Area(0, 0, *source.shape))
+    finally:
+        source.close()
+
+
+def mask_shape(path: Path) -> tuple[int, int]:
+    """Height and width of a mask, without reading it where its format says them; (0, 0) where they are not known yet.
+
+    What is broken or no mask is left for its reader to say.
+    """
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            levels = TiffLevels(path)
+            levels.close()
+            return levels.sizes[0]
+        source = open_mask(path)
+        source.close()
+    except (BadInput, MissingResource, *DECODE_ERRORS):
+        return 0, 0
+    return source.shape
 
 
 class _Mapped:

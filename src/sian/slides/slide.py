@@ -179,18 +179,6 @@ def _levels(path: Path) -> Levels:
     return WholePicture(read_image(path), tiled.mpp)  # which also refuses what has pages of other things
 
 
-def mask_mpp(path: Path) -> float | None:
-    """Micrometres a pixel that a mask's file says: PNG's own chunk, TIFF's tags or OME-XML; None if it does not."""
-    suffix = path.suffix.lower()
-    if suffix == ".png":
-        return png_pixel_size(path)
-    if suffix in (".tif", ".tiff"):
-        levels = TiffLevels(path)
-        levels.close()
-        return believable(path, levels.mpp)
-    return None
-
-
 def as_colours(path: Path, found: NDArray[Any]) -> NDArray[np.uint8]:
     """Pixels as (h, w, 3) uint8, an alpha channel that is opaque left out.
 
