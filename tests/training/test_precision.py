@@ -56,7 +56,7 @@ def test_a_cpu_that_could_be_quicker_is_told_of(
 
     monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: has)
     monkeypatch.setattr(train_and_export, "run_training", lambda *_, **__: tmp_path)
-    monkeypatch.setattr(train_and_export, "read_tiles", lambda *_: toys.tiles())
+    monkeypatch.setattr(train_and_export, "read_tiles", lambda *_, **__: toys.tiles())
     said: list[str] = []
     monkeypatch.setattr(train_and_export, "check_tiles", lambda *_: None)
     monkeypatch.setattr(train_and_export, "resolve", lambda recipe, _: recipe)

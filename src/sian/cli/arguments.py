@@ -50,6 +50,7 @@ PictureSegmenter = Annotated[
     Path | None,
     typer.Option("--segmenter", metavar="MODEL", help="What segments the picture; the bundled SegNet if not given."),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Aliases = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import Json, check_there, check_yaml, parse_changes
+from sian.cli.arguments import DryRun, Json, check_there, check_yaml, parse_changes
 
 if TYPE_CHECKING:
     from sian.production import Outcome, Plan
@@ -48,6 +48,7 @@ def dataset(
     weights: Annotated[
         Path | None, typer.Option(help="Of --copies-of: folder that holds inception_fid.safetensors.")
     ] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Make a data set of painted images from a plan.
@@ -58,6 +59,8 @@ def dataset(
     if example:
         console.out(_example())
         return
+    if dry_run and (verify or only is not None):
+        raise typer.BadParameter("--dry-run is of making a data set; leave --verify and --only out")
     if output is None:
         raise typer.BadParameter("where to? add -o FOLDER")
     if verify:
@@ -78,11 +81,29 @@ def dataset(
     if copies_of is not None:  # before hours of painting
         find_weights("inception_fid", weights)
         open_dataset(copies_of)
+    if dry_run:
+        _rehearse(chosen, output, as_json)
+        return
     with console.progress("painting") as report:
         outcome = run(chosen, output, workers=workers, ray=address or ray, report=report)
     if copies_of is not None:
         _screen(output, copies_of, screened, weights)
     _say(outcome, as_json)
+
+
+def _rehearse(plan: Plan, output: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from sian.production.plan_rehearsal import rehearse_plan
+
+    would = rehearse_plan(plan, output)
+    if as_json:
+        console.print_json({"format": "sian.dataset-dry-run/1", "folder": output, **asdict(would)})
+        return
+    console.out(f"plan {plan.name}: {would.images} images in {would.shards} shards; nothing is written")
+    console.out("styles: " + ", ".join(f"{name} {images}" for name, images in would.styles.items()))
+    console.out(f"masks: {would.masks}; model: {would.model[:12]}; gate: {'yes' if would.gate else 'none'}")
+    console.out(f"{output}: {would.missing} images in {would.missing_shards} shards would be made now")
 
 
 def _screen(folder: Path, data: Path, images: int | None, weights: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from sian.cli import console
 from sian.cli.arguments import (
     Aliases,
     Device,
+    DryRun,
     GoOnFrom,
     PrecisionName,
     Resume,
@@ -25,6 +26,9 @@ from sian.cli.arguments import (
     use_threads,
 )
 from sian.cli.verb_export import write_card
+
+if TYPE_CHECKING:
+    from sian.production.training_rehearsal import Rehearsal
 
 
 def train(
@@ -60,6 +64,7 @@ def train(
     export_on_stop: Annotated[
         bool, typer.Option("--export-on-stop", help="Write it of what there is when Ctrl-C ends the run.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Train SIAN on annotated tiles. Ctrl-C saves and stops; --resume goes on."""
     check_there("folder", data)
@@ -76,15 +81,35 @@ def train(
     use_threads(threads)
 
     from sian.production.train_and_export import train as train_and_export
+    from sian.production.training_rehearsal import rehearse_training
     from sian.training.device import Hardware, is_main_process
 
+    hardware = Hardware(device, devices, precision, workers)
+    if dry_run:
+        would = rehearse_training(
+            recipe,
+            source,
+            run,
+            changes=asked,
+            resume=resume,
+            hardware=hardware,
+            weights=weights,
+            trust_weights=trust_weights,
+            aliases=aliases,
+            init=init,
+            go_on_from=go_on_from,
+            progress=console.progress,
+            say=console.say,
+        )
+        _say(would, data, split, run)
+        return
     made = train_and_export(
         recipe,
         source,
         run,
         changes=asked,
         resume=resume,
-        hardware=Hardware(device, devices, precision, workers),
+        hardware=hardware,
         weights=weights,
         trust_weights=trust_weights,
         aliases=aliases,
@@ -97,3 +122,17 @@ def train(
     )
     if export and is_main_process():
         write_card(made)
+
+
+def _say(would: Rehearsal, data: Path, split: str, run: Path) -> None:
+    """What `--dry-run` found, one thing a line."""
+    tiles = sum(would.organs.values())
+    organs = ", ".join(f"{organ} {count}" for organ, count in would.organs.items())
+    console.out(f"recipe {would.recipe}, {would.precision}; nothing is written")
+    console.out(f"{data}, split {split}: {tiles} tile{'s' * (tiles > 1)}, {would.nuclei:,} nuclei ({organs})")
+    console.out(f"held out: {', '.join(would.held_out) or 'nothing'}")
+    for leg in would.legs:
+        console.out(f"{leg.images:,} windows of {leg.size} px, {leg.batch} a step: {leg.steps:,} steps")
+    console.out(f"in all: {would.images:,} windows, {would.steps:,} steps")
+    begun = "a new run" if would.done is None else f"goes on from {would.done:,} windows"
+    console.out(f"{run}: {begun}")

@@ -60,13 +60,7 @@ def comparison(
         BadInput: nothing can be held out.
         MissingResource: Inception's weights are not on this machine.
     """
-    parted = part_tiles(tiles, recipe.comparing, recipe.seed)
-    if not parted.held:
-        raise BadInput(
-            f"{len(tiles)} tile{'s' * (len(tiles) > 1)} of one patient, smaller than 512 x 512 px: nothing can be held "
-            "out, so nothing would tell whether training made it better; give a larger tile or one of another patient, "
-            "or train all the same with --set comparing.tiles=0"
-        )
+    parted = parted_tiles(tiles, recipe)
     say(f"held out, to compare with the start: {', '.join(parted.names)}")
     others = start.styles if start.styles is not None else torch.zeros(1, 0)
     jury = Jury(
@@ -79,6 +73,22 @@ def comparison(
         recipe.seed,
     )
     return parted, Candidates(jury, recipe.comparing, run, parted.names, say)
+
+
+def parted_tiles(tiles: Sequence[Tile], recipe: Recipe) -> Parted:
+    """What is learned from and what is held out.
+
+    Raises:
+        BadInput: nothing can be held out.
+    """
+    parted = part_tiles(tiles, recipe.comparing, recipe.seed)
+    if not parted.held:
+        raise BadInput(
+            f"{len(tiles)} tile{'s' * (len(tiles) > 1)} of one patient, smaller than 512 x 512 px: nothing can be held "
+            "out, so nothing would tell whether training made it better; give a larger tile or one of another patient, "
+            "or train all the same with --set comparing.tiles=0"
+        )
+    return parted
 
 
 def start_again(recipe: Recipe, run: Path) -> Start:

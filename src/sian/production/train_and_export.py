@@ -92,22 +92,20 @@ def train(
         Interrupted: Ctrl-C, SIGTERM or `stop`; a checkpoint was saved.
     """
     run, say = Path(run), say or _nothing
-    if go_on_from is not None and not resume:
-        raise BadInput(f"{run}: a checkpoint of {go_on_from} images to go on from, but nothing to resume; add --resume")
     progress = progress or (lambda what, _: nullcontext(report if what == TRAINING and report else _nothing))
-    chosen, start = _recipe_and_start(recipe, changes or {}, run, resume, init, say)
-    chosen = resolve(chosen, data)
-    check_run(run, chosen, resume)  # before the seconds of reading tiles
-    check_start(run, chosen, start, bool(found(run / "checkpoints")))
-    if vgg_layers(chosen):
-        find_weights("vgg19", weights, trust_weights)
-    if chosen.comparing.tiles:
-        check_features(weights, trust_weights)
-    check_tiles(data, start)
-    with progress("describing tiles", "tiles") as described:
-        classes, tissue = chosen.data.class_names, takes_tissue(chosen)
-        tiles = read_tiles(data, chosen.data.organ_aliases, described, classes, tissue=tissue)
-    check_aliases(aliases, {tile.organ for tile in tiles})
+    chosen, start = checked_recipe(
+        recipe,
+        data,
+        run,
+        changes=changes,
+        resume=resume,
+        init=init,
+        weights=weights,
+        trust_weights=trust_weights,
+        go_on_from=go_on_from,
+        say=say,
+    )
+    tiles = described_tiles(chosen, data, aliases, progress)
     compared = None
     if chosen.comparing.tiles:
         parted, compared = comparison(
@@ -147,6 +145,43 @@ def train(
         with progress("batch norm and style bank", "steps") as done:
             export_run(run, data, run / MODEL, tiles=tiles, aliases=aliases, report=done)
     return run / MODEL
+
+
+def checked_recipe(
+    recipe: str | Path | Recipe | None,
+    data: Dataset,
+    run: Path,
+    *,
+    changes: Mapping[str, str] | None,
+    resume: bool,
+    init: str | Path | None,
+    weights: Path | None,
+    trust_weights: bool,
+    go_on_from: int | None,
+    say: Say,
+) -> tuple[Recipe, Start | None]:
+    """The recipe of a run and what it starts from; all that can be refused before tiles are read. See `train`."""
+    if go_on_from is not None and not resume:
+        raise BadInput(f"{run}: a checkpoint of {go_on_from} images to go on from, but nothing to resume; add --resume")
+    chosen, start = _recipe_and_start(recipe, changes or {}, run, resume, init, say)
+    chosen = resolve(chosen, data)
+    check_run(run, chosen, resume)  # before the seconds of reading tiles
+    check_start(run, chosen, start, bool(found(run / "checkpoints")))
+    if vgg_layers(chosen):
+        find_weights("vgg19", weights, trust_weights)
+    if chosen.comparing.tiles:
+        check_features(weights, trust_weights)
+    check_tiles(data, start)
+    return chosen, start
+
+
+def described_tiles(recipe: Recipe, data: Dataset, aliases: Mapping[str, str] | None, progress: Progress) -> list[Tile]:
+    """The tiles with their layouts, as a run reads them; other names of organs are checked. See `train`."""
+    with progress("describing tiles", "tiles") as described:
+        classes, tissue = recipe.data.class_names, takes_tissue(recipe)
+        tiles = read_tiles(data, recipe.data.organ_aliases, described, classes, tissue=tissue)
+    check_aliases(aliases, {tile.organ for tile in tiles})
+    return tiles
 
 
 def _stopped(

@@ -78,6 +78,15 @@ def launch(hardware: Hardware) -> Fabric:
         BadInput: no such accelerator or precision.
         MissingResource: this machine lacks the accelerator, or has fewer devices.
     """
+    return _fabric(hardware, launched=True)
+
+
+def check_hardware(hardware: Hardware) -> None:
+    """Refuse what `launch` refuses; starts no process."""
+    _fabric(hardware, launched=False)
+
+
+def _fabric(hardware: Hardware, launched: bool) -> Fabric:
     precision: Any = hardware.chosen_precision
     if precision not in PRECISIONS:
         raise BadInput(f"precision {precision!r}: there is none of that name{nearest(precision, PRECISIONS)}")
@@ -86,7 +95,8 @@ def launch(hardware: Hardware) -> Fabric:
     wish = f"device {hardware.accelerator!r} x {hardware.devices} with precision {precision!r}"
     try:
         fabric = Fabric(accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, **several)
-        fabric.launch()
+        if launched:
+            fabric.launch()
     except ValueError as error:
         raise BadInput(f"{wish}: {_sentence(error)}; expected auto, cpu, cuda or mps, e.g. --device cpu") from None
     except (RuntimeError, ImportError, MisconfigurationException) as error:
