@@ -24,7 +24,7 @@ from sian.segmentation.targets import pixel_classes
 from sian.segmentation.tiling import _places, run_network
 from sian.segmentation.training import train
 from sian.segmentation.training_windows import TrainingTiles, read_known
-from sian.training import checkpoint
+from sian.training import average, checkpoint
 from sian.training.journal import read_journal
 
 TINY = {
@@ -269,6 +269,26 @@ def test_load_refuses_a_file_cut_short(tmp_path):
 
 def settings(**changes):
     return [word for key, value in {**TINY, **changes}.items() for word in ("--set", f"{key}={value}")]
+
+
+@pytest.mark.parametrize("export", [True, False])
+def test_a_stopped_run_leaves_a_model_if_asked(data, tmp_path, capsys, monkeypatch, export):
+    def step(*given, own=average.update):
+        own(*given)
+        signal.raise_signal(signal.SIGINT)  # in the first step; each has two images
+
+    monkeypatch.setattr("sian.segmentation.training.average.update", step)
+    run = tmp_path / "run"
+    arguments = ["segment", "train", "unet-small", "-d", str(data), "-o", str(run), "--threads", "1"]
+    assert main([*arguments, *settings(), *(["--export-on-stop"] if export else [])]) == Interrupted.exit_code
+    said = capsys.readouterr()
+    assert "stopped after 2 of 8 images; go on with --resume" in said.err
+    assert (run / "model.safetensors").is_file() == export
+    if export:
+        assert said.out.strip() == str(run / "model.safetensors")
+        assert segmentation.load(run / "model.safetensors").facts["images"] == 2
+    else:
+        assert "--export-on-stop" in said.err
 
 
 def test_train_predict_evaluate(data, tmp_path, capsys):

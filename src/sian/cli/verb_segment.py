@@ -64,6 +64,9 @@ def train(
     device: Device = "auto",
     threads: Threads = None,
     workers: Workers = 0,
+    export_on_stop: Annotated[
+        bool, typer.Option("--export-on-stop", help="Write the model of what there is when Ctrl-C ends the run.")
+    ] = False,
 ) -> None:
     """Train a segmenter and write RUN/model.safetensors. Ctrl-C saves and stops; --resume goes on.
 
@@ -76,6 +79,7 @@ def train(
     use_threads(threads)
 
     from sian.data import open_dataset
+    from sian.errors import Interrupted
     from sian.segmentation import SegmenterRecipe
     from sian.segmentation.segmenter_export import export_run
     from sian.segmentation.training import train as run_training
@@ -90,12 +94,22 @@ def train(
         known = [tile for source in sources for tile in read_known(source, chosen.losses.border_px, report)]
     tiles = TrainingTiles(known, chosen)
     hardware = Hardware(device, 1, None, workers)
-    with console.progress("training") as report:
-        last = run_training(chosen, tiles, run, resume=resume, hardware=hardware, go_on_from=go_on_from, report=report)
-    console.say(f"last checkpoint: {last}")
+    stopped: Interrupted | None = None
+    try:
+        with console.progress("training") as report:
+            last = run_training(
+                chosen, tiles, run, resume=resume, hardware=hardware, go_on_from=go_on_from, report=report
+            )
+        console.say(f"last checkpoint: {last}")
+    except Interrupted as error:
+        if not export_on_stop:
+            raise Interrupted(f"{error}; --export-on-stop would have written a model") from None
+        stopped = error
     with console.progress("batch norm", "batches") as report:
         path = export_run(run, tiles, report=report)
     console.out(str(path))
+    if stopped is not None:
+        raise stopped
 
 
 @app.command("predict")
