@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import shlex
@@ -19,7 +20,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files.images import encode_png, read_png_text
 from sian.masks.files import encode_mask_png
-from sian.studio_app import errands, messages, saving
+from sian.studio_app import errands, messages, saving, server
 from sian.studio_app.corrected import open_tiles
 from sian.studio_app.server import application
 
@@ -353,3 +354,36 @@ def test_a_bug_in_a_gesture_is_told_and_the_line_stays(client, studio, monkeypat
 def test_without_a_data_set_there_are_no_tiles(studio):
     with pytest.raises(BadInput, match="no data set is open"):
         errands.do(studio, messages.parse('{"op":"tile","step":1}'))
+
+
+class Line:
+    """A connection that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    async def send_text(self, text: str) -> None:
+        self.sent.append(json.loads(text)["type"])
+
+    async def send_bytes(self, _: bytes) -> None:
+        self.sent.append("bytes")
+
+
+def test_a_page_that_slept_still_gets_every_answer(studio, monkeypatch):
+    monkeypatch.setattr(server, "MOST_WAITING", 5)
+
+    async def run() -> list[str]:
+        waiting: asyncio.Queue[tuple[dict, bytes]] = asyncio.Queue()
+        for kind in ("state", "done", *["state"] * 6, "refused"):
+            waiting.put_nowait(({"type": kind}, b""))
+        line = Line()
+        sender = asyncio.create_task(server._send(studio, line, waiting))  # type: ignore[arg-type]
+        while not waiting.empty():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        sender.cancel()
+        return line.sent
+
+    sent = asyncio.run(run())
+    assert sent[:2] == ["done", "refused"]
+    assert sent.count("state") == 1

@@ -48,6 +48,19 @@ def test_the_same_again(model: Model, mask, painted):
     assert not any(part.requires_grad for part in model.painter.parameters())
 
 
+def test_whoever_is_told_can_end_the_search(model: Model, mask, painted):
+    told: list[tuple[int, int]] = []
+
+    def report(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_style(model, painted, mask, steps=12, report=report)
+    assert told == [(step, 12) for step in range(4)]
+
+
 def test_where_nothing_better_is_found_the_encoders_style_stays(model: Model, mask, painted):
     fitted = fit_style(model, painted, mask, steps=0)
     assert fitted.before == fitted.after

@@ -94,3 +94,15 @@ def test_other_threads_are_said_as_their_last_bits_differ(tmp_path):
     with pytest.warns(SianWarning, match="began with 99; .* --threads 99"):
         as_before(CPU, tmp_path, on_cpu=True)
     assert as_before(CPU, tmp_path).precision == "32-true"
+
+
+def test_how_a_run_began_is_known_after_it_went_on_otherwise(tmp_path):
+    write_environment(tmp_path, torch.device("cpu"), "bf16-mixed")
+    write_environment(tmp_path, torch.device("cpu"), "bf16-mixed")
+    assert "began" not in json.loads((tmp_path / "environment.json").read_text())
+    for precision in ("32-true", "16-mixed"):
+        write_environment(tmp_path, torch.device("cpu"), precision)
+        assert as_before(CPU, tmp_path).precision == "bf16-mixed"
+    written = json.loads((tmp_path / "environment.json").read_text())
+    assert written["precision"] == "16-mixed"
+    assert written["began"] == {"precision": "bf16-mixed", "threads": torch.get_num_threads()}

@@ -72,9 +72,17 @@ def style(
     segment = load_segmenter(segmenter).to(str(painter.device)).predict if given is None else None
     classes = classes_of(mask) if mask is not None and painter.info.classes else None
     try:
-        fitted = fit_style(
-            picture.pixels, model=painter, mask=given, segment=segment, mpp=asked_mpp, classes=classes, name=target.stem
-        )
+        with console.progress("fitting", "steps") as report:
+            fitted = fit_style(
+                picture.pixels,
+                model=painter,
+                mask=given,
+                segment=segment,
+                mpp=asked_mpp,
+                classes=classes,
+                name=target.stem,
+                report=report,
+            )
     except BadInput as error:
         raise BadInput(f"{mask or reference}: {error}") from None
     content = StyleFile(

@@ -13,7 +13,7 @@ from sian.synthesis.magnification import rescale_image, rescale_mask, scaling
 from sian.synthesis.model_classes import left_over
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ def fit_style(
     mpp: float | None = None,
     classes: Mapping[int, str] | None = None,
     name: str = "fitted",
+    report: Callable[[int, int], None] | None = None,
 ) -> style_fitting.Fitted:
     """The style whose paintings have the stain of a reference image: slower than `Model.encode`, and nearer to it.
 
@@ -47,6 +48,7 @@ def fit_style(
         mpp: micrometres a pixel of image and mask, which are rescaled to the model's; None rescales nothing.
         classes: class name by id of the mask, for a model that knows nuclear classes.
         name: of the style, for file names and records.
+        report: called with (steps done, steps in all).
 
     Returns:
         `style`, and how far the paintings were from the image in stain `before` (the encoder's) and are `after`.
@@ -74,9 +76,11 @@ def fit_style(
     if given is None:
         from sian.segmentation import load
 
-        return style_fitting.fit_style(model, seen, (segment or load().predict)(seen), name=name)
+        return style_fitting.fit_style(model, seen, (segment or load().predict)(seen), name=name, report=report)
     found = rescale_mask(given, shape)
-    return style_fitting.fit_style(model, seen, found, classes=left_over(classes, given, found), name=name)
+    return style_fitting.fit_style(
+        model, seen, found, classes=left_over(classes, given, found), name=name, report=report
+    )
 
 
 def _middle(side: int) -> slice:

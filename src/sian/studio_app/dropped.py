@@ -37,7 +37,7 @@ def become_style(studio: Studio, name: str, picture: Picture) -> None:
         report(0, 0)
         if min(picture.shape[:2]) < CROP:
             return f"{name}: encoded; it is too small for a fit ({CROP} px a side)"
-        fitted = fit_style(picture, model=model, name=f"{stem}-fitted")
+        fitted = fit_style(picture, model=model, name=f"{stem}-fitted", report=report)
         if fitted.before - fitted.after < WORTH:
             return f"{name}: a fit comes no nearer than its encoded style"
         gain = f"distance in stain {fitted.before:.3f} as encoded, {fitted.after:.3f} as fitted"

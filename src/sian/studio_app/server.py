@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sian.studio_app.studio import Studio
 
 PAGE = Path(__file__).parent / "page"
+ANSWERS = ("welcome", "done", "refused")  # message types that a page counts on
 MOST_WAITING = 2000  # messages that a page may be behind before it is told all again
 
 
@@ -186,9 +187,9 @@ async def _send(studio: Studio, connection: WebSocket, waiting: asyncio.Queue[tu
     while True:
         head, payload = await waiting.get()
         if waiting.qsize() > MOST_WAITING:  # a page that sleeps is not sent everything it missed
-            while not waiting.empty():
-                waiting.get_nowait()
+            missed = [(head, payload), *(waiting.get_nowait() for _ in range(waiting.qsize()))]
             for message in (
+                *(message for message in missed if message[0]["type"] in ANSWERS),  # it waits for each of them
                 studio.mask_message((0, 0, *studio.document.shape), resized=True),
                 (studio.state(), b""),
                 studio.picture_message(),

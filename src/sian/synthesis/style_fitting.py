@@ -27,7 +27,7 @@ from sian.training import losses
 from sian.windows import evenly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sian.synthesis.model import Model
 
@@ -63,6 +63,7 @@ def fit_style(
     classes: Mapping[int, str] | None = None,
     name: str = "fitted",
     steps: int = STEPS,
+    report: Callable[[int, int], None] | None = None,
 ) -> Fitted:
     """The style whose paintings of a reference's nuclei have that reference's stain.
 
@@ -75,6 +76,7 @@ def fit_style(
         classes: class name by id, for a model that knows nuclear classes.
         name: of the style.
         steps: of Adam; each paints two crops of 128 px.
+        report: called with (steps done, steps in all); what it raises ends the search.
 
     Raises:
         BadInput: an image that is too small, a mask of another size, a model without styles.
@@ -86,7 +88,7 @@ def fit_style(
         start = model.encode(image)
     crops = _crops(model, image, checked, classes)
     first = torch.from_numpy(start.vector).to(model.device)
-    last = _search(model, crops, first, steps)
+    last = _search(model, crops, first, steps, report)
     before, after = (float(_distance(model, crops, style)) for style in (first, last))
     if not after < before:  # also where it is no number
         return Fitted(Style(start.vector, name, start.quantile), before, before)
@@ -138,7 +140,9 @@ def _crops(
     )
 
 
-def _search(model: Model, crops: _Crops, first: Tensor, steps: int) -> Tensor:
+def _search(
+    model: Model, crops: _Crops, first: Tensor, steps: int, report: Callable[[int, int], None] | None
+) -> Tensor:
     """The vector (D,) that Adam ends at, averaged over its last steps."""
     style = first.clone().requires_grad_()
     optimiser = torch.optim.Adam([style], lr=RATE)
@@ -146,6 +150,8 @@ def _search(model: Model, crops: _Crops, first: Tensor, steps: int) -> Tensor:
     late: list[Tensor] = []
     with torch.enable_grad():
         for step in range(steps):
+            if report:
+                report(step, steps)
             chosen = [(step * TOGETHER + place) % count for place in range(min(TOGETHER, count))]
             loss = _difference(model, crops.part(chosen), style, step) + NEARNESS * (style - first).square().mean()
             optimiser.zero_grad()

@@ -65,8 +65,8 @@ def as_before(hardware: Hardware, run: Path, on_cpu: bool = False) -> Hardware:
     """
     path = run / ENVIRONMENT
     known = read_json(path) if path.is_file() else {}
-    before = known.get("precision")
-    threads = known.get("threads")
+    began = {**known, **known.get("began", {})}
+    before, threads = began.get("precision"), began.get("threads")
     if on_cpu and isinstance(threads, int) and threads != torch.get_num_threads():
         warn(
             f"{run}: goes on with {torch.get_num_threads()} threads, began with {threads}; it will not be the same run "
@@ -81,7 +81,12 @@ def as_before(hardware: Hardware, run: Path, on_cpu: bool = False) -> Hardware:
 
 
 def write_environment(run: Path, device: torch.device, precision: str) -> None:
-    """Write down where and by what code a run is computed."""
+    """Write down where and by what code a run is computed, and how it began if that was otherwise."""
     threads = torch.get_num_threads()
     content: dict[str, Any] = {"device": machine(threads, str(device)), "precision": precision, "threads": threads}
-    write_json(run / ENVIRONMENT, {**content, "commit": commit(), "version": sian.__version__})
+    path = run / ENVIRONMENT
+    known = read_json(path) if path.is_file() else {}
+    began = {key: known[key] for key in ("precision", "threads") if key in known} | known.get("began", {})
+    if began and any(began[key] != content[key] for key in began):
+        content["began"] = began
+    write_json(path, {**content, "commit": commit(), "version": sian.__version__})
