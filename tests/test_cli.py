@@ -410,3 +410,20 @@ def test_a_wrong_name_is_said_before_torch_is_loaded(tmp_path):
     assert result.stdout.splitlines() == ["code 3"] * len(commands), result.stderr
     assert all("nosuch" in line for line in lines_of(result.stderr))
     assert len(lines_of(result.stderr)) == len(commands)
+
+
+def test_the_shell_completes_styles_without_torch(tmp_path):
+    from sian.cli.style_completion import style_names
+    from sian.synthesis import load
+
+    assert style_names() == sorted(set(load().styles.names))
+    (tmp_path / "no.safetensors").write_bytes(b"no model")
+    assert style_names(tmp_path / "no.safetensors") == style_names(tmp_path / "absent") == []
+    code = "import sys; sys.modules['torch'] = None; from sian.cli.main import run; sys.argv = ['sian']; run()"
+    for verb in ("synthesize a.png", "restyle a.png"):
+        asked = {"_SIAN_COMPLETE": "complete_bash", "COMP_WORDS": f"sian {verb} --style kid", "COMP_CWORD": "4"}
+        result = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True
+        )
+        assert set(result.stdout.split()) >= {"kidney", "kidney/ffpe"}
+        assert "breast" not in result.stdout

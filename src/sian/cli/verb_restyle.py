@@ -21,6 +21,7 @@ from sian.cli.arguments import (
     use_threads,
 )
 from sian.cli.slide_options import Asked, Level, Mpp, Region, mpp_of, place_name, read_asked
+from sian.cli.style_completion import complete_style
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def restyle(
     style: Annotated[
         str,
         typer.Option(
-            help="As of `sian synthesize`: kidney, colon/frozen, image.png, image.json, ...; 'own': the image's own."
+            help="As of `sian synthesize`: kidney, colon/frozen, image.png, image.json, ...; 'own': the image's own.",
+            autocompletion=complete_style,
         ),
     ],
     output: Annotated[

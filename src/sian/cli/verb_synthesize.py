@@ -22,6 +22,7 @@ from sian.cli.arguments import (
 )
 from sian.cli.slide_options import Mpp, mpp_of
 from sian.cli.slide_synthesis import check_fits_png, paint_slides
+from sian.cli.style_completion import complete_style
 from sian.cli.tissue_files import read_tissue, tissue_files
 from sian.errors import BadInput
 
@@ -43,7 +44,8 @@ def synthesize(
         typer.Option(
             help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3 (scaled to sum to 1), image.png, "
             "image.json of `sian style`; "
-            "repeat for several; 'all', as if none is given, for every organ of the model."
+            "repeat for several; 'all', as if none is given, for every organ of the model.",
+            autocompletion=complete_style,
         ),
     ] = None,
     model: ModelFile = None,
