@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "sian"
 
 LAYERS = [
     "errors",
+    "interrupts",
     "memory",
     "seeds",
     "windows",

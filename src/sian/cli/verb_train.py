@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,42 +84,22 @@ def train(
     from sian.production.training_rehearsal import rehearse_training
     from sian.training.device import Hardware, is_main_process
 
-    hardware = Hardware(device, devices, precision, workers)
+    given: dict[str, Any] = {
+        "changes": asked,
+        "resume": resume,
+        "hardware": Hardware(device, devices, precision, workers),
+        "weights": weights,
+        "trust_weights": trust_weights,
+        "aliases": aliases,
+        "init": init,
+        "go_on_from": go_on_from,
+        "progress": console.progress,
+        "say": console.say,
+    }
     if dry_run:
-        would = rehearse_training(
-            recipe,
-            source,
-            run,
-            changes=asked,
-            resume=resume,
-            hardware=hardware,
-            weights=weights,
-            trust_weights=trust_weights,
-            aliases=aliases,
-            init=init,
-            go_on_from=go_on_from,
-            progress=console.progress,
-            say=console.say,
-        )
-        _say(would, data, split, run)
+        _say(rehearse_training(recipe, source, run, **given), data, split, run)
         return
-    made = train_and_export(
-        recipe,
-        source,
-        run,
-        changes=asked,
-        resume=resume,
-        hardware=hardware,
-        weights=weights,
-        trust_weights=trust_weights,
-        aliases=aliases,
-        init=init,
-        export=export,
-        export_on_stop=export_on_stop,
-        go_on_from=go_on_from,
-        progress=console.progress,
-        say=console.say,
-    )
+    made = train_and_export(recipe, source, run, **given, export=export, export_on_stop=export_on_stop)
     if export and is_main_process():
         write_card(made)
 

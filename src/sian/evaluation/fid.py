@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
-from sian.evaluation.features import as_features, feature_rows
+from sian.evaluation.features import as_features
+from sian.evaluation.two_sides import TwoSides
 
 if TYPE_CHECKING:
-    from sian.evaluation.arrays import Features, Floats
+    from sian.evaluation.arrays import Floats
     from sian.evaluation.features import Featurable, InceptionFeatures
 
 ENOUGH_FOR_FID = 2048  # below the number of features the covariance is rank-deficient and FID strongly biased upwards
@@ -67,7 +68,7 @@ def _root_of_covariance(features: Floats) -> Floats:
     return np.asarray(upper, np.float64)
 
 
-class FidMetric:
+class FidMetric(TwoSides):
     """Frechet distance accumulated over batches of features or images.
 
     >>> half = np.arange(12.0).reshape(4, 3)
@@ -75,19 +76,6 @@ class FidMetric:
     12.0
     """
 
-    def __init__(self, extractor: InceptionFeatures | None = None) -> None:
-        self.extractor = extractor
-        self.real: list[Features] = []
-        self.fake: list[Features] = []
-
-    def update(self, batch: Featurable, *, real: bool) -> FidMetric:
-        """Add a batch to the real or the fake side."""
-        (self.real if real else self.fake).append(feature_rows(batch, self.extractor))
-        return self
-
     def compute(self) -> float:
         """The distance between everything added so far."""
-        if not (self.real and self.fake):
-            side = "fake" if self.real else "real"
-            raise BadInput(f"{side} features: found none, expected at least 2; update() the {side} side first.")
-        return fid(np.concatenate(self.real), np.concatenate(self.fake))
+        return fid(*self.both())

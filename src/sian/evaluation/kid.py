@@ -13,7 +13,8 @@ import numpy as np
 
 from sian import seeds
 from sian.errors import BadInput
-from sian.evaluation.features import as_features, feature_rows
+from sian.evaluation.features import as_features
+from sian.evaluation.two_sides import TwoSides
 
 if TYPE_CHECKING:
     from sian.evaluation.arrays import Features, Floats
@@ -112,7 +113,7 @@ def _kernel(x: Floats, y: Floats) -> Floats:
     return kernel
 
 
-class KidMetric:
+class KidMetric(TwoSides):
     """Kernel distance accumulated over batches of features or images."""
 
     def __init__(
@@ -123,19 +124,8 @@ class KidMetric:
         extractor: InceptionFeatures | None = None,
     ) -> None:
         self.subset_size, self.subsets, self.seed = subset_size, subsets, seed
-        self.extractor = extractor
-        self.real: list[Features] = []
-        self.fake: list[Features] = []
-
-    def update(self, batch: Featurable, *, real: bool) -> KidMetric:
-        """Add a batch to the real or the fake side."""
-        (self.real if real else self.fake).append(feature_rows(batch, self.extractor))
-        return self
+        super().__init__(extractor)
 
     def compute(self) -> KidScore:
         """The distance between everything added so far."""
-        if not (self.real and self.fake):
-            side = "fake" if self.real else "real"
-            raise BadInput(f"{side} features: found none, expected at least 2; update() the {side} side first.")
-        real, fake = np.concatenate(self.real), np.concatenate(self.fake)
-        return kid(real, fake, self.subset_size, self.subsets, self.seed)
+        return kid(*self.both(), self.subset_size, self.subsets, self.seed)

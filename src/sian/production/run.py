@@ -7,8 +7,6 @@ the manifest. So a kill at any moment loses the shard in work and nothing else, 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from sian.data.provenance import PROVENANCE, Provenance
 from sian.errors import NO_SPACE, BadInput, Interrupted, MissingResource, warn
 from sian.files import remove_leftovers, write_json, write_text
 from sian.files.locks import only_writer
+from sian.interrupts import stop_signals
 from sian.production.manifest import Manifest, Records, ShardLine
 from sian.production.plan import Plan
 from sian.production.schedule import Schedule, deciding
@@ -219,7 +218,7 @@ def _make(
     total, done = schedule.plan.images, _finished(schedule, missing)
     made = failures = 0
     try:
-        with _stop_signals() as stopped:
+        with stop_signals(second_at_once=True) as stopped:
             results = in_order(executor, jobs)
             for shard in chain.from_iterable(missing):
                 finished = []
@@ -293,24 +292,3 @@ def _go_on(folder: Path, manifest: Manifest, schedule: Schedule) -> str:
         f"{len(manifest)} of {schedule.shards} shards in {folder} are finished and kept; "
         "run the same command again to go on"
     )
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the run after the image in work; a second one at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(*_: object) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

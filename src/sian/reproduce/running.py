@@ -7,15 +7,16 @@ A row that fails is set aside and the others go on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sian.errors import BadInput, Interrupted, SianError, first_line
+from sian.errors import BadInput, SianError
 from sian.files import sha256_file
 from sian.reproduce.bench import Bench
+from sian.reproduce.failures import of_failures, set_aside
 from sian.reproduce.judges import Judged, read_judged
 from sian.reproduce.measuring import FORMAT, measure_floors, measure_row
 from sian.reproduce.rows import Row
@@ -45,26 +46,13 @@ class Outcome:
     floors: dict[str, Any] | None = None
     judged: dict[str, Judged] = field(default_factory=dict)
 
-    @contextmanager
-    def failing(self, row: Row) -> Iterator[None]:
+    def failing(self, row: Row) -> AbstractContextManager[None]:
         """What goes wrong inside is kept as the row's failure; an interruption goes on."""
-        try:
-            yield
-        except Interrupted:
-            raise
-        except (SianError, RuntimeError, MemoryError, OSError) as error:
-            self.failures[row.name] = error
+        return set_aside(self.failures, row.name)
 
     def error(self) -> SianError | None:
         """One sentence for all failures, of the kind of the first; None if there is none."""
-        if not self.failures:
-            return None
-        sentences = [f"{name}: {first_line(failure)}" for name, failure in self.failures.items()]
-        kinds = [type(failure) for failure in self.failures.values() if isinstance(failure, SianError)]
-        done = len(self.reports)
-        return (kinds or [SianError])[0](
-            f"{len(sentences)} of {done + len(sentences)} rows failed; {'; '.join(sentences)}"
-        )
+        return of_failures(self.failures, len(self.reports), "rows")
 
 
 def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> Outcome:

@@ -18,12 +18,13 @@ import sian
 from sian import seeds
 from sian.errors import Interrupted
 from sian.files import write_text
+from sian.interrupts import stop_signals
 from sian.segmentation.jitter import jitter
 from sian.segmentation.networks import build
 from sian.segmentation.objectives import TERMS
 from sian.training import average, checkpoint
 from sian.training.checks import check_finite, check_run, check_weights
-from sian.training.device import Hardware, flushed_denormals, launch, stop_signals
+from sian.training.device import Hardware, flushed_denormals, launch
 from sian.training.environment import as_before, one_at_a_time, write_environment
 from sian.training.journal import Journal, Means, due
 

@@ -1,13 +1,8 @@
-"""Where a run computes, and how it is stopped: the only file that knows Fabric.
-
-Every loop gets its Fabric here, and ends after the step in work on Ctrl-C or SIGTERM.
-"""
+"""Where a run computes: the only file that knows Fabric. Every loop gets its Fabric here."""
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -134,22 +129,6 @@ def flushed_denormals() -> Iterator[None]:
         yield
     finally:  # the caller's own arithmetic is left as it was
         torch.set_flush_denormal(False)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the run after the step in work, so that a checkpoint is never of half a step."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stopped.set()) for number in numbers]
-    try:
-        yield stopped
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _sentence(error: Exception) -> str:

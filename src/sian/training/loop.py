@@ -22,6 +22,7 @@ from sian.data.loading import batches
 from sian.data.sampling import Tile
 from sian.errors import BadInput, Interrupted
 from sian.files import write_png, write_text
+from sian.interrupts import stop_signals
 from sian.networks import (
     LAYOUT_CHANNELS,
     Discriminator,
@@ -34,7 +35,7 @@ from sian.training import average, checkpoint
 from sian.training.batch_making import make_batch
 from sian.training.candidates import Candidates
 from sian.training.checks import check_finite, check_run, check_weights
-from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process, stop_signals
+from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process
 from sian.training.environment import as_before, one_at_a_time, write_environment
 from sian.training.journal import Journal, Means, due
 from sian.training.losses import kld_per_dimension

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from sian import seeds, segmentation
 from sian.data import Dataset
-from sian.errors import BadInput, Interrupted, SianError, first_line
+from sian.errors import BadInput, SianError
 from sian.evaluation.agreement import agreement, summarize
 from sian.evaluation.scenes import cut_windows
 from sian.files import write_json
 from sian.files.code_and_machine import commit
 from sian.reproduce.bench import pixels_sha256, silent
+from sian.reproduce.failures import of_failures, set_aside
 from sian.reproduce.table4.segmenter_rows import Scale4, Training
 from sian.segmentation.segmenter_export import export_run
 from sian.segmentation.training import train
@@ -119,12 +120,8 @@ class Scores:
 
     def error(self) -> SianError | None:
         """One sentence for all failures, of the kind of the first; None if there is none."""
-        if not self.failures:
-            return None
-        sentences = [f"{row}, seed {seed}: {first_line(error)}" for (row, seed), error in self.failures.items()]
-        kinds = [type(error) for error in self.failures.values() if isinstance(error, SianError)]
-        total = len(self.done) + len(self.failures)
-        return (kinds or [SianError])[0](f"{len(sentences)} of {total} trainings failed; {'; '.join(sentences)}")
+        named = {f"{row}, seed {seed}": error for (row, seed), error in self.failures.items()}
+        return of_failures(named, len(self.done), "trainings")
 
 
 def run_rows(rows: Iterable[Training], bench: Bench4, others: Iterable[Training] = ()) -> Scores:
@@ -148,12 +145,8 @@ def run_rows(rows: Iterable[Training], bench: Bench4, others: Iterable[Training]
         for row in rows:
             if (row.name, seed) in scores.done:
                 continue
-            try:
+            with set_aside(scores.failures, (row.name, seed)):
                 scores.done[row.name, seed] = run(row, seed, bench)
-            except Interrupted:
-                raise
-            except (SianError, RuntimeError, MemoryError, OSError) as error:
-                scores.failures[row.name, seed] = error
     return scores
 
 

@@ -1,0 +1,43 @@
+"""A signal is a wish: the work inside ends when it next looks; outside, signals are as they were."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from sian.interrupts import stop_signals
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_first_signal_is_a_wish_and_the_second_an_order_if_asked(number, at_once) -> None:
+    before = signal.getsignal(number)
+    with stop_signals(second_at_once=at_once) as stopped:
+        assert not stopped.is_set()
+        os.kill(os.getpid(), number)
+        assert stopped.is_set()
+        if at_once:
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+        else:
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_other_threads_take_no_signals() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        with stop_signals() as stopped:
+            seen.append((stopped.is_set(), signal.getsignal(signal.SIGINT) is before))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(False, True)]
