@@ -21,7 +21,7 @@ from sian.layout import describe, turn_image
 from sian.masks import read_mask
 from sian.segmentation import SegmenterRecipe
 from sian.segmentation.targets import pixel_classes
-from sian.segmentation.tiling import _places, run_network
+from sian.segmentation.tiling import places, run_network
 from sian.segmentation.training import train
 from sian.segmentation.training_windows import TrainingTiles, read_known
 from sian.training import average, checkpoint
@@ -155,7 +155,7 @@ def test_repeat_is_checked(data, changes, words):
 def test_windows_cover_a_side_and_fade():
     for side in (32, 512, 1024, 1056, 3200):
         total = np.zeros(side)
-        for place, counts in _places(side, 512, 128):
+        for place, counts in places(side, 512, 128):
             assert place.start % 32 == 0
             total[place] += counts
         assert total.min() > 0.5  # no pixel hangs on the edge of a window

@@ -114,7 +114,9 @@ def read_asked(path: Path, asked: Asked, model_mpp: float | None) -> tuple[Pictu
         return replace(slide.read(area, level), mpp=mpp), mpp if asked.mpp is not None else None
 
 
-def level_asked(slide: Slide, asked: Asked, model_mpp: float | None) -> tuple[int, float | None]:
+def level_asked(
+    slide: Slide, asked: Asked, model_mpp: float | None, *, quiet: bool = False
+) -> tuple[int, float | None]:
     """The level to read, and its micrometres a pixel; see `read_asked`."""
     from sian.synthesis.magnification import say_difference
 
@@ -124,7 +126,7 @@ def level_asked(slide: Slide, asked: Asked, model_mpp: float | None) -> tuple[in
     if asked.level is None and given is not None and model_mpp is not None:
         level = slide.level_for(model_mpp, given)
     mpp = None if full is None else full * slide.step(level)
-    if given is None:
+    if given is None and not quiet:
         say_difference(str(slide.path), mpp, model_mpp)
     return level, mpp
 

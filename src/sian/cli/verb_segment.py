@@ -23,6 +23,7 @@ from sian.cli.arguments import (
     use_threads,
 )
 from sian.cli.slide_options import Asked, Level, Mpp, Region, place_name, read_asked
+from sian.cli.slide_segmentation import is_whole, predict_whole
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset, Item
@@ -124,13 +125,15 @@ def predict(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Segment the nuclei of images; writes OUT/NAME.png, 16-bit instance masks."""
+    """Segment the nuclei of images; writes OUT/NAME.png, 16-bit instance masks.
+
+    Slides of more than 4096 x 4096 px become folders OUT/NAME_nuclei: labels as OME-Zarr, outlines for QuPath, a table,
+    a summary, an overlay. They are segmented tile by tile, and go on after a stop.
+    """
     from sian.files.images import PICTURE_SUFFIXES
 
     asked = Asked(region, level, mpp)
     paths = named_files(images, PICTURE_SUFFIXES, "image")
-    targets = [output / f"{path.stem}{place_name(asked)}.png" for path in paths]
-    check_outputs(targets, paths)
     check_there("file", model, bundled=True)
     use_threads(threads)
 
@@ -138,11 +141,19 @@ def predict(
     from sian.segmentation.magnified import predict_at
 
     segmenter = _load(model, device)
+    whole = {path for path in paths if is_whole(path, asked, segmenter.mpp)}
+    endings = ["_nuclei" if path in whole else ".png" for path in paths]
+    targets = [output / f"{path.stem}{place_name(asked)}{ending}" for path, ending in zip(paths, endings, strict=True)]
+    check_outputs(targets, paths)
     for path in paths:  # all are checked before anything is written; a thousand images would not fit in memory
-        read_asked(path, asked, segmenter.mpp)
+        if path not in whole:
+            read_asked(path, asked, segmenter.mpp)
     written: list[dict[str, Any]] = []
     with console.progress("segmenting") as report:
         for number, (path, target) in enumerate(zip(paths, targets, strict=True), 1):
+            if path in whole:
+                written.append(predict_whole(path, target, segmenter, asked))
+                continue
             picture, given = read_asked(path, asked, segmenter.mpp)
             mask = predict_at(segmenter, picture.pixels, given, name=str(path))
             placed = write_mask(target, mask, mpp=picture.mpp)

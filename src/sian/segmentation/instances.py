@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +17,24 @@ if TYPE_CHECKING:
 
     from sian.segmentation.segmenter_recipe import InstanceSection
 
+
+@dataclass(frozen=True, eq=False)
+class Seeded:
+    """Instances by the markers that they were flooded from.
+
+    Attributes:
+        labels: (H, W) int32, 0 background; numbers with gaps, those of the seeds.
+        seeds: (H, W) int32, the same numbers, on the markers alone.
+    """
+
+    labels: NDArray[np.int32]
+    seeds: NDArray[np.int32]
+
+
 MARKER_SHARE = 3  # a marker is at least this fraction (one third) of the smallest nucleus
 
 
-def segnet_instances(output: NDArray[np.float32], settings: InstanceSection) -> NDArray[np.int32]:
+def segnet_instances(output: NDArray[np.float32], settings: InstanceSection) -> Seeded:
     """Instances from SegNet's logits: markers are the interiors, parted by the border class.
 
     Args:
@@ -27,15 +42,15 @@ def segnet_instances(output: NDArray[np.float32], settings: InstanceSection) -> 
         settings: thresholds and the smallest nucleus.
 
     Returns:
-        (H, W) int32, 0 background, 1..n.
+        The instances and the markers that they were flooded from.
     """
     probabilities = _softmax(output)
     foreground = 1 - probabilities[BACKGROUND] > settings.foreground
     interior = probabilities[INTERIOR]
-    return watershed(foreground, (interior > settings.marker) & foreground, -interior, settings.min_area)
+    return _flood(foreground, (interior > settings.marker) & foreground, -interior, settings.min_area)
 
 
-def unet_instances(output: NDArray[np.float32], settings: InstanceSection) -> NDArray[np.int32]:
+def unet_instances(output: NDArray[np.float32], settings: InstanceSection) -> Seeded:
     """Instances from the U-Net's layout: markers are the inner rings of P where Q is not at an outline.
 
     Args:
@@ -43,20 +58,34 @@ def unet_instances(output: NDArray[np.float32], settings: InstanceSection) -> ND
         settings: thresholds and the smallest nucleus.
 
     Returns:
-        (H, W) int32, 0 background, 1..n.
+        The instances and the markers that they were flooded from.
     """
     foreground = output[0] > np.log(settings.foreground / (1 - settings.foreground))
     rings = _softmax(output[1 : 1 + DIRECTION_CLASSES])
     half = DIRECTION_CLASSES // 2
     inner, outer = rings[1 : 1 + half].sum(0), rings[1 + half :].sum(0)
     near = inner / np.maximum(inner + outer, 1e-6)
-    return watershed(foreground, (near > settings.marker) & foreground, -output[-1] - near, settings.min_area)
+    return _flood(foreground, (near > settings.marker) & foreground, -output[-1] - near, settings.min_area)
 
 
-INSTANCES: dict[str, Callable[[NDArray[np.float32], InstanceSection], NDArray[np.int32]]] = {
+SEEDED: dict[str, Callable[[NDArray[np.float32], InstanceSection], Seeded]] = {
     "segnet": segnet_instances,
     "unet": unet_instances,
 }
+
+
+def instances(kind: str, output: NDArray[np.float32], settings: InstanceSection) -> NDArray[np.int32]:
+    """Instances from a network's output.
+
+    Args:
+        kind: of the network.
+        output: (c, H, W).
+        settings: thresholds and the smallest nucleus.
+
+    Returns:
+        (H, W) int32, 0 background, 1..n.
+    """
+    return _renumbered(SEEDED[kind](output, settings).labels)
 
 
 def watershed(
@@ -73,6 +102,12 @@ def watershed(
     Returns:
         (H, W) int32, 0 background, 1..n without gaps.
     """
+    return _renumbered(_flood(foreground, markers, height, min_area).labels)
+
+
+def _flood(
+    foreground: NDArray[np.bool_], markers: NDArray[np.bool_], height: NDArray[np.float32], min_area: int
+) -> Seeded:
     from scipy import ndimage
     from skimage.segmentation import watershed as flood
 
@@ -83,7 +118,7 @@ def watershed(
     unmarked = (pieces > 0) & ~np.isin(pieces, np.unique(pieces[seeds > 0]))
     seeds = np.where(unmarked, pieces + count, seeds)
     labels = flood(height, seeds, mask=filled)  # type: ignore[no-untyped-call]
-    return _renumbered(_without_small(labels, min_area))
+    return Seeded(_without_small(labels, min_area), seeds)
 
 
 def _without_small(labels: NDArray[np.int32], least: int) -> NDArray[np.int32]:

@@ -21,7 +21,7 @@ from sian.errors import BadInput, first_line
 from sian.files import sha256_file, write_bytes
 from sian.networks import move_to
 from sian.networks.soundness import weight_problem
-from sian.segmentation.instances import INSTANCES
+from sian.segmentation.instances import instances
 from sian.segmentation.networks import build
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
 from sian.segmentation.tiling import OVERLAP, WINDOW, run_network
@@ -77,7 +77,7 @@ class Segmenter:
         (40, 50)
         """
         output = self.maps(image, window=window, overlap=overlap)
-        return INSTANCES[self.recipe.network.kind](output, self.recipe.instances)
+        return instances(self.recipe.network.kind, output, self.recipe.instances)
 
     def maps(self, image: NDArray[np.uint8], *, window: int = WINDOW, overlap: int = OVERLAP) -> NDArray[np.float32]:
         """The network's output for the whole image, (c, H, W) float32; arguments as of `predict`."""

@@ -41,9 +41,9 @@ def run_network(
     device = next(network.parameters()).device
     total: NDArray[np.float32] | None = None
     weight: NDArray[np.float32] = np.zeros(padded.shape[:2], np.float32)
-    for y, rows in _places(padded.shape[0], window, overlap):
-        for x, columns in _places(padded.shape[1], window, overlap):
-            output = _apply(network, padded[y, x], device)
+    for y, rows in places(padded.shape[0], window, overlap):
+        for x, columns in places(padded.shape[1], window, overlap):
+            output = apply(network, padded[y, x], device)
             share: NDArray[np.float32] = rows[:, None] * columns[None]
             if total is None:
                 total = np.zeros((len(output), *padded.shape[:2]), np.float32)
@@ -54,14 +54,16 @@ def run_network(
     return result
 
 
-def _apply(network: nn.Module, picture: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+@torch.no_grad()
+def apply(network: nn.Module, picture: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+    """A network's output for one window, (c, h, w) float32."""
     pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
     images = signed(pixels.permute(2, 0, 1)[None]).contiguous(memory_format=torch.channels_last)
     output: NDArray[np.float32] = network(images)[0].float().cpu().numpy()
     return output
 
 
-def _places(side: int, window: int, overlap: int) -> list[tuple[slice, NDArray[np.float32]]]:
+def places(side: int, window: int, overlap: int) -> list[tuple[slice, NDArray[np.float32]]]:
     """The windows along one side (a multiple of 32), and how much each of their pixels counts."""
     last = max(0, side - window)
     starts = sorted({min(start, last) for start in range(0, last + window - overlap, window - overlap)})

@@ -74,16 +74,19 @@ class NucleusIndex:
         return found.hexdigest()
 
 
-def index_nuclei(mask: ReadsIds, report: Callable[[int, int], None] | None = None, block: int = BLOCK) -> NucleusIndex:
+def index_nuclei(
+    mask: ReadsIds, report: Callable[[int, int], None] | None = None, block: int = BLOCK, largest: int = LARGEST_NUCLEUS
+) -> NucleusIndex:
     """Walk over a mask once.
 
     Args:
         mask: opened.
         report: called with (blocks done, blocks in all).
         block: px of a side of what is read at once.
+        largest: px of a side of a nucleus' box.
 
     Raises:
-        BadInput: broken, not ids, or a nucleus whose box is larger than 512 px, as where ids occur twice.
+        BadInput: broken, not ids, or a nucleus whose box is larger than that, as where ids occur twice.
     """
     height, width = mask.shape
     places = [(top, left) for top in range(0, height, block) for left in range(0, width, block)]
@@ -95,7 +98,7 @@ def index_nuclei(mask: ReadsIds, report: Callable[[int, int], None] | None = Non
             report(done, len(places))
     found = _merged(np.concatenate(parts) if parts else np.zeros((0, 6), np.int64))
     index = NucleusIndex((height, width), found[:, 0], np.ascontiguousarray(found[:, 1:5]), found[:, 5])
-    _check_sizes(mask.path, index)
+    _check_sizes(mask.path, index, largest)
     return index
 
 
@@ -137,12 +140,12 @@ def _merged(found: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([found[start, 0], *(how.reduceat(found[:, column], start) for how, column in columns)], axis=1)
 
 
-def _check_sizes(path: Path, index: NucleusIndex) -> None:
+def _check_sizes(path: Path, index: NucleusIndex, largest: int) -> None:
     sides = index.boxes[:, 2:] - index.boxes[:, :2]
-    large = np.flatnonzero((sides > LARGEST_NUCLEUS).any(axis=1))
+    large = np.flatnonzero((sides > largest).any(axis=1))
     if len(large):
         first = int(large[0])
         raise BadInput(
             f"{path}: nucleus {index.ids[first]} reaches over {sides[first, 0]} x {sides[first, 1]} px, expected at "
-            f"most {LARGEST_NUCLEUS} ({len(large)} of {len(index)} do): {SHARE_OF_LARGE}"
+            f"most {largest} ({len(large)} of {len(index)} do): {SHARE_OF_LARGE}"
         )

@@ -55,7 +55,7 @@ def _collection(sample: Sample, dataset: Dataset, names: list[str]) -> dict[str,
             {
                 "type": "Feature",
                 "id": str(uuid.uuid5(NAMESPACE, f"{dataset.info.name}/{sample.item.id}/{nucleus}")),
-                "geometry": _geometry(polygons),
+                "geometry": geometry(polygons),
                 "properties": properties,
             }
         )
@@ -63,7 +63,8 @@ def _collection(sample: Sample, dataset: Dataset, names: list[str]) -> dict[str,
     return {"type": "FeatureCollection", "provenance": origin, "features": features}
 
 
-def _geometry(polygons: list[Polygon]) -> dict[str, Any]:
+def geometry(polygons: list[Polygon]) -> dict[str, Any]:
+    """Polygons as GeoJSON, with closed rings."""
     closed = [[[list(corner) for corner in (*ring, ring[0])] for ring in polygon] for polygon in polygons]
     if len(closed) == 1:
         return {"type": "Polygon", "coordinates": closed[0]}

@@ -1,0 +1,139 @@
+"""Slides in constant memory: time a pixel and peak memory of painting and segmenting, against a tile of 1000 px.
+
+    python benchmarks/slides.py --paint 2048 4096         # the bundled model, one thread
+    python benchmarks/slides.py --walk 16384 32768        # a stand-in that paints nothing: what the walk itself holds
+    python benchmarks/slides.py --segment 2048 4096
+
+Each size runs in a process of its own, whose peak is the kernel's (ru_maxrss). Masks are one invented scene of 1024 px,
+repeated with other ids, in a tiled TIFF.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SCENE = 1024
+
+
+def write_mask(path: Path, side: int) -> int:
+    """A mask of side x side px; how many nuclei it has."""
+    import tifffile
+
+    from sian.nuclei import scatter
+
+    scene = scatter(SCENE, SCENE, 0)
+    scene[:, -1] = scene[-1] = 0  # so that nuclei of neighbouring scenes don't touch
+    count, across = int(scene.max()), -(-side // SCENE)
+
+    def tiles():
+        for place in range(across * across):
+            yield np.where(scene > 0, scene + count * place, 0).astype(np.uint32)
+
+    tifffile.imwrite(
+        path, tiles(), shape=(side, side), dtype=np.uint32, tile=(SCENE, SCENE), compression="zlib", metadata=None
+    )
+    return count * across * across
+
+
+def measure(kind: str, side: int) -> dict[str, object]:
+    """One size, in this process."""
+    import torch
+
+    import sian
+
+    torch.set_num_threads(1)
+    folder = Path(tempfile.mkdtemp(prefix="slides"))
+    try:
+        nuclei = write_mask(folder / "mask.tif", side) if kind != "tile" else 0
+        model = sian.load()
+        start, cpu = time.perf_counter(), time.process_time()
+        if kind == "tile":
+            mask = sian.nuclei.scatter(side, side, 0)
+            model.synthesize(mask, "kidney")
+            start, cpu = time.perf_counter(), time.process_time()
+            model.synthesize(mask, "kidney")
+            nuclei = int(mask.max())
+        elif kind == "segment":
+            from sian.segmentation import load
+            from sian.segmentation.slide_segmenting import segment_slide
+
+            picture(folder / "slide.tif", side)
+            start, cpu = time.perf_counter(), time.process_time()
+            nuclei = segment_slide(folder / "slide.tif", folder / "out", segmenter=load()).nuclei
+        else:
+            from sian.production import slide_painting
+
+            if kind == "walk":
+                slide_painting.paint_supertile = nothing
+            slide_painting.paint_slide(folder / "mask.tif", "kidney", folder / "out", model=model)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    return {
+        "kind": kind,
+        "side": side,
+        "nuclei": nuclei,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "cpu_us_a_pixel": round(1e6 * cpu / side**2, 3),
+        "peak_gb": round(peak, 2),
+    }
+
+
+def nothing(*given):
+    """A super-tile of one colour."""
+    core = given[4].core
+    return np.full((core.height, core.width, 3), 200, np.uint8)
+
+
+def picture(path: Path, side: int) -> None:
+    """A slide for the segmenter: the tour's tiles, mirrored and repeated."""
+    import tifffile
+
+    import sian
+
+    tile = sian.read_image(sorted(Path("docs/tour/tiles").glob("**/*.png"))[0])[:256, :256]
+    scene = np.concatenate([tile, tile[:, ::-1]], 1)
+    scene = np.concatenate([scene, scene[::-1]], 0)
+    repeated = np.tile(scene, (2, 2, 1))[:SCENE, :SCENE]
+    count = (-(-side // SCENE)) ** 2
+    tifffile.imwrite(
+        path,
+        (repeated for _ in range(count)),
+        shape=(side, side, 3),
+        dtype=np.uint8,
+        tile=(SCENE, SCENE),
+        compression="zlib",
+        photometric="rgb",
+        metadata=None,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for kind in ("paint", "walk", "segment", "tile"):
+        parser.add_argument(f"--{kind}", type=int, nargs="*", default=[], metavar="SIDE")
+    parser.add_argument("--here", nargs=2, metavar=("KIND", "SIDE"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.here:
+        print(json.dumps(measure(given.here[0], int(given.here[1]))))
+        return
+    for kind in ("tile", "paint", "walk", "segment"):
+        for side in getattr(given, kind):
+            command = [sys.executable, __file__, "--here", kind, str(side)]
+            print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

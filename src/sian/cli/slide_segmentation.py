@@ -1,0 +1,51 @@
+"""`sian segment predict` of whole slides: which pictures are slides, and what is said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sian.cli import console
+from sian.cli.slide_options import Asked, level_asked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sian.segmentation import Segmenter
+
+LARGEST_PICTURE = 4096 * 4096  # px that are segmented in one piece and written as a PNG
+
+
+def is_whole(path: Path, asked: Asked, model_mpp: float) -> bool:
+    """Whether a picture is segmented tile by tile: no region was asked for, and it is larger than 4096 x 4096 px."""
+    if asked.region is not None:
+        return False
+    from sian.slides import open_slide
+
+    with open_slide(path) as slide:
+        level, mpp = level_asked(slide, asked, model_mpp, quiet=True)
+        factor = 1.0 if asked.mpp is None or mpp is None else mpp / model_mpp
+        height, width = slide.sizes[level]
+    return height * width * factor**2 > LARGEST_PICTURE
+
+
+def predict_whole(path: Path, target: Path, segmenter: Segmenter, asked: Asked) -> dict[str, Any]:
+    """Segment a slide into a folder, see `segment_slide`; the entry of what was written."""
+    from dataclasses import asdict
+
+    from sian.segmentation.slide_segmenting import segment_slide
+    from sian.slides import open_slide
+
+    with open_slide(path) as slide:
+        level, mpp = level_asked(slide, asked, segmenter.mpp)
+    with console.progress(f"segmenting {path.name}", "windows and tiles") as report:
+        result = segment_slide(
+            path,
+            target,
+            segmenter=segmenter,
+            level=level,
+            mpp=mpp if asked.mpp is not None else None,
+            report=report,
+        )
+    density = "" if result.nuclei_per_mm2 is None else f", {result.nuclei_per_mm2:.0f} per mm2 of tissue"
+    console.say(f"{target}: {result.nuclei} nuclei{density}")
+    return {"slide": target, "image": path, **asdict(result)}
