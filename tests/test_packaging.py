@@ -66,3 +66,14 @@ def test_the_citation_can_be_read():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["cff-version"] == "1.2.0"
     assert citation["preferred-citation"]["authors"][0]["family-names"] == "Wang"
+
+
+def test_every_extra_that_is_named_can_be_installed():
+    named = {}
+    for folder in ("src", "docs", "README.md", "CHANGELOG.md"):
+        start = ROOT / folder
+        for path in [start] if start.is_file() else [*start.rglob("*.py"), *start.rglob("*.md"), *start.rglob("*.js")]:
+            for extras in re.findall(r"sian\[([a-z, -]+)\]", path.read_text(encoding="utf-8")):
+                named |= dict.fromkeys(re.split(r", ?", extras), path)
+    assert named
+    assert set(named) <= set(PROJECT["optional-dependencies"])

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from sian.cli import main as cli
 from sian.errors import BadInput, MissingResource
 from sian.files import originals, weights
+from sian.files.fetching import fetch
 
 VGG19_LAYOUT = [
     64,
@@ -312,6 +313,44 @@ def test_what_cannot_be_reached_is_said_plainly(cache):
     with pytest.raises(MissingResource, match=r"could not be downloaded .*no route to host.*sian weights import FILE"):
         originals.download("inception_fid", opener=opener)
     assert list(cache.iterdir()) == []
+
+
+class Broken(io.BytesIO):
+    """An answer whose connection breaks after some bytes; it says how many were to come."""
+
+    def __init__(self, content, start, sent, status):
+        super().__init__(content[start : start + sent])
+        self.headers, self.status = {"Content-Length": str(len(content) - start)}, status
+
+
+def served(content, ranges, sent):
+    """An opener of a server that breaks off every `sent` bytes; what was asked for goes into the list it returns."""
+    asked = []
+
+    def opener(request, timeout):
+        wanted = getattr(request, "headers", {}).get("Range", "bytes=0-")
+        asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if ranges else 0
+        return Broken(content, start, sent, 206 if start else 200)
+
+    return opener, asked
+
+
+def test_a_broken_download_is_taken_up_where_it_broke(tmp_path):
+    content = bytes(range(256)) * 10
+    opener, asked = served(content, ranges=True, sent=1000)
+    done = []
+    fetch("https://example.org/a", tmp_path / "a", opener, done.append)
+    assert (tmp_path / "a").read_bytes() == content
+    assert asked == ["bytes=0-", "bytes=1000-", "bytes=2000-"]
+    assert done == [1000, 2000, 2560]
+
+
+def test_a_server_that_always_begins_anew_is_given_up(tmp_path):
+    opener, asked = served(bytes(100), ranges=False, sent=60)
+    with pytest.raises(ConnectionError, match="ended after 60 of 100 bytes"):
+        fetch("https://example.org/a", tmp_path / "a", opener)
+    assert len(asked) == 6
 
 
 def test_originals_are_fetched_over_https_and_named_after_their_hash():

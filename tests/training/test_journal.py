@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -34,6 +35,16 @@ def test_what_a_killed_run_left_half_written_is_dropped(tmp_path, tail):
     assert read_journal(path) == [{"images": 4, "gan": 0.5}]
     Journal(tmp_path, 8).close()
     assert path.read_text(encoding="utf-8") == whole
+
+
+def test_without_tensorboardx_there_is_the_record_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    journal = Journal(tmp_path)
+    journal.write(4, {"gan": 1.0})
+    journal.picture(4, "samples", np.zeros((8, 8, 3), np.uint8))
+    journal.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["stats.jsonl"]
+    assert read_journal(tmp_path / "stats.jsonl") == [{"images": 4, "gan": 1.0}]
 
 
 def test_a_run_without_a_journal_has_no_lines(tmp_path):

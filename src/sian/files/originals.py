@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from sian.errors import BadInput, MissingResource
 from sian.files.atomic import atomic_file, write_bytes, write_text
+from sian.files.fetching import fetch
 from sian.files.hashing import sha256_file
 from sian.files.regular import check_regular
 from sian.files.weights import RECEIPTS, WeightsName, cache_folder, is_known, read_metadata, receipts
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
-
-CHUNK_BYTES = 1 << 20
-TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -99,14 +97,12 @@ def download(
 def _fetch(
     original: Original, target: Path, report: Callable[[int, int], None] | None, opener: Callable[..., Any]
 ) -> None:
+    def say(done: int) -> None:
+        if report is not None:
+            report(done >> 20, max(original.megabytes, done >> 20))
+
     try:
-        with opener(original.url, timeout=TIMEOUT_SECONDS) as source, target.open("wb") as stream:
-            done = 0
-            while chunk := source.read(CHUNK_BYTES):
-                stream.write(chunk)
-                done += len(chunk)
-                if report is not None:
-                    report(done >> 20, max(original.megabytes, done >> 20))
+        fetch(original.url, target, opener, say)
     except OSError as error:  # URLError, HTTPError and time-outs are OSErrors
         if error.filename == str(target):
             raise

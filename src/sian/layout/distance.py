@@ -116,39 +116,18 @@ def _atlas(pixels: NuclearPixels) -> tuple[NDArray[np.int64], tuple[int, int]]:
 
 
 def _squared_distance_to_background(atlas: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Exact squared Euclidean distance of every pixel to the nearest false pixel.
+    """Exact squared Euclidean distance of every pixel to the nearest false pixel, which are whole numbers; (H, W)."""
+    from scipy.ndimage import distance_transform_edt
 
-    Along the columns by counting, then along the rows by trying every step that can still win. The rows are
-    one long line here: a step beyond a row's end has crossed background, which is nearer.
-
-    Args:
-        atlas: (H, W); the first and last row and the first column are false.
-    """
-    inside = atlas.astype(np.float32)
-    along = inside.copy()  # distance to the background above, then to the nearer one of above and below
-    for row in range(1, len(along)):
-        along[row] *= along[row - 1] + 1
-    below = np.zeros(atlas.shape[1], np.float32)
-    for row in range(len(along) - 1, -1, -1):
-        below = (below + 1) * inside[row]
-        np.minimum(along[row], below, out=along[row])
-
-    columns = (along * along).ravel()
-    nearest, candidate = columns.copy(), np.empty_like(columns)
-    step = 1
-    while step * step < nearest.max():
-        beyond = np.add(columns[step:], step * step, out=candidate[step:])
-        np.minimum(nearest[:-step], beyond, out=nearest[:-step])
-        before = np.add(columns[:-step], step * step, out=candidate[step:])
-        np.minimum(nearest[step:], before, out=nearest[step:])
-        step += 1
-    return nearest.reshape(atlas.shape)
+    distance = distance_transform_edt(atlas)
+    return np.asarray(np.rint(distance * distance), np.float32)
 
 
 def _squared_distance_to_own(pixels: NuclearPixels, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Exact squared distance of every pixel to the nearest chosen pixel of the same nucleus.
 
-    A nucleus has few chosen pixels, so all pairs are tried: the j-th chosen pixel of all nuclei at a time.
+    SciPy's transform would take the skeleton of a neighbour. A nucleus has few chosen pixels, so all pairs are tried:
+    the j-th chosen pixel of all nuclei at a time.
 
     Args:
         pixels: N nuclear pixels.

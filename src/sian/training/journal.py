@@ -1,7 +1,8 @@
 """What a run writes while it works: `stats.jsonl`, TensorBoard events, and a log of plain lines.
 
-`stats.jsonl` is the record (one object a line, by images seen); TensorBoard shows the same. On resume, lines that are
-newer than the checkpoint are cut off, so that the file reads as if the run had never stopped.
+`stats.jsonl` is the record (one object a line, by images seen); TensorBoard shows the same,
+where tensorboardX is installed. On resume, lines that are newer than the checkpoint are cut off, so that the file reads
+as if the run had never stopped.
 """
 
 from __future__ import annotations
@@ -28,27 +29,36 @@ class Journal:
     """
 
     def __init__(self, folder: Path, images: int = 0) -> None:
-        from tensorboardX import SummaryWriter
-
         self.path = folder / "stats.jsonl"
         _cut(self.path, images)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=images + 1 if images else None)
+        self.board = _board(folder / "tensorboard", images)
 
     def write(self, images: int, values: Mapping[str, float]) -> None:
         """Add one line and the same scalars to TensorBoard."""
         line: dict[str, Any] = {"images": images, **{key: _short(value) for key, value in values.items()}}
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
-        for key, value in values.items():
+        for key, value in values.items() if self.board else ():
             self.board.add_scalar(key, value, images)
 
     def picture(self, images: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Show a (H, W, 3) uint8 picture in TensorBoard."""
-        self.board.add_image(name, picture, images, dataformats="HWC")
+        if self.board:
+            self.board.add_image(name, picture, images, dataformats="HWC")
 
     def close(self) -> None:
         """Flush TensorBoard's events."""
-        self.board.close()
+        if self.board:
+            self.board.close()
+
+
+def _board(folder: Path, images: int) -> Any:
+    """What writes TensorBoard's events; None where tensorboardX (the extra ``tensorboard``) is not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=images + 1 if images else None)
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
