@@ -15,6 +15,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files import read_image, write_png
 from sian.masks import write_mask
+from sian.production.mask_supply import InventedMask
 from sian.production.restyle import restyle, restyle_dataset
 from sian.synthesis import Model, load
 
@@ -169,3 +170,27 @@ def test_inspect_draws_maps(data, tmp_path, capfd):
     assert drawn.shape == (256, 640, 3)
     assert np.array_equal(drawn[:, :320], data.image(next(iter(data))))
     assert not drawn[:, 320:][data.mask(next(iter(data))) > 0].any()
+
+
+def test_invented_glands_get_their_lumina(model):
+    density = sian.nuclei.glands(256, 300, seed=2)
+    mask = sian.nuclei.generate(256, 300, "prostate", seed=2, density_map=density)
+    found = sian.nuclei.invent_tissue(mask, 2, density_map=density)
+    assert np.array_equal(found, sian.nuclei.invent_tissue(mask, 2, density_map=density))
+    layers = sian.describe(mask, tissue=found).tissue
+    lumen = layers[..., 1][density == 0].mean() / 127
+    assert lumen > 0.6
+    assert layers[..., 1][mask > 0].mean() / 127 < 0.1
+    assert np.hypot(found[..., 2], found[..., 3]).max() < 0.5
+    gaps = [sian.nuclei.invent_tissue(mask, seed)[..., 0].max() > 0.5 for seed in range(20)]
+    assert 2 <= sum(gaps) <= 12  # fat and tears now and then
+    with pytest.raises(BadInput, match="like the mask"):
+        sian.nuclei.invent_tissue(mask, density_map=density[1:])
+
+
+def test_plans_tell_models_of_invented_glands():
+    organ = sian.nuclei.default_fit().organ("prostate")
+    plain, glands = (InventedMask(organ, 128, 160, 3, with_glands) for with_glands in (False, True))
+    assert glands.make(tissue=True)[1].tissue is not None
+    assert glands.make()[1].tissue is None
+    assert plain.make(tissue=True)[1].tissue is None

@@ -4,6 +4,7 @@ from sian.nuclei.fit import Fit, Organ, Tissue, default_fit, read_fit, write_fit
 from sian.nuclei.fitting import fit, fit_dataset
 from sian.nuclei.generation import generate
 from sian.nuclei.glands import glands
+from sian.nuclei.invented_tissue import invent_tissue
 from sian.nuclei.likeness import Comparison, compare
 from sian.nuclei.resampling import RealNuclei
 from sian.nuclei.scattering import scatter
@@ -22,6 +23,7 @@ __all__ = [
     "fit_dataset",
     "generate",
     "glands",
+    "invent_tissue",
     "measure",
     "read_fit",
     "scatter",

@@ -41,14 +41,15 @@ class InventedMask:
     seed: int
     glands: bool
 
-    def make(self) -> tuple[Mask, Layout]:
-        """The mask and its layout."""
+    def make(self, tissue: bool = False) -> tuple[Mask, Layout]:
+        """The mask and its layout, of glands with an invented tissue map for a model that takes some."""
         from sian.layout import describe
-        from sian.nuclei import generate, glands
+        from sian.nuclei import generate, glands, invent_tissue
 
         density = glands(self.height, self.width, self.seed) if self.glands else None
         mask = generate(self.height, self.width, self.organ, self.seed, density_map=density)
-        return mask, describe(mask)
+        told = tissue and density is not None
+        return mask, describe(mask, tissue=invent_tissue(mask, self.seed, density_map=density) if told else None)
 
     def describe(self) -> dict[str, Any]:
         """What a record says of it."""
@@ -76,7 +77,7 @@ class StoredMask:
         np.save(stream, read_mask(self.path), allow_pickle=False)
         return replace(self, pixels=stream.getvalue())
 
-    def make(self) -> tuple[Mask, Layout]:
+    def make(self, tissue: bool = False) -> tuple[Mask, Layout]:  # noqa: ARG002 - nobody knows what lay between them
         """The mask and its layout; a nucleus at a window's edge keeps the layout that it has on the whole mask."""
         whole: Mask = np.load(io.BytesIO(self.pixels), allow_pickle=False)
         if self.size is None or whole.shape == self.size:

@@ -114,7 +114,7 @@ class Worker:
         if attempt.problem:
             raise BadInput(attempt.problem)
         order, plan = attempt.order, self.setup.plan
-        mask, layout = order.mask.make()
+        mask, layout = order.mask.make(self.model.takes_tissue)
         style = Style(attempt.style, order.style.name)
         image = self.model.synthesize(layout, style, seed=order.seed, noise=order.noise)
         item = describe_item(order.id, image, mask, classes=order.mask.classes_in(mask), **self._facts(order))
