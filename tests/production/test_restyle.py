@@ -189,7 +189,7 @@ def test_a_data_set_with_classes(classed, data, tmp_path, capfd):
         (["mine", "--style", "kidney", "--mask", "mask.png"], "has masks of its own"),
         (["mine", "--style", "kidney", "--split", "train"], "no items of split"),
         (["mine", "--style", "kidney", "--mpp", "0"], "micrometres a pixel"),
-        (["empty", "--style", "kidney"], "holds no dataset.json"),
+        (["empty", "--style", "kidney"], "holds no images"),
     ],
 )
 def test_refused(toy_file, picture, data, tmp_path, monkeypatch, capfd, words, said):

@@ -14,9 +14,11 @@ from sian.cli.main import main
 from sian.cli.slide_options import Asked, mpp_of, parse_region, read_asked
 from sian.errors import BadInput, SianWarning
 from sian.segmentation.magnified import check_areas, predict_at
+from sian.slides import read_picture
 from sian.slides.levels import Area
 from sian.slides.mask_source import open_mask
 from sian.slides.tissue import tissue_mask
+from sian.slides.zarr_writing import SlideFacts, ZarrSlide
 from sian.synthesis.magnification import rescale_image, rescale_mask
 from sian.synthesis.style_fitting import Fitted
 
@@ -154,3 +156,52 @@ def test_a_mask_that_says_its_pixel_size(models, tmp_path, capsys):
         rescaled = model.synthesize(mask, "kidney", mpp=0.5)
     np.testing.assert_array_equal(sian.read_image(tmp_path / "b" / "m_kidney.png"), rescaled)
     assert sian.files.images.png_pixel_size(tmp_path / "b" / "m_kidney.png") == 0.5
+
+
+def test_restyle_of_a_folder_without_masks(models, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(2):
+        write_ome(folder / f"{number}.ome.tif", picture(96, 128, number))
+    given = ["restyle", str(folder), "--style", "kidney", "--model", str(models[0]), "--segmenter", str(models[1])]
+    assert main([*given, "-o", str(tmp_path / "out"), "--seed", "5", "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)["written"]
+    model, segmenter = sian.load(models[0]), segmentation.load(models[1])
+    for number, entry in enumerate(written):
+        mask = segmenter.predict(picture(96, 128, number))
+        with pytest.warns(SianWarning):
+            expected = model.synthesize(mask, "kidney", seed=5 + number)
+        np.testing.assert_array_equal(sian.read_image(entry["image"]), expected)
+        np.testing.assert_array_equal(sian.read_mask(entry["mask"], numbered=True), mask)
+        assert (entry["seed"], entry["mpp"]) == (5 + number, 0.25)
+    one = tmp_path / "one.png"
+    sian.write_mask(one, toys.grid_mask(96, 128))
+    assert main([*given, "-o", str(tmp_path / "no"), "--mask", str(one)]) == 3
+    assert "is one mask for 2 pictures" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_restyle_of_a_whole_slide(models, tmp_path, capsys, monkeypatch):
+    """Segmented and painted tile by tile: the labels' painting, at the slide's size and pixel size."""
+    monkeypatch.setattr("sian.cli.slide_segmentation.LARGEST_PICTURE", 100 * 100)
+    monkeypatch.setattr("sian.cli.restyle_pictures.predict_whole", painted_nuclei)
+    slide = write_svs(tmp_path / "a.svs", picture(200, 300), 0.25)
+    given = ["restyle", str(slide), "--style", "kidney", "--model", str(models[0]), "--segmenter", str(models[1])]
+    assert main([*given, "-o", str(tmp_path / "out"), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["written"]
+    assert entry["image"].endswith("a_kidney.ome.zarr")
+    expected = sian.load(models[0]).synthesize(toys.grid_mask(200, 300), "kidney")
+    found = read_picture(entry["image"])
+    assert found.mpp == 0.25
+    assert np.abs(found.pixels.astype(int) - expected).max() <= 1
+    assert main([*given, "-o", str(tmp_path / "no"), "--keep", "tissue"]) == 3
+
+
+def painted_nuclei(path, target, segmenter, asked):
+    """In the place of a segmenter that would take seconds: labels as it writes them."""
+    facts = SlideFacts("a", (200, 300), 0.25, {})
+    labels = ZarrSlide(target / "labels.ome.zarr", facts, 512, np.uint32)
+    labels.prepare()
+    labels.write(Area(0, 0, 200, 300), toys.grid_mask(200, 300).astype(np.uint32))
+    labels.finish()
+    return {"nuclei": 54, "mpp": 0.25}

@@ -11,27 +11,29 @@ from sian.cli import console
 from sian.cli.arguments import (
     BackendName,
     Device,
+    Json,
     Keep,
     ModelFile,
     Noise,
     PictureSegmenter,
     Threads,
-    check_outputs,
     check_there,
+    named_files,
     use_threads,
 )
-from sian.cli.slide_options import Asked, Level, Mpp, Region, mpp_of, place_name, read_asked
+from sian.cli.restyle_pictures import restyle_pictures
+from sian.cli.slide_options import Asked, Level, Mpp, Region, mpp_of
 from sian.cli.style_completion import complete_style
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from sian.synthesis import Model
 
-SHEET_PIXELS = 640  # longest side of a picture on the side-by-side sheet
-
 
 def restyle(
-    source: Annotated[Path, typer.Argument(help="An image, a slide, or a data set on disk.")],
+    sources: Annotated[
+        list[Path], typer.Argument(help="Images, slides, folders of them; or one data set on disk.", metavar="sources")
+    ],
     style: Annotated[
         str,
         typer.Option(
@@ -57,24 +59,30 @@ def restyle(
     device: Device = "cpu",
     backend: BackendName = "torch",
     threads: Threads = None,
+    as_json: Json = False,
 ) -> None:
-    """Repaint an image, or a whole data set, in another style.
+    """Repaint images, slides, or a whole data set, in another style.
 
     Nuclei, size and magnification stay. Of an image: NAME_STYLE.png, the mask that was painted, and a sheet with
-    source, mask and result side by side. Of a data set: a data set with the same ids, masks and classes. What the mask
-    does not name is not kept, or with --keep tissue coarsely.
+    source, mask and result side by side. Of a slide of more than 4096 x 4096 px: NAME_STYLE.ome.zarr. Of a data set: a
+    data set with the same ids, masks and classes. What the mask does not name is not kept, or with --keep tissue
+    coarsely.
     """
-    from sian.files.images import ZARR_SUFFIXES
+    from sian.files.images import PICTURE_SUFFIXES
 
     asked = Asked(region, level, mpp)
-    a_dataset = source.is_dir() and source.suffix.lower() not in ZARR_SUFFIXES
+    source = sources[0]
+    a_dataset = any((folder / "dataset.json").is_file() for folder in sources)
+    if a_dataset and len(sources) > 1:
+        raise BadInput(f"{source}: a data set is repainted alone, found {len(sources)} sources; give one of them")
     if a_dataset and (mask is not None or segmenter is not None):
         raise BadInput(f"{source}: is a data set, which has masks of its own; leave --mask and --segmenter out")
     if a_dataset and not asked.nothing:
         raise BadInput(f"{source}: is a data set, expected a slide for --region and --level; leave them out")
     if not a_dataset and split is not None:
         raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
-    check_there("file", source, mask, segmenter)
+    paths = [] if a_dataset else named_files(sources, PICTURE_SUFFIXES, "image")
+    check_there("file", mask, segmenter)
     check_there("file", model, bundled=True)
     use_threads(threads)
 
@@ -83,9 +91,27 @@ def restyle(
 
     painter = load(model, device, check_backend(backend, device))
     if a_dataset:
-        _dataset(source, style, output, painter, mpp_of(mpp, source, _dataset_mpp(source)), split, seed, noise, keep)
+        given = mpp_of(mpp, source, _dataset_mpp(source))
+        _dataset(source, style, output, painter, given, split, seed, noise, keep, as_json=as_json)
         return
-    _image(source, style, output, painter, mask, segmenter, asked, seed, noise, keep)
+    written = restyle_pictures(
+        paths,
+        style,
+        output,
+        model=painter,
+        mask=mask,
+        segmenter=segmenter,
+        asked=asked,
+        seed=seed,
+        noise=noise,
+        keep=keep,
+    )
+    if as_json:
+        console.print_json({"model": painter.sha256, "written": written})
+    elif len(written) == 1 and "sheet" in written[0]:
+        console.out(f"{written[0]['image']} (synthetic; not for diagnosis), beside it its mask and a sheet")
+    else:
+        console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
 
 def _dataset_mpp(source: Path) -> float | None:
@@ -104,6 +130,8 @@ def _dataset(
     seed: int,
     noise: float,
     keep: Keep,
+    *,
+    as_json: bool,
 ) -> None:
     from sian.data import open_dataset
     from sian.production.restyle import restyle_dataset
@@ -118,63 +146,10 @@ def _dataset(
         from sian.synthesis.magnification import scaling
 
         console.say(str(scaling(mpp, model.info.mpp)))
+    if as_json:
+        about = {"model": model.sha256, "style": style, "items": len(data), "painted": painted}
+        console.print_json({"dataset": output, **about})
+        return
     console.out(
         f"{output}: {len(data)} items in the style {style}, {painted} painted now (synthetic; not for diagnosis)"
     )
-
-
-def _image(
-    source: Path,
-    style: str,
-    output: Path,
-    model: Model,
-    mask: Path | None,
-    segmenter: Path | None,
-    asked: Asked,
-    seed: int,
-    noise: float,
-    keep: Keep,
-) -> None:
-    from sian.cli.verb_synthesize import file_name
-    from sian.data.class_file import classes_of
-    from sian.files import write_png
-    from sian.masks import read_mask, write_mask
-    from sian.production.restyle import restyle as repaint
-    from sian.production.restyle import restyled_text
-    from sian.segmentation import load as load_segmenter
-    from sian.synthesis.sheet import contact_sheet, mask_picture, reduced
-
-    picture, mpp = read_asked(source, asked, model.info.mpp)
-    image, known = picture.pixels, picture.mpp
-    given = read_mask(mask) if mask is not None else None
-    name = Path(style).stem if Path(style).is_file() else style
-    target = output / f"{source.stem}{place_name(asked)}_{file_name(name)}.png"
-    targets = [target, target.with_name(f"{target.stem}_mask.png"), target.with_name(f"{target.stem}_sheet.png")]
-    check_outputs(targets, [source, *([mask] if mask else []), Path(style)])
-    segment = load_segmenter(segmenter).to(str(model.device)).predict if given is None else None
-    classes = classes_of(mask) if mask is not None and model.info.classes else None
-    try:
-        made = repaint(
-            image,
-            style,
-            model=model,
-            mask=given,
-            segment=segment,
-            mpp=mpp,
-            seed=seed,
-            noise=noise,
-            classes=classes,
-            keep=keep,
-        )
-    except BadInput as error:
-        raise BadInput(f"{mask or source}: {error}") from None
-    text = restyled_text(model, made, seed, source.name)
-    row = [reduced(picture, SHEET_PIXELS) for picture in (image, mask_picture(made.mask), made.image)]
-    write_png(target, made.image, text, known)
-    write_mask(targets[1], made.mask)
-    write_png(targets[2], contact_sheet([row], ["source", "mask", made.style.name]), text)
-    nuclei = len(set(made.mask.ravel().tolist()) - {0})
-    console.say(f"{nuclei} nuclei {'of the mask' if mask else 'found by the segmenter'}")
-    if made.scaling:
-        console.say(made.scaling)
-    console.out(f"{target} (synthetic; not for diagnosis), beside it its mask and a sheet")
