@@ -77,3 +77,31 @@ def test_every_extra_that_is_named_can_be_installed():
                 named |= dict.fromkeys(re.split(r", ?", extras), path)
     assert named
     assert set(named) <= set(PROJECT["optional-dependencies"])
+
+
+def test_classifiers_are_pypi_s():
+    from trove_classifiers import classifiers
+
+    assert set(PROJECT["classifiers"]) <= classifiers
+
+
+def test_what_the_source_archive_should_hold_is_there():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    listed = tool["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert not [name for name in listed if not (ROOT / name).exists()]
+    lacking = {path.name for path in ROOT.glob("*.md")} - set(listed)
+    assert not lacking
+
+
+def test_issue_forms_can_be_read():
+    import yaml
+
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    if not folder.is_dir():
+        pytest.skip("a source archive has none")
+    for path in set(folder.glob("*.yml")) - {folder / "config.yml"}:
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= set(form)
+        ids = [part["id"] for part in form["body"]]
+        assert len(set(ids)) == len(ids)
+        assert all(part["attributes"]["label"] for part in form["body"])
