@@ -58,6 +58,11 @@ class Evaluation:
         numbers = [f"{name} {value:.4g}" for name, value in means.items() if value is not None]
         return f"Evaluation({', '.join(['n ' + str(self.result['n']), *numbers])})"
 
+    def _repr_html_(self) -> str:
+        from sian.evaluation.page import numbers_table
+
+        return numbers_table(self.result)
+
 
 @dataclass(frozen=True)
 class Tools:

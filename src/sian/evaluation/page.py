@@ -104,6 +104,11 @@ def _main_table(result: dict[str, Any]) -> str:
     )
 
 
+def numbers_table(result: dict[str, Any]) -> str:
+    """The numbers beside their floors alone, for notebooks; `result` is an `Evaluation`'s."""
+    return f"<style>td small {{ display: block; }}</style>{_main_table(result)}{_warnings(result['warnings'])}"
+
+
 def _all_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [result["metrics"], *result["floor_rows"]]
 

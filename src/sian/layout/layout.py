@@ -61,6 +61,12 @@ class Layout:
         height, width = self.semantic.shape
         return height, width
 
+    def _repr_png_(self) -> bytes:
+        from sian.files.images import encode_png
+        from sian.layout.layout_picture import layout_picture
+
+        return encode_png(layout_picture(self))
+
     def window(self, y: int, x: int, height: int, width: int) -> Layout:
         """Cut a window; nuclei at its edge keep the centroid and skeleton that they have on the whole.
 

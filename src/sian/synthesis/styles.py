@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sian import seeds
 from sian.errors import BadInput, nearest, shown
+from sian.files.htmltable import html_table
 
 RANK = 8  # of the variation that a drawn style has around its tile's mean
 
@@ -107,6 +108,10 @@ class Styles(Mapping[str, OrganStyles]):
             return _joined(full, self._organs[full])
         listed = [*self._organs, *self.aliases]  # with each preparation there are twice as many
         raise BadInput(f"this model knows no style {shown(name)}{nearest(name, self.names, listed)}")
+
+    def _repr_html_(self) -> str:
+        rows = [(name, len(self[name].tiles), self[name].n, self.aliases.get(name, "")) for name in sorted(self.names)]
+        return html_table("styles", ["style", "tiles", "windows", "the same as"], rows)
 
     def __contains__(self, name: object) -> bool:
         organ, slash, preparation = str(name).strip().lower().partition("/")
