@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import sian
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from from_code import filled
 
 project = "SIAN"
 author = "The SIAN authors"
@@ -24,3 +32,14 @@ napoleon_use_ivar = True  # attributes of a docstring are no second description 
 html_theme = "furo"
 html_title = "SIAN"
 suppress_warnings = ["myst.xref_missing"]  # links to files of the checkout that are no pages
+
+
+def _from_code(app: Any, name: str, source: list[str]) -> None:
+    """Fill in what a page takes from the code."""
+    del app, name
+    source[0] = filled(source[0])
+
+
+def setup(app: Any) -> None:
+    """Sphinx calls this."""
+    app.connect("source-read", _from_code)

@@ -126,3 +126,47 @@ def test_the_tour_s_tiles_are_small_and_say_their_licence():
     files = [path for path in (DOCS / "tour").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 300_000
     assert "CC BY-NC-SA 4.0" in (DOCS / "tour" / "LICENCE.txt").read_text()
+
+
+def _from_code():
+    import runpy
+
+    return runpy.run_path(str(DOCS / "from_code.py"))
+
+
+def test_the_page_of_commands_has_every_verb_and_every_option():
+    import typer.main
+
+    from sian.cli.main import app
+
+    made = _from_code()
+    text = made["filled"]((DOCS / "commands.md").read_text(encoding="utf-8"))
+    assert "<!--" not in text
+    for words, command in made["commands"](typer.main.get_command(app)):
+        section = text.split(f"## {' '.join(words)}\n")[1].split("\n## ")[0]
+        names = {name for parameter in command.params for name in parameter.opts if name.startswith("--")} - {"--help"}
+        assert not [name for name in names if name not in section]
+
+
+def test_the_page_of_models_names_every_recipe_and_every_file():
+    text = _from_code()["filled"]((DOCS / "models.md").read_text(encoding="utf-8"))
+    package = Path(sian.__file__).parent
+    recipes = {path.stem for path in (package / "recipes").glob("*.yaml")}
+    assert recipes
+    assert all(f"| `{name}` |" in text for name in recipes)
+    files = [path.name for path in (package / "assets").iterdir() if path.suffix in (".safetensors", ".json")]
+    assert all(f"`{name}`" in text for name in files)
+
+
+def test_every_page_can_be_found_and_every_link_leads_somewhere():
+    root = DOCS.parent
+    pages = [*DOCS.rglob("*.md"), *root.glob("*.md")]
+    listed = (DOCS / "index.md").read_text(encoding="utf-8")
+    for page in pages:
+        text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            target = link.split("#")[0]
+            if target and "://" not in target and not target.startswith("mailto:"):
+                assert (page.parent / target).exists(), f"{page}: {link}"
+        if page.parent == DOCS and page.name != "index.md":
+            assert f"\n{page.stem}\n" in listed, f"{page} stands in no index"
