@@ -1,7 +1,8 @@
 """Slides in constant memory: time a pixel and peak memory of painting and segmenting, against a tile of 1000 px.
 
     python benchmarks/slides.py --paint 2048 4096         # the bundled model, one thread
-    python benchmarks/slides.py --walk 16384 32768        # a stand-in that paints nothing: what the walk itself holds
+    python benchmarks/slides.py --middle 8192 16384       # the same walk, and the super-tile in the middle is painted
+    python benchmarks/slides.py --walk 32768              # the walk alone, with super-tiles of one colour
     python benchmarks/slides.py --segment 2048 4096
 
 Each size runs in a process of its own, whose peak is the kernel's (ru_maxrss). Masks are one invented scene of 1024 px,
@@ -75,6 +76,8 @@ def measure(kind: str, side: int) -> dict[str, object]:
 
             if kind == "walk":
                 slide_painting.paint_supertile = nothing
+            elif kind == "middle":
+                slide_painting.paint_supertile = middle_of(side, slide_painting.paint_supertile)
             slide_painting.paint_slide(folder / "mask.tif", "kidney", folder / "out", model=model)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     finally:
@@ -95,6 +98,16 @@ def nothing(*given):
     """A super-tile of one colour."""
     core = given[4].core
     return np.full((core.height, core.width, 3), 200, np.uint8)
+
+
+def middle_of(side: int, paint):
+    """Paint the super-tile in the middle, whose halo is whole, and nothing of the others."""
+    wanted = side // 2 // 2048
+
+    def painted(*given):
+        return paint(*given) if (given[4].row, given[4].column) == (wanted, wanted) else nothing(*given)
+
+    return painted
 
 
 def picture(path: Path, side: int) -> None:
@@ -122,14 +135,14 @@ def picture(path: Path, side: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for kind in ("paint", "walk", "segment", "tile"):
+    for kind in ("paint", "middle", "walk", "segment", "tile"):
         parser.add_argument(f"--{kind}", type=int, nargs="*", default=[], metavar="SIDE")
     parser.add_argument("--here", nargs=2, metavar=("KIND", "SIDE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.here:
         print(json.dumps(measure(given.here[0], int(given.here[1]))))
         return
-    for kind in ("tile", "paint", "walk", "segment"):
+    for kind in ("tile", "paint", "middle", "walk", "segment"):
         for side in getattr(given, kind):
             command = [sys.executable, __file__, "--here", kind, str(side)]
             print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), flush=True)

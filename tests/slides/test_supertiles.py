@@ -12,6 +12,7 @@ from tests.synthesis.toys import grid_mask, toy_painter
 
 from sian.errors import BadInput
 from sian.layout import describe
+from sian.networks import FoldedGenerator
 from sian.nuclei import scatter
 from sian.slides.levels import Area
 from sian.slides.mask_source import ScaledMask, open_mask, read_whole
@@ -198,3 +199,22 @@ def test_a_scaled_mask_is_the_whole_one_scaled(tmp_path, shape):
 def test_a_network_that_sees_all_is_refused():
     with pytest.raises(BadInput, match="paints an image as a whole"):
         check_local(torch.nn.Identity())
+
+
+@pytest.mark.parametrize("margins", [(256, 256, 256, 256), (0, 256, 96, 0), (32, 64, 288, 160)])
+def test_margins_of_the_coarse_blocks_are_left_out_early_without_a_difference(margins):
+    """Folded and trimmed against plain and whole: a margin that is kept too small changes what is inside."""
+    top, left, bottom, right = margins
+    generator = toy_painter(padding="zeros").generator
+    layout = describe(scatter(top + 64 + bottom, left + 96 + right, 1))
+    vector = style()[None]
+    features = []
+    for brush in (painting.PlainBrush(generator, vector), FoldedGenerator(generator).brush(vector)):
+        canvas = painting._Canvas(generator, brush, layout, vector, Noise(1))
+        with torch.inference_mode():
+            features.append((canvas.coarse(), canvas.coarse(margins)))
+    (whole, plain), (_, folded) = features
+    inside = whole[..., top // 8 : top // 8 + 8, left // 8 : left // 8 + 12]
+    torch.testing.assert_close(plain, inside, rtol=0, atol=0)
+    full = features[1][0][..., top // 8 : top // 8 + 8, left // 8 : left // 8 + 12]
+    torch.testing.assert_close(folded, full, rtol=0, atol=2e-6)

@@ -16,18 +16,22 @@ from sian.networks.generator import LEVELS, LevelGenerator
 FINE = 4  # the first block of the fine part; it works at 1/4 of the image
 
 Margins: TypeAlias = tuple[int, int, int, int]  # px of the image above, left, below and right of what is wanted
+COARSE_LEVEL = 3  # of the features between the two parts
 NO_MARGINS: Margins = (0, 0, 0, 0)
 
 
 class Brush(Protocol):
     """What painting needs of a generator in one style."""
 
-    def coarse(self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        """Features after the coarse blocks, (1, c, h / 8, w / 8).
+    def coarse(
+        self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None], margins: Margins = NO_MARGINS
+    ) -> Tensor:
+        """Features after the coarse blocks without their margins, (1, c, h / 8, w / 8) if there are none.
 
         Args:
             maps: what the generator sees of the layout, by level: 3, 4 and 5 for 1/8, 1/16 and 1/32 of the image.
             noise: for each of the coarse blocks a (1, 1, h_b, w_b) map or None.
+            margins: px that are given for what the blocks see of them, multiples of 32.
         """
         ...
 
@@ -60,12 +64,14 @@ class PlainBrush:
     def __init__(self, generator: LevelGenerator, style: Tensor) -> None:
         self.generator, self.style = generator, style
 
-    def coarse(self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+    def coarse(
+        self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None], margins: Margins = NO_MARGINS
+    ) -> Tensor:
         """See `Brush`."""
         x = self.generator.begin(maps[LEVELS[0]], self.style)
         for index in range(FINE):
             x = self.generator.block(index, x, maps[LEVELS[index]], self.style, noise[index])
-        return x
+        return within(x, at_level(margins, COARSE_LEVEL))
 
     def fine(
         self,
@@ -78,6 +84,12 @@ class PlainBrush:
         for index, drawn in enumerate(noise, FINE):
             x = self.generator.block(index, x, maps[LEVELS[index]], self.style, drawn)
         return within(self.generator.finish(x), margins)
+
+
+def at_level(margins: Margins, level: int) -> Margins:
+    """Margins in pixels of a level."""
+    top, left, bottom, right = (margin >> level for margin in margins)
+    return top, left, bottom, right
 
 
 def within(x: Tensor, margins: Margins) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sian.networks.brush import FINE, NO_MARGINS, Margins, within
+from sian.networks.brush import COARSE_LEVEL, FINE, NO_MARGINS, Margins, at_level, within
 from sian.networks.generator import LEVELS, SLOPE, Generator, SianResidualBlock
 from sian.networks.layouts import LAYOUT_CHANNELS
 from sian.networks.sian_block import SianBlock
@@ -65,6 +65,11 @@ class FoldedGenerator:
         return FoldedBrush(self, style)
 
 
+# Px of margin that each coarse block is given: what it sees of the layout (5 px of its level) beyond what the blocks
+# after it need of its result (2 px of their levels each, in whole pixels of its own).
+NEEDED = (1 << 20, 128, 96, 40)
+
+
 class FoldedBrush:
     """A folded generator in one style; see `sian.networks.brush.Brush`."""
 
@@ -72,14 +77,23 @@ class FoldedBrush:
         self.generator, self.style, self.to_rgb = folded.generator, style, folded.to_rgb
         self.blocks = [block.styled(style) for block in folded.blocks]
 
-    def coarse(self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        """Features after the coarse blocks, (1, c, h / 8, w / 8)."""
-        x = self.generator.begin(maps[LEVELS[0]], self.style)
+    def coarse(
+        self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None], margins: Margins = NO_MARGINS
+    ) -> Tensor:
+        """Features after the coarse blocks without their margins, which are left out early where that changes nothing.
+
+        Cut off the whole margin, the pixels are those of the whole: at its edge a block's result is wrong for as far
+        as it sees (`NEEDED`), and that far is kept.
+        """
+        x, left = self.generator.begin(maps[LEVELS[0]], self.style), margins
         for index, drawn in enumerate(noise):
-            if index and LEVELS[index] < LEVELS[index - 1]:
+            level, kept = LEVELS[index], _at_most(margins, NEEDED[index])
+            if index and level < LEVELS[index - 1]:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = self.blocks[index](_last(x), maps[LEVELS[index]], drawn)
-        return x
+            cut = _pixels(margins, kept, level)
+            layout, own = within(maps[level], cut), None if drawn is None else within(drawn, cut)
+            x, left = self.blocks[index](_last(within(x, _pixels(left, kept, level))), _last(layout), own), kept
+        return within(x, at_level(left, COARSE_LEVEL))
 
     def fine(
         self,
@@ -267,6 +281,12 @@ def _modulation(block: SianBlock, norm: nn.BatchNorm2d) -> tuple[FoldedConvoluti
 def _kept(margins: Margins, level: int) -> Margins:
     """What a block still needs of a window's margins."""
     top, left, bottom, right = (min(margin, SEEN.get(level, margin)) for margin in margins)
+    return top, left, bottom, right
+
+
+def _at_most(margins: Margins, most: int) -> Margins:
+    """Margins cut to so many px."""
+    top, left, bottom, right = (min(margin, most) for margin in margins)
     return top, left, bottom, right
 
 

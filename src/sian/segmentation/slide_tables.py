@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SUMMARY, GEOJSON, TABLE, OVERLAY = "summary.json", "nuclei.geojson", "nuclei.csv", "overlay.png"
 BLOCK = 2048  # px of a side of the labels that are traced at once
 OVERLAY_PIXELS = 2048  # of the longer side
-DOT = (40, 255, 60)
+DOT, DOT_SIDE = (40, 255, 60), 3
 NO_LIMIT = 1 << 30
 
 
@@ -202,5 +202,7 @@ def _write_overlay(path: Path, slide: Slide, middles: NDArray[np.float64]) -> No
     ]
     image = np.ascontiguousarray(np.concatenate(rows))
     places = (middles / (slide.step(level) * thin)).astype(np.int64)
-    image[np.clip(places[:, 0], 0, image.shape[0] - 1), np.clip(places[:, 1], 0, image.shape[1] - 1)] = DOT
+    for down, across in np.ndindex(DOT_SIDE, DOT_SIDE):
+        rows_of, columns_of = places[:, 0] + down - DOT_SIDE // 2, places[:, 1] + across - DOT_SIDE // 2
+        image[np.clip(rows_of, 0, image.shape[0] - 1), np.clip(columns_of, 0, image.shape[1] - 1)] = DOT
     write_png(path, image)

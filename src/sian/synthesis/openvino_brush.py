@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sian.errors import MissingResource
 from sian.networks import FINE, LEVELS, NO_MARGINS, FoldedGenerator, Margins, within
+from sian.networks.brush import COARSE_LEVEL, at_level
 from sian.networks.folded import FoldedBlock, FoldedConvolution, FoldedSian
 from sian.networks.generator import SLOPE, Generator
 from sian.networks.layouts import CONDITIONS
@@ -68,9 +69,11 @@ class OpenVinoBrush:
     def __init__(self, generator: OpenVinoGenerator, style: Tensor) -> None:
         self.generator, self.style = generator, style
 
-    def coarse(self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        """Features after the coarse blocks, (1, c, h / 8, w / 8)."""
-        return self._run(self.generator.coarse, (), maps, noise, 0)
+    def coarse(
+        self, maps: Mapping[int, Tensor], noise: Sequence[Tensor | None], margins: Margins = NO_MARGINS
+    ) -> Tensor:
+        """Features after the coarse blocks without their margins."""
+        return within(self._run(self.generator.coarse, (), maps, noise, 0), at_level(margins, COARSE_LEVEL))
 
     def fine(
         self,

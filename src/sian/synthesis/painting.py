@@ -21,6 +21,7 @@ from sian.networks import (
     ALL_CHANNELS,
     FINE,
     LEVELS,
+    NO_MARGINS,
     Brush,
     GeneratorInterface,
     LevelGenerator,
@@ -190,11 +191,12 @@ def paint_core(
     padded = _padded(layout, generator.stride, generator.smallest)
     vector = style[None]
     canvas = _Canvas(generator, brush or PlainBrush(generator, vector), padded, vector, noise)
-    features = canvas.coarse()
     top, left, *ends = core
     bottom, right = (
         whole if end == own else end for end, own, whole in zip(ends, layout.shape, padded.shape, strict=True)
     )
+    seen = _part_around(top, left, bottom, right, padded.shape, MARGIN)
+    features = canvas.coarse((seen.top, seen.left, padded.shape[0] - seen.bottom, padded.shape[1] - seen.right))
     image = np.empty((bottom - top, right - left, 3), np.uint8)
     for y in range(top, bottom, WINDOW):
         for x in range(left, right, WINDOW):
@@ -202,7 +204,7 @@ def paint_core(
             rows, columns = (
                 slice(cut.start - first, cut.stop - first) for cut, first in zip(part.core, core[:2], strict=True)
             )
-            image[rows, columns] = pixels_of(_sound(canvas.fine(features, part)))[0]
+            image[rows, columns] = pixels_of(_sound(canvas.fine(features, part, (seen.top, seen.left))))[0]
     return np.ascontiguousarray(image[: ends[0] - top, : ends[1] - left])
 
 
@@ -285,21 +287,26 @@ class _Canvas:
     style: Tensor  # (1, D)
     noise: Noise
 
-    def coarse(self) -> Tensor:
-        """Features after the last coarse block; the coarse layouts are averaged strip by strip."""
+    def coarse(self, margins: Margins = NO_MARGINS) -> Tensor:
+        """Features after the last coarse block without margins; the coarse layouts are averaged strip by strip."""
         height, width = self.layout.shape
         strips = [
             self._pyramid(self.layout.window(y, 0, min(WINDOW, height - y), width), 6)[3:]
             for y in range(0, height, WINDOW)
         ]
         maps = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
-        return self.brush.coarse(maps, [self._noise(index, 0, 0, maps[LEVELS[index]]) for index in range(FINE)])
+        noise = [self._noise(index, 0, 0, maps[LEVELS[index]]) for index in range(FINE)]
+        return self.brush.coarse(maps, noise, margins)
 
-    def fine(self, coarse: Tensor, part: _Part) -> Tensor:
+    def fine(self, coarse: Tensor, part: _Part, first: tuple[int, int] = (0, 0)) -> Tensor:
         """The core of one window, (1, 3, h, w)."""
         cut = self.layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
         maps = dict(enumerate(self._pyramid(cut, 3)))
-        x = coarse[..., part.top // 8 : part.bottom // 8, part.left // 8 : part.right // 8]
+        top, left, bottom, right = (
+            (side - start) // COARSE
+            for side, start in zip((part.top, part.left, part.bottom, part.right), (*first, *first), strict=True)
+        )
+        x = coarse[..., top:bottom, left:right]  # `first` is the features' first px
         drawn = [
             self._noise(index, part.top >> LEVELS[index], part.left >> LEVELS[index], maps[LEVELS[index]])
             for index in range(FINE, len(LEVELS))
