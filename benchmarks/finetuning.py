@@ -2,9 +2,9 @@
 
     python benchmarks/finetuning.py --data DATASET --out DIR --weights DIR [ROW] [--target tnbc] [--list] [--table]
 
-Without ROW, the first row that is not there yet. A killed row goes on where it stopped. `--table` prints what is there and
-`--list` what is missing. DATASET holds the target whole, e.g. `sian data import tnbc -o DATASET`: which tiles are learned from and
-which tested stands here. Rows:
+Without ROW, the first row that is not there yet. A killed row goes on where it stopped. `--table` prints what is there
+and `--list` what is missing. DATASET holds the target whole, e.g. `sian data import tnbc -o DATASET`: which tiles are
+learned from and which tested stands here. Rows:
 
     start                    the model that fine-tuning begins with, styles by its encoder
     fitted                   the same, its styles fitted to the references (`sian style`); exemplar only
@@ -112,7 +112,7 @@ def make(arguments: argparse.Namespace, row: str) -> dict[str, Any]:
     if kind in ("adjust", "finetune"):
         run = arguments.out / arguments.target / row
         changes = dict(word.split("=", 1) for word in arguments.set) | {"seed": seed or "0"}
-        slides = {"slides": [learned.image(item) for item in learned]} if count == "slides" else {}
+        slides = {"slides": [learned.folder / item.image for item in learned]} if count == "slides" else {}
         model_file = sian.train(
             Recipe.load(kind, changes),
             learned if not slides else None,
@@ -213,7 +213,7 @@ def table(arguments: argparse.Namespace, rows: list[str]) -> str:
     """The rows as Markdown; KID's difference from `fitted` (or `start`) with two paired standard errors."""
     made = {row: json.loads(_path(arguments, row).read_text(encoding="utf-8")) for row in rows}
     lines = [
-        "| row | style | n | KID x 1000 | against fitted or start | FID | colour | DQ | SQ | PQ | influence | chosen | CPU min |",
+        "| row | style | n | KID x 1000 | against base | FID | colour | DQ | SQ | PQ | influence | chosen | min |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for setting in SETTINGS:

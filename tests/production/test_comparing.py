@@ -191,3 +191,33 @@ def test_the_record_can_be_read_by_people(tune, tmp_path):
     assert tune(write_tiles(tmp_path / "data"))[0] == 0
     record = json.loads((tmp_path / "run" / "stopping.json").read_text())
     assert {"measure", "held_out", "looks", "best", "kind", "ended"} <= set(record)
+
+
+def test_slides_alone(tmp_path, model_file, capfd):
+    """No annotated tile at all: the bundled segmenter outlines, a quarter of each window is painted."""
+    data = write_tiles(tmp_path / "data")
+    recipe = tmp_path / "tune.yaml"
+    recipe.write_text(yaml.safe_dump(COMPARE))
+    words = [recipe, "--init", model_file, "--slides", data / "images", "-o", tmp_path / "run", "--device", "cpu"]
+    code, err = main(["train", *map(str, words)]), capfd.readouterr().err
+    assert code == 0, err
+    assert "1 windows of 1 slide, outlined by the bundled segmenter" in err
+    assert list(sian.load(tmp_path / "run" / "model.safetensors").styles) == ["own"]
+    assert main(["train", str(recipe), "--init", str(model_file), "-o", str(tmp_path / "none")]) == 3
+    assert "found neither" in capfd.readouterr().err
+
+
+def test_slides_beside_annotated_tiles(tune, tmp_path, monkeypatch):
+    from sian.production import train_and_export
+
+    seen = []
+    train = train_and_export.run_training
+    monkeypatch.setattr(train_and_export, "run_training", lambda r, t, *a, **k: seen.append(t) or train(r, t, *a, **k))
+    other = write_tiles(tmp_path / "other")
+    code, err = tune(write_tiles(tmp_path / "data"), "--slides", other / "images" / "tile-0.png")
+    assert code == 0, err
+    (learned,) = seen
+    assert [tile.ignored is not None for tile in learned] == [False, False, True]
+    share = learned[2].weight / sum(tile.weight for tile in learned)
+    assert share == pytest.approx(1 / 3, abs=0.05)
+    assert list(sian.load(tmp_path / "run" / "model.safetensors").styles) == ["skin"]

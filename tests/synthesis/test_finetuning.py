@@ -275,3 +275,46 @@ def test_the_python_door(tiles, tmp_path, toy_file):
     recipe = Recipe.parse(FINETUNE, "tune")
     path = sian.train(recipe, open_dataset(tiles), tmp_path / "run", init=toy_file)
     assert sian.load(path).info.training.base.name == "toy"
+
+
+def test_a_discriminator_of_feature_heads_alone_is_taken_out_of_a_whole_one(tmp_path, toy_file):
+    """Of a file's discriminator the parts that the recipe does without are left out; what is left fits."""
+    from sian.networks import build_discriminator
+    from sian.synthesis.modelfile import write_model
+    from sian.training.average import folded
+    from sian.training.start import begin
+
+    content = read_model(toy_file)
+    whole = {"width": 4, "scales": 2, "layers": 2, "segmenting": 4, "features": 4}
+    judge = folded(build_discriminator(whole))
+    changes = {"discriminator": whole, "losses": {"perceptual": 0}}
+    info = content.info.model_copy(update={"recipe": {**content.info.recipe, **changes}})
+    path = tmp_path / "judged.safetensors"
+    write_model(path, info, content.weights, content.bank, discriminator=judge)
+    heads = {"scales": 0, "segmenting": 0}
+    recipe, start = start_from(Recipe.parse({**FINETUNE, "discriminator": heads}, "tune"), path)
+    assert (recipe.discriminator.scales, recipe.discriminator.segmenting, recipe.discriminator.features) == (0, 0, 4)
+    assert start.discriminator
+    assert {name.split(".")[0] for name in start.discriminator} == {"heads"}
+    network = build_discriminator(recipe.discriminator.model_dump())
+    painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump())
+    begin(recipe, start, painter, network)
+    with pytest.raises(BadInput, match="scales"):
+        Recipe.parse({**FINETUNE, "discriminator": {"scales": 0, "features": 0}}, "tune")
+
+
+def test_only_what_is_named_moves(tune, tiles, tmp_path, toy_file):
+    stages = [FINETUNE["stages"][0], {"images": 2, "size": 64, "batch": 2, "moves": ["modulation", "noise"]}]
+    assert tune(tiles, stages=stages, stopping={})[0] == 0
+    saved = checkpoint.found(tmp_path / "run" / "checkpoints")[-1]
+    after = checkpoint.read_tensors(saved / "networks.safetensors")
+    before = read_model(toy_file).weights
+    changed = {
+        name
+        for name, tensor in before.items()
+        if f"painter.{name}" in after
+        and not torch.equal(after[f"painter.{name}"], tensor.float())
+        and "norm_" not in name
+    }
+    assert changed
+    assert all("modulation" in name or "noise_strength" in name for name in changed)

@@ -21,6 +21,7 @@ from sian.cli.arguments import (
     Workers,
     check_there,
     check_yaml,
+    named_files,
     parse_aliases,
     parse_changes,
     use_threads,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk (see `sian data import`).")],
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")],
     recipe: Annotated[
         str | None,
@@ -44,6 +44,15 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="A model file to start from; 'bundled' is the one that comes along."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Data set on disk (see `sian data import`).")
+    ] = None,
+    slides: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="IMAGE", help="With --init: a slide or picture without annotation, or a folder; may be repeated."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
@@ -73,11 +82,13 @@ def train(
     asked, aliases = parse_changes(changes, "stages.0.images=2000"), parse_aliases(alias)
 
     from sian.data import open_dataset
+    from sian.errors import BadInput
+    from sian.files.images import PICTURE_SUFFIXES
     from sian.training.recipe import Recipe
 
     if recipe is not None and not resume:
         Recipe.load(recipe, asked)  # a recipe's faults are said before those of the data
-    source = open_dataset(data).split(split)
+    source = open_dataset(data).split(split) if data else None
     use_threads(threads)
 
     from sian.production.train_and_export import train as train_and_export
@@ -97,9 +108,12 @@ def train(
         "say": console.say,
     }
     if dry_run:
-        _say(rehearse_training(recipe, source, run, **given), data, split, run)
+        if source is None or slides:
+            raise BadInput("--dry-run: windows of slides are cut and outlined by the run itself; leave --slides out")
+        _say(rehearse_training(recipe, source, run, **given), source.folder, split, run)
         return
-    made = train_and_export(recipe, source, run, **given, export=export, export_on_stop=export_on_stop)
+    pictures = named_files(slides, PICTURE_SUFFIXES, "picture") if slides else ()
+    made = train_and_export(recipe, source, run, slides=pictures, **given, export=export, export_on_stop=export_on_stop)
     if export and is_main_process():
         write_card(made)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sian.data.sampling import WindowSampler
+    from sian.data.sampling import Sample, WindowSampler
     from sian.layout import Layout
 
 
@@ -49,7 +49,8 @@ def batches(
         "distance" float32 (n, h, w), "reference" uint8 (n, 3, r, r), "tile" int64 (n), "place" int64 (n, 2), the
         window's first row and column in the window around it. M is direction > 0. With
         `extras` also "boundary" bool (n, h, w) and "depth" float32 (n, h, w), with `classes` "classes" uint8 (n, h, w),
-        with `tissue` "tissue" int8 (n, h, w, 5).
+        with `tissue` "tissue" int8 (n, h, w, 5),
+        and where any tile ignores pixels "ignored" bool (n, h, w).
 
     Raises:
         BadInput: extras or classes are asked for, and a tile's layout has none.
@@ -111,6 +112,7 @@ class _Windows(Dataset[dict[str, torch.Tensor]]):
 
     def __init__(self, sampler: WindowSampler, extras: bool, classes: bool, tissue: bool) -> None:
         self.sampler, self.extras, self.classes, self.tissue = sampler, extras, classes, tissue
+        self.some_ignored = any(tile.ignored is not None for tile in sampler.tiles)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         sample = self.sampler.sample(index)
@@ -121,6 +123,7 @@ class _Windows(Dataset[dict[str, torch.Tensor]]):
             **_extras(sample.layout, self.sampler.tiles[sample.tile].id, self.extras),
             **_classes(sample.layout, self.sampler.tiles[sample.tile].id, self.classes),
             **({"tissue": torch.from_numpy(_tissue(sample.layout))} if self.tissue else {}),
+            **_ignored(sample, self.some_ignored),
             "reference": _channels_first(sample.reference),
             "tile": torch.tensor(sample.tile),
             "place": torch.tensor(sample.place),
@@ -135,6 +138,13 @@ class _From:
 
     def __iter__(self) -> Iterator[int]:
         return count(self.first)
+
+
+def _ignored(sample: Sample, wanted: bool) -> dict[str, torch.Tensor]:
+    if not wanted:
+        return {}
+    left_out = sample.ignored if sample.ignored is not None else np.zeros(sample.layout.shape, bool)
+    return {"ignored": torch.from_numpy(left_out)}
 
 
 def _extras(layout: Layout, tile: str, wanted: bool) -> dict[str, torch.Tensor]:

@@ -38,6 +38,8 @@ class Tile:
         image: (H, W, 3) uint8.
         layout: (H, W); `sian.layout.describe` of the whole instance mask.
         patient: who the tissue is from; None if nobody said.
+        weight: how often its windows are drawn beside other tiles'.
+        ignored: (H, W) bool, pixels that are not compared; None for none.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Tile:
     image: NDArray[np.uint8]
     layout: Layout
     patient: str | None = None
+    weight: float = 1.0
+    ignored: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         height, width = self.layout.shape
@@ -66,6 +70,7 @@ class Sample:
         reference: (reference_size, reference_size, 3) uint8; what the style encoder sees.
         tile: which of the sampler's tiles it was cut from.
         place: first row and column of the sample in the window around it, in px, both as they were turned.
+        ignored: (size, size) bool, pixels that are not compared; None for none.
     """
 
     image: NDArray[np.uint8]
@@ -73,6 +78,7 @@ class Sample:
     reference: NDArray[np.uint8]
     tile: int
     place: tuple[int, int] = (0, 0)
+    ignored: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class WindowSampler:
         size: side of the windows in pixels.
         reference_size: side of the references in pixels.
         positions: "grid" shows each window of `train_offsets` once an epoch, in an order fresh every epoch;
-            "random" draws the tile, then the position, uniformly.
+            "random" draws the tile by its weight, then the position uniformly.
         seed: the run's seed.
         turn: draw one of the eight flips and quarter turns for each sample.
         sibling: probability in [0, 1] that the reference is another window of the same tile, anywhere, with a
@@ -161,7 +167,11 @@ class WindowSampler:
         image = turn_image(tile.image[y : y + self.size, x : x + self.size], *turn)
         top, left = self._around(index, tile, y, x)
         inside = _turned_place(y - top, x - left, self.reference_size - self.size, *turn)
-        return Sample(image, window, self._reference(index, tile, top, left, turn), place.tile, inside)
+        reference = self._reference(index, tile, top, left, turn)
+        left_out = None
+        if tile.ignored is not None:
+            left_out = turn_image(tile.ignored[y : y + self.size, x : x + self.size], *turn)
+        return Sample(image, window, reference, place.tile, inside, left_out)
 
     def place(self, index: int) -> Place:
         """Where the window of sample number `index` lies, for who cuts something else there."""
@@ -174,9 +184,16 @@ class WindowSampler:
             number, y, x = self._grid[_permutation(self.seed, epoch, self.epoch_length)[place]].tolist()
             return number, y, x
         random = seeds.generator(self.seed, "window", index)
-        number = int(random.integers(len(self.tiles)))
+        number = self._drawn(random)
         y, x = _anywhere(random, self.tiles[number].layout.shape, self.size)
         return number, y, x
+
+    def _drawn(self, random: np.random.Generator) -> int:
+        """A tile, by the tiles' weights."""
+        weights = np.array([tile.weight for tile in self.tiles])
+        if (weights == weights[0]).all():
+            return int(random.integers(len(self.tiles)))
+        return int(random.choice(len(self.tiles), p=weights / weights.sum()))
 
     def _turn(self, index: int, purpose: str) -> tuple[int, bool]:
         """Quarter turns and flip of a sample or of its reference."""

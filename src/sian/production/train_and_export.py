@@ -8,10 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput, Interrupted
 from sian.files.weights import find_weights
 from sian.production.comparison import check_features, comparison, start_again
+from sian.production.slide_tiles import slide_tiles, weighted
+from sian.segmentation import load as load_segmenter
 from sian.synthesis.export import export_run
 from sian.synthesis.finetuning import check_tiles, start_from
 from sian.synthesis.styles import check_aliases
@@ -42,9 +46,10 @@ Say = Callable[[str], None]
 
 def train(
     recipe: str | Path | Recipe | None,
-    data: Dataset,
+    data: Dataset | None,
     run: str | Path,
     *,
+    slides: Sequence[str | Path] = (),
     changes: Mapping[str, str] | None = None,
     resume: bool = False,
     hardware: Hardware | None = None,
@@ -68,7 +73,9 @@ def train(
     Args:
         recipe: a bundled recipe's name, a path, or a recipe. None takes the resumed run's own, or "small", or
             "finetune" where there is an `init`.
-        data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``.
+        data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``; None where there are `slides` alone.
+        slides: pictures without annotation to learn from as well: the bundled segmenter outlines windows of their
+            tissue.
         run: the run's folder.
         changes: of single values of a recipe that is read, e.g. {"stages.0.images": "2000"}.
         resume: go on from the newest checkpoint.
@@ -105,16 +112,23 @@ def train(
         go_on_from=go_on_from,
         say=say,
     )
-    tiles = described_tiles(chosen, data, aliases, progress)
-    compared = None
+    tiles = described_tiles(chosen, data, aliases, progress) if data is not None else []
+    more: list[Tile] = []
+    if data is None or slides:
+        mpp = data.info.mpp if data is not None else (start.facts["mpp"] if start else None)
+        cut, more = _slide_tiles(slides, chosen, mpp, run, progress, say)
+        if data is None:
+            data, tiles, more = cut, more, []
+            check_tiles(data, start)
+            check_aliases(aliases, {tile.organ for tile in tiles})
+    compared, learned = None, tiles
     if chosen.comparing.tiles:
-        parted, compared = comparison(
-            tiles, chosen, start or start_again(chosen, run), run, weights, trust_weights, say
-        )
-        tiles_learned = parted.learned
+        begun = start or start_again(chosen, run)
+        parted, compared = comparison(tiles, chosen, begun, run, weights, trust_weights, say)
+        learned = parted.learned
     else:
-        tiles_learned = tiles
         say_held_out(tiles, chosen, say)
+    learned = [*learned, *weighted(more, learned)]
     where = hardware or Hardware()
     if where.precision is None and where.could_be_quicker and not resume:
         say("this CPU has bfloat16, and the run computes in fp32; --precision auto is faster")
@@ -122,7 +136,7 @@ def train(
         with progress(TRAINING, "images") as seen:
             last = run_training(
                 chosen,
-                tiles_learned,
+                learned,
                 run,
                 resume=resume,
                 hardware=hardware,
@@ -149,7 +163,7 @@ def train(
 
 def checked_recipe(
     recipe: str | Path | Recipe | None,
-    data: Dataset,
+    data: Dataset | None,
     run: Path,
     *,
     changes: Mapping[str, str] | None,
@@ -164,14 +178,16 @@ def checked_recipe(
     if go_on_from is not None and not resume:
         raise BadInput(f"{run}: a checkpoint of {go_on_from} images to go on from, but nothing to resume; add --resume")
     chosen, start = _recipe_and_start(recipe, changes or {}, run, resume, init, say)
-    chosen = resolve(chosen, data)
+    if data is not None:
+        chosen = resolve(chosen, data)
     check_run(run, chosen, resume)  # before the seconds of reading tiles
     check_start(run, chosen, start, bool(found(run / "checkpoints")))
     if vgg_layers(chosen):
         find_weights("vgg19", weights, trust_weights)
     if chosen.comparing.tiles:
         check_features(weights, trust_weights)
-    check_tiles(data, start)
+    if data is not None:
+        check_tiles(data, start)
     return chosen, start
 
 
@@ -182,6 +198,24 @@ def described_tiles(recipe: Recipe, data: Dataset, aliases: Mapping[str, str] | 
         tiles = read_tiles(data, recipe.data.organ_aliases, described, classes, tissue=tissue)
     check_aliases(aliases, {tile.organ for tile in tiles})
     return tiles
+
+
+def _slide_tiles(
+    slides: Sequence[str | Path], recipe: Recipe, mpp: float | None, run: Path, progress: Progress, say: Say
+) -> tuple[Dataset, list[Tile]]:
+    """Windows of slides that nobody annotated, outlined; `mpp` is what they are brought to."""
+    if not slides:
+        raise BadInput("expected annotated tiles (--data DATASET) or pictures (--slides IMAGE), found neither")
+    if recipe.data.class_names:
+        raise BadInput("--slides: this model knows nuclear classes, which no segmenter finds; leave --slides out")
+    with progress("segmenting slides", "slides") as segmented:
+        cut, found = slide_tiles(slides, run, load_segmenter(), mpp=mpp, tissue=takes_tissue(recipe), report=segmented)
+    left_out = np.mean([tile.ignored.mean() for tile in found if tile.ignored is not None])
+    say(
+        f"{len(found)} windows of {len(slides)} slide{'s' * (len(slides) > 1)}, outlined by the bundled segmenter, "
+        f"{100 * left_out:.0f} % of their pixels ignored as doubtful: {run / 'slides'}"
+    )
+    return cut, found
 
 
 def _stopped(

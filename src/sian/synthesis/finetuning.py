@@ -22,7 +22,7 @@ from sian.training.recipe_classes import takes_tissue
 from sian.training.recipe_sections import GeneratorSection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from torch import Tensor
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from sian.synthesis.modelfile import ModelInfo
 
 NETWORKS = ("generator", "encoder")  # sections that the model file decides
+PARTS = {
+    "scales": "scales",
+    "segmenting": "segmenting",
+    "features": "heads",
+}  # of a discriminator
 MPP_RATIO = 1.2  # magnifications that differ by more are worth a word
 
 
@@ -56,7 +61,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     for section in NETWORKS:
         _check_section(recipe, trained, section, path)
     taken = {section: getattr(trained, section) for section in NETWORKS}
-    weights = dict(content.weights)
+    weights, judge = dict(content.weights), dict(content.discriminator)
     if noisier := _more_noise(recipe, trained):
         taken["generator"] = trained.generator.model_copy(update={"noise_blocks": noisier})
         weights |= _silent_noise(taken["generator"], weights)
@@ -67,15 +72,19 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         weights |= stirred(weights, strength, recipe.seed)
     if "discriminator" not in recipe.model_fields_set:
         taken["discriminator"] = trained.discriminator
-    elif content.discriminator:
-        _check_section(recipe, trained, "discriminator", path)
+    elif judge:
+        without = _parts_left_out(recipe)
+        _check_section(recipe, trained, "discriminator", path, without)
+        taken["discriminator"] = trained.discriminator.model_copy(update=dict.fromkeys(without, 0))
+        prefixes = tuple(f"{PARTS[part]}." for part in without)
+        judge = {name: tensor for name, tensor in judge.items() if not name.startswith(prefixes)}
     else:
         asked = recipe.discriminator.model_dump(exclude_unset=True)
         taken["discriminator"] = trained.discriminator.model_copy(update=asked)
     data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
     whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
     whole = Recipe.parse(whole.model_dump(mode="json"), recipe.name)  # its parts come from two places: do they fit?
-    judged_anew = whole.judged and not content.discriminator
+    judged_anew = whole.judged and not judge
     if judged_anew and whole.judge_is_frozen:
         raise BadInput(
             f"{path}: holds no discriminator, and the recipe {whole.name} asks one that never learns; leave "
@@ -90,7 +99,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         "sha256": content.sha256,
         **content.info.model_dump(include={"name", "mpp", "median_nucleus_area", "licence", "training"}),
     }
-    return whole, Start(weights, content.discriminator, facts, _bank_styles(content.bank))
+    return whole, Start(weights, judge, facts, _bank_styles(content.bank))
 
 
 def check_tiles(data: Dataset, start: Start | None = None) -> None:
@@ -142,14 +151,21 @@ def _known(info: ModelInfo) -> dict[str, Any]:
     return {"name": info.name} | {key: info.recipe[key] for key in kept if key in info.recipe}
 
 
-def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path) -> None:
+def _parts_left_out(recipe: Recipe) -> list[str]:
+    """Parts of a discriminator that a recipe does without, e.g. the patches beside the feature heads."""
+    asked = recipe.discriminator
+    return [part for part in PARTS if part in asked.model_fields_set and getattr(asked, part) == 0]
+
+
+def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path, without: Collection[str] = ()) -> None:
     if section not in recipe.model_fields_set:
         return
     asked, has = getattr(recipe, section), getattr(trained, section)
     for key in type(asked).model_fields:
-        if (key == "noise_blocks" and _more_noise(recipe, trained)) or (
+        grows = (key == "noise_blocks" and _more_noise(recipe, trained)) or (
             key == "tissue" and _adds_tissue(recipe, trained)
-        ):
+        )
+        if key in without or grows:
             continue
         if key in asked.model_fields_set and getattr(asked, key) != getattr(has, key):
             raise BadInput(

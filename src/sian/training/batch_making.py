@@ -41,6 +41,7 @@ def make_batch(
     """
     on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
     image, reference, place = (on_device.pop(name) for name in ("image", "reference", "place"))
+    ignored = on_device.pop("ignored", None)
     n, generator = len(image), painter.generator
     image, reference = (signed(pixels) for pixels in (image, reference))
     if recipe.data.stain or recipe.data.hue:
@@ -64,6 +65,7 @@ def make_batch(
         noise=generator.draw_noise(n, size, size, random),
         augmentation=augmentation.draw(n, size, recipe.augment.translation, recipe.augment.cutout, cpu),
         place=place,
+        ignored=None if ignored is None else ignored[:, None],
         told=told,
     )
 

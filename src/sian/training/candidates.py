@@ -175,6 +175,10 @@ class Candidates:
         self._take(START, _copied(start), 0)
         self._take(ADJUSTED, _adjusted(self.jury, start), 0)
 
+    def prepare(self, painter: Painter) -> None:
+        """Let training begin where adjusting ends, in place: what costs nothing need not be learned."""
+        self.jury.adjust(painter)
+
     def look(self, average: Painter, images: int) -> dict[str, float]:
         """Look at the running average, adjusted as the model will be; returns facts for the journal."""
         marks = self._take(TRAINED, _adjusted(self.jury, average), images)

@@ -189,6 +189,9 @@ def train(
     with stop_signals() as stopped:
         if candidates:
             candidates.begin(_as_begun(averaged, start) if start else averaged, state.images)
+            if not state.images:
+                candidates.prepare(painter)
+                averaged.load_state_dict(average.folded(painter))
         for stretch in schedule:
             if state.images >= stretch.end or over():
                 continue
@@ -213,6 +216,7 @@ def train(
                 fake, mean, log_variance = wrapped_painter(
                     batch.layout, batch.reference, batch.epsilon, batch.noise, batch.place
                 )
+                fake = batch.compared(fake)
                 of_generator = of_discriminator = Terms(fake.new_zeros(()))
                 with fabric.autocast():
                     features = features_of(batch, fake, bare_discriminator, vgg) if recipe.judged else None

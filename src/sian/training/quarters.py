@@ -72,4 +72,11 @@ def _without_corner(tile: Tile, corner: int) -> tuple[Tile, list[Tile]]:
 
 def _part(tile: Tile, rows: tuple[int, int], columns: tuple[int, int]) -> Tile:
     (y, bottom), (x, right) = rows, columns
-    return replace(tile, image=tile.image[y:bottom, x:right], layout=tile.layout.window(y, x, bottom - y, right - x))
+    height, width = tile.layout.shape
+    return replace(
+        tile,
+        image=tile.image[y:bottom, x:right],
+        layout=tile.layout.window(y, x, bottom - y, right - x),
+        weight=tile.weight * (bottom - y) * (right - x) / (height * width),
+        ignored=None if tile.ignored is None else tile.ignored[y:bottom, x:right],
+    )

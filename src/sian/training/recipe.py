@@ -117,6 +117,8 @@ class Recipe(BaseRecipe):
                 )
             if learning & painter and not (self.judged or lone or seen):
                 raise ValueError("losses: none is left that every step of the painter learns from; raise one above 0")
+        if self.start == "scratch" and self.judged and not (self.discriminator.scales or self.discriminator.features):
+            raise ValueError("discriminator.scales: without any, discriminator.features has to be above 0")
         if self.start == "scratch" and self.judged and self.judge_is_frozen:
             raise ValueError("stages: the losses ask a discriminator that never learns; let it, or start from a model")
         return self

@@ -71,15 +71,21 @@ class DiscriminatorSection(Section):
     "layout" is M, P and Q, "semantic" M alone, "direction" M and P, "distance" M and Q, "classes" background and
     nuclei one-hot, "boundary" the same and the instance boundary, "depth" Sharp-GAN's normalised distance map.
     `segmenting` is the width of the part that segments (weighed by `losses.segmenting`); 0 for none. `features` is
-    that of the heads on VGG19's features; 0 for none.
+    that of the heads on VGG19's features; 0 for none. `scales` 0 is a discriminator of heads alone.
     """
 
     width: int = Field(default=64, ge=1)
-    scales: int = Field(default=2, ge=1, le=4)
+    scales: int = Field(default=2, ge=0, le=4)
     layers: int = Field(default=4, ge=2, le=6)
     condition: Condition = "layout"
     segmenting: int = Field(default=0, ge=0)
     features: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_judges(self) -> Self:
+        if not (self.scales or self.features) and "features" in self.model_fields_set:  # else it is the model's
+            raise ValueError("scales: a discriminator without any needs features above 0")
+        return self
 
     def scaled(self, factor: float) -> Self:
         """With other widths."""

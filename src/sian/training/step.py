@@ -31,6 +31,11 @@ class Batch:
     augmentation: Augmentation
     place: Tensor | None = None  # (n, 2) px, where each image lies in its reference
     told: Tensor | None = None  # (n,) bool, which layouts come with a tissue map; None for networks that take none
+    ignored: Tensor | None = None  # (n, 1, h, w) bool, pixels that are not compared
+
+    def compared(self, fake: Tensor) -> Tensor:
+        """A painting with the real pixels where nothing is compared: no loss sees a difference there."""
+        return fake if self.ignored is None else torch.where(self.ignored, self.image.to(fake.dtype), fake)
 
 
 @dataclass
