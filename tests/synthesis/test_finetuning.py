@@ -299,8 +299,10 @@ def test_a_discriminator_of_feature_heads_alone_is_taken_out_of_a_whole_one(tmp_
     network = build_discriminator(recipe.discriminator.model_dump())
     painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump())
     begin(recipe, start, painter, network)
+    with pytest.raises(BadInput, match="no feature heads"):
+        start_from(Recipe.parse({**FINETUNE, "discriminator": heads}, "tune"), toy_file)
     with pytest.raises(BadInput, match="scales"):
-        Recipe.parse({**FINETUNE, "discriminator": {"scales": 0, "features": 0}}, "tune")
+        Recipe.parse({**FINETUNE, "start": "scratch", "discriminator": {"scales": 0}}, "tune")
 
 
 def test_only_what_is_named_moves(tune, tiles, tmp_path, toy_file):

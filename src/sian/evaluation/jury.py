@@ -9,7 +9,7 @@ changes with its style.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -146,7 +146,10 @@ def _cut(tiles: Sequence[Tile], seed: int, purpose: str, index: int) -> tuple[Im
     flip, turns = divmod(int(random.integers(TURNS)), TURNS // 2)
     image = turn_image(tile.image[y : y + size, x : x + size], turns, bool(flip))
     layout = tile.layout.window(y, x, size, size).turned(turns, bool(flip))
-    return image, stack_layouts([layout], len(layout.class_names))
+    without = replace(
+        layout, tissue=None
+    )  # as most are painted: what is told of the tissue would hide what is invented
+    return image, stack_layouts([without], len(layout.class_names), tissue=layout.tissue is not None)
 
 
 def _mask_picture(layout: Tensor) -> Image:

@@ -84,6 +84,11 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
     whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
     whole = Recipe.parse(whole.model_dump(mode="json"), recipe.name)  # its parts come from two places: do they fit?
+    if whole.judged and not (whole.discriminator.scales or whole.discriminator.features):
+        raise BadInput(
+            f"{path}: its discriminator has no feature heads and the recipe {whole.name} asks for nothing else; add "
+            "--set discriminator.features=64, or --set discriminator.scales=1"
+        )
     judged_anew = whole.judged and not judge
     if judged_anew and whole.judge_is_frozen:
         raise BadInput(

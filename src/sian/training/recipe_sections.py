@@ -81,12 +81,6 @@ class DiscriminatorSection(Section):
     segmenting: int = Field(default=0, ge=0)
     features: int = Field(default=0, ge=0)
 
-    @model_validator(mode="after")
-    def _something_judges(self) -> Self:
-        if not (self.scales or self.features) and "features" in self.model_fields_set:  # else it is the model's
-            raise ValueError("scales: a discriminator without any needs features above 0")
-        return self
-
     def scaled(self, factor: float) -> Self:
         """With other widths."""
         parts = {
