@@ -28,10 +28,10 @@ def segment_with_doubt(segmenter: Segmenter, image: NDArray[np.uint8]) -> tuple[
     Returns:
         (H, W) int32 instance mask with all nuclei, and (H, W) bool: doubtful ones and 3 px around them.
     """
-    from sian.segmentation.instances import INSTANCES
+    from sian.segmentation.instances import instances
 
     output, kind = segmenter.maps(image), segmenter.recipe.network.kind
-    mask = INSTANCES[kind](output, segmenter.recipe.instances)
+    mask = instances(kind, output, segmenter.recipe.instances)
     return mask, doubtful(mask, _nuclear(output, kind))
 
 
