@@ -59,7 +59,7 @@ class Evaluation:
         return f"Evaluation({', '.join(['n ' + str(self.result['n']), *numbers])})"
 
     def _repr_html_(self) -> str:
-        from sian.evaluation.page import numbers_table
+        from sian.evaluation.number_tables import numbers_table
 
         return numbers_table(self.result)
 

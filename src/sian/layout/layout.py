@@ -65,7 +65,7 @@ class Layout:
         from sian.files.images import encode_png
         from sian.layout.layout_picture import layout_picture
 
-        return encode_png(layout_picture(self))
+        return encode_png(layout_picture(self.semantic, self.direction, self.distance, SECTORS))
 
     def window(self, y: int, x: int, height: int, width: int) -> Layout:
         """Cut a window; nuclei at its edge keep the centroid and skeleton that they have on the whole.

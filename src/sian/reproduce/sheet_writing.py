@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from html import escape
 from pathlib import Path
 
-from sian.evaluation.page import STYLE
 from sian.files import write_text
+from sian.files.templates import render
 from sian.reproduce.sheets import Sheet, SheetRow
 from sian.reproduce.tables import Column
-
-_MORE_STYLE = "td i { color: var(--quiet); font-size: 13px; } tr.missing td { color: var(--quiet); }"
 
 
 def write_sheet(sheet: Sheet, folder: Path, stem: str = "") -> list[Path]:
@@ -78,33 +75,20 @@ def comma_separated(sheet: Sheet) -> str:
 
 def html(sheet: Sheet) -> str:
     """The sheet as a page."""
-    head = "".join(f"<th>{escape(_title(column))}</th>" for column in sheet.columns)
-    body = "".join(
-        f'<tr class="{row.kind}"><td>{escape(row.title)}</td><td>{escape(row.n or "–")}</td>'
-        + "".join(f"<td>{_html_pair(row, column)}</td>" for column in sheet.columns)
-        + "</tr>"
-        for row in sheet.rows
-    )
     facts = _fact_names(sheet)
-    made = "".join(
-        f"<tr><td>{escape(row.title)}</td>"
-        + "".join(f"<td>{escape(row.facts.get(f, '–'))}</td>" for f in facts)
-        + "</tr>"
+    rows = [
+        {
+            "kind": row.kind,
+            "title": row.title,
+            "n": row.n or "–",
+            "cells": [_cell(row, column) for column in sheet.columns],
+            "facts": [row.facts.get(name, "–") for name in facts] if row.facts else None,
+        }
         for row in sheet.rows
-        if row.facts
-    )
-    fact_head = "".join(f"<th>{escape(name)}</th>" for name in facts)
-    title = escape(f"{sheet.title} ({sheet.scale})")
-    notes = "".join(f"<li>{escape(note)}</li>" for note in sheet.notes)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}{_MORE_STYLE}</style></head><body><h1>{title}</h1>"
-        '<p class="quiet">Ours; in italics below, the paper\'s.</p>'
-        f'<div class="wide"><table><thead><tr><th></th><th>n</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f'<h2>How each row was made</h2><div class="wide"><table><thead><tr><th></th>{fact_head}</tr></thead>'
-        f"<tbody>{made}</tbody></table></div><h2>Notes</h2><ul>{notes}</ul></body></html>\n"
-    )
+    ]
+    heads = [_title(column) for column in sheet.columns]
+    title = f"{sheet.title} ({sheet.scale})"
+    return render("sheet.html", title=title, heads=heads, rows=rows, facts=facts, notes=sheet.notes)
 
 
 def _title(column: Column) -> str:
@@ -133,10 +117,12 @@ def _pair(row: SheetRow, column: Column, style: str) -> str:
     return ours if paper is None else f"{ours} / {style.format(_number(paper, column))}"
 
 
-def _html_pair(row: SheetRow, column: Column) -> str:
-    ours = escape(_number(row.ours.get(column.key), column) + _interval(row, column))
+def _cell(row: SheetRow, column: Column) -> dict[str, str]:
     paper = row.paper.get(column.key)
-    return ours if paper is None else f"{ours}<br><i>{escape(_number(paper, column))}</i>"
+    return {
+        "ours": _number(row.ours.get(column.key), column) + _interval(row, column),
+        "paper": "" if paper is None else _number(paper, column),
+    }
 
 
 def _fact_names(sheet: Sheet) -> list[str]:
