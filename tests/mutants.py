@@ -97,7 +97,12 @@ BREAKS = [
         "images // stage.batch + 1) * stage.batch",
         GOLDEN,
     ),
-    Break("training/loop.py", "averaged.load_state_dict(average.folded(painter))", "pass", GOLDEN),
+    Break(
+        "training/loop.py",
+        "averaged.load_state_dict(average.folded(painter))\n    averaged.requires_grad_(False)",
+        "averaged.requires_grad_(False)",
+        GOLDEN,
+    ),
     Break("training/loop.py", '"generator" not in stage.frozen', '"generator" in stage.frozen', STOPPING),
     Break("training/loop.py", '"encoder" not in stage.frozen', "True", STOPPING),
     Break(
