@@ -34,6 +34,9 @@ SSIM = "tests/evaluation/test_ssim.py"
 MASKS = "tests/evaluation/test_mask_metrics.py"
 EVALUATE = "tests/evaluation/test_evaluate.py"
 STOPPING = "tests/training/test_stopping_early.py"
+CANDIDATES = "tests/training/test_candidates.py"
+QUARTERS = "tests/training/test_quarters.py"
+SLIDES = "tests/production/test_slide_tiles.py"
 
 
 class Break(NamedTuple):
@@ -166,6 +169,27 @@ BREAKS = [
     Break("training/average.py", "buffer.copy_(state[name])", "pass", AVERAGE),
     Break("training/augmentation.py", "[x, -x, y, -y]", "[y, -y, x, -x]", "tests/training/test_augmentation.py"),
     Break("training/stopping.py", ">= self.section.patience", "> self.section.patience", STOPPING),
+    # Which candidate a fine-tuning ends in.
+    Break("training/candidates.py", "one.influence < INFLUENCE_KEPT * start.influence", "False", CANDIDATES),
+    Break("training/candidates.py", "one.kid - other.kid, 2)", "one.kid - other.kid, 1)", CANDIDATES),
+    Break("training/candidates.py", "self.chosen == len(self.looks) - 1", "True", CANDIDATES),
+    Break("training/candidates.py", "choose(known) < len(kept)", "True", CANDIDATES),
+    Break(
+        "training/loop.py",
+        "candidates.look(averaged, state.images)",
+        "candidates.look(painter, state.images)",
+        CANDIDATES,
+    ),
+    Break("training/step.py", "torch.where(self.ignored, self.image", "torch.where(~self.ignored, self.image", SLIDES),
+    Break(
+        "training/quarters.py",
+        "(bottom, top) if lower else (top, bottom)",
+        "(top, bottom) if lower else (bottom, top)",
+        QUARTERS,
+    ),
+    Break(
+        "synthesis/adjusting.py", "turn @ last.bias + shift", "last.bias + shift", "tests/synthesis/test_adjusting.py"
+    ),
     # Which windows are seen.
     Break("data/sampling.py", "random.random() < self.sibling", "random.random() > self.sibling", SAMPLES),
     Break("data/sampling.py", 'turn = self._turn(index, "sibling turn")', "pass", SAMPLES),

@@ -12,7 +12,7 @@ from tests.training import toys
 
 from sian.errors import BadInput, Interrupted
 from sian.networks import build_painter
-from sian.training import Hardware, train
+from sian.training import Hardware, checkpoint, train
 from sian.training.candidates import (
     ADJUSTED,
     START,
@@ -134,6 +134,17 @@ def test_a_run_keeps_the_chosen_weights(tmp_path, kids, chosen):
     assert jury.shown == len(candidates.looks)
     assert (tmp_path / "sheet.png").is_file()
     assert looks_of(tmp_path)[chosen].marks.kid == pytest.approx(candidates.looks[chosen].marks.kid, abs=1e-6)
+
+
+def test_what_is_looked_at_is_the_running_average(tmp_path):
+    jury = Wants(0.2)
+    run_with(jury, tmp_path, images=4)
+    average = load_file(checkpoint.found(tmp_path / "checkpoints")[-1] / "average.safetensors")
+    seen = jury.seen[-1]
+    assert seen.keys() == average.keys()
+    adjusted = "generator.to_rgb.bias"
+    assert all(torch.equal(seen[name], tensor) for name, tensor in average.items() if name != adjusted)
+    torch.testing.assert_close(seen[adjusted], average[adjusted] + 1)
 
 
 def test_a_run_ends_when_training_gets_no_better(tmp_path):

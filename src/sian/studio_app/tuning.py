@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sian.synthesis import Model
 
 PROGRESS = re.compile(r"training: (\d+)(?: of (\d+))?")
+VERDICT = re.compile(r"(no )?better[ :]")  # see `sian.training.candidates.verdict`
 SHEET_SIDE = 256  # px
 
 
@@ -35,23 +36,28 @@ def tune(studio: Studio, dataset: Path) -> None:
     command = [sys.executable, "-m", "sian", "train", "finetune", "--init", base, "-d", str(dataset), "-o", str(run)]
 
     def work(report: Report) -> str:
-        _follow(command, report)
+        verdict = _follow(command, report)
         model = run / "model.safetensors"
         if not model.is_file():
             raise BadInput(f"{run}: holds no model; see what `{' '.join(command[2:])}` says")
         studio.show_sheet(_before_and_after(studio, model))
-        return f"fine-tuned: {model}; paint with it by `sian studio --model {model}`"
+        return f"{verdict or 'fine-tuned'}: {model}; paint with it by `sian studio --model {model}`"
 
     studio.jobs.add(f"fine-tuning to {dataset.name}", work)
 
 
-def _follow(command: list[str], report: Report) -> None:
-    """Run a command; its lines of progress are reported, its last line is the error when it fails."""
+def _follow(command: list[str], report: Report) -> str:
+    """Run a command; its lines of progress are reported, its last line is the error when it fails.
+
+    Returns:
+        What the command says of whether it got better; "" where it says nothing.
+    """
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
-        last = ""
+        last = verdict = ""
         try:
             for line in process.stderr or ():
                 last = line.strip() or last
+                verdict = line.strip() if VERDICT.match(line) else verdict
                 found = PROGRESS.search(line)
                 report(int(found[1]) if found else 0, int(found[2] or 0) if found else 0)
         except BaseException:
@@ -59,6 +65,7 @@ def _follow(command: list[str], report: Report) -> None:
             raise
     if process.returncode:
         raise BadInput(f"fine-tuning stopped: {last.removeprefix('sian: error: ')}")
+    return verdict
 
 
 def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
