@@ -12,8 +12,10 @@ import sian
 from sian import segmentation
 from sian.cli.main import main
 from sian.cli.slide_options import Asked, mpp_of, parse_region, read_asked
+from sian.data.formats.geojson import read as read_geojson
 from sian.errors import BadInput, SianWarning
 from sian.segmentation.magnified import check_areas, predict_at
+from sian.segmentation.slide_tables import write_outlines
 from sian.slides import read_picture
 from sian.slides.levels import Area
 from sian.slides.mask_source import open_mask
@@ -205,3 +207,19 @@ def painted_nuclei(path, target, segmenter, asked):
     labels.write(Area(0, 0, 200, 300), toys.grid_mask(200, 300).astype(np.uint32))
     labels.finish()
     return {"nuclei": 54, "mpp": 0.25}
+
+
+def test_outlines_of_a_region_lie_where_it_lies(models, tmp_path):
+    """As QuPath wants them: px of the full size, whatever level was read."""
+    mask = np.zeros((60, 80), np.int32)
+    mask[10:20, 30:45], mask[40:50, 5:9] = 7, 9
+    path = tmp_path / "a.geojson"
+    write_outlines(path, mask, "a", area=Area(100, 200, 60, 80), size=(60, 80), mpp=0.25)
+    whole = np.zeros((200, 300), np.int32)
+    whole[100:160, 200:280] = mask
+    np.testing.assert_array_equal(read_geojson(path, 200, 300).mask, whole)
+    (first, _) = json.loads(path.read_text())["features"]
+    assert first["properties"]["measurements"] == {"Area px^2": 150.0, "Area um^2": 9.375}
+    write_outlines(path, mask, "a", area=Area(100, 200, 120, 160), size=(60, 80), mpp=0.5)  # level 1
+    doubled = np.kron(whole[100:160, 200:280], np.ones((2, 2), np.int32))
+    np.testing.assert_array_equal(read_geojson(path, 400, 600).mask[100:220, 200:360], doubled)

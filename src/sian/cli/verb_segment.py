@@ -121,6 +121,9 @@ def predict(
     region: Region = None,
     level: Level = None,
     mpp: Mpp = None,
+    geojson: Annotated[
+        bool, typer.Option("--geojson", help="Also write OUT/NAME.geojson: detections for QuPath, where they lie.")
+    ] = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
@@ -139,6 +142,7 @@ def predict(
 
     from sian.masks import nucleus_ids, write_mask
     from sian.segmentation.magnified import predict_at
+    from sian.segmentation.slide_tables import write_outlines
 
     segmenter = _load(model, device)
     whole = {path for path in paths if is_whole(path, asked, segmenter.mpp)}
@@ -158,6 +162,10 @@ def predict(
             mask = predict_at(segmenter, picture.pixels, given, name=str(path))
             placed = write_mask(target, mask, mpp=picture.mpp)
             written.append({"mask": placed, "image": path, "nuclei": len(nucleus_ids(mask)), "mpp": picture.mpp})
+            if geojson:
+                outlines, size = target.with_suffix(".geojson"), (mask.shape[0], mask.shape[1])
+                write_outlines(outlines, mask, path.name, area=picture.area, size=size, mpp=picture.mpp)
+                written[-1]["geojson"] = outlines
             report(number, len(paths))
     if as_json:
         console.print_json({"model": segmenter.sha256, "written": written})

@@ -17,6 +17,7 @@ from sian.data.formats.qupath import NAMESPACE, geometry
 from sian.files import write_png
 from sian.files.atomic import write_json
 from sian.files.jsonfiles import read_json
+from sian.masks.boxes import nucleus_boxes
 from sian.masks.contours import trace_region
 from sian.slides.levels import Area
 from sian.slides.nucleus_index import NucleusIndex, index_nuclei
@@ -141,6 +142,30 @@ def _write_outlines(
     return middles
 
 
+def write_outlines(
+    path: Path, mask: NDArray[np.int32], name: str, *, area: Area, size: tuple[int, int], mpp: float | None
+) -> None:
+    """The nuclei of a region as detections for QuPath, in px of the slide's full size.
+
+    Args:
+        path: the .geojson file.
+        mask: (H, W) of the region.
+        name: of the slide.
+        area: where the region lies, in px of the full size.
+        size: height and width of the region's mask.
+        mpp: of the mask.
+    """
+    to_full = area.height / size[0], area.width / size[1]
+    features = []
+    for nucleus, box in nucleus_boxes(mask).items():
+        region = mask[box] == nucleus
+        corner = (box[0].start + area.top / to_full[0], box[1].start + area.left / to_full[1])
+        count = int(region.sum())
+        square = None if mpp is None else round(count * mpp**2, 3)
+        features.append(_feature(name, nucleus, region, corner, to_full, count, square))
+    write_json(path, {"type": "FeatureCollection", "features": features})
+
+
 def _regions(labels: _Labels, index: NucleusIndex) -> Iterator[tuple[int, NDArray[np.bool_], tuple[int, int]]]:
     """Each nucleus' number, its pixels in its box, and the box's first px; block by block."""
     width = labels.shape[1]
@@ -161,13 +186,13 @@ def _feature(
     name: str,
     nucleus: int,
     region: NDArray[np.bool_],
-    corner: tuple[int, int],
+    corner: tuple[float, float],
     to_full: tuple[float, float],
     area: int,
     square: float | None,
 ) -> dict[str, Any]:
-    shape = geometry(trace_region(region, *corner))
-    scaled = _scaled(shape["coordinates"], to_full) if to_full != (1.0, 1.0) else shape["coordinates"]
+    shape = geometry(trace_region(region))
+    scaled = _placed(shape["coordinates"], corner, to_full)
     measured = {"Area px^2": round(area * to_full[0] * to_full[1], 2)} | (
         {} if square is None else {"Area um^2": square}
     )
@@ -184,10 +209,12 @@ def _feature(
     }
 
 
-def _scaled(coordinates: Any, to_full: tuple[float, float]) -> Any:
-    if isinstance(coordinates[0], int | float):
-        return [round(coordinates[0] * to_full[1], 2), round(coordinates[1] * to_full[0], 2)]
-    return [_scaled(part, to_full) for part in coordinates]
+def _placed(coordinates: Any, corner: tuple[float, float], to_full: tuple[float, float]) -> Any:
+    """Rings of a box in px of the slide's full size: whole px stay whole."""
+    if not isinstance(coordinates[0], int | float):
+        return [_placed(part, corner, to_full) for part in coordinates]
+    places = [round((coordinates[axis] + corner[1 - axis]) * to_full[1 - axis], 2) for axis in (0, 1)]
+    return [int(place) if place == int(place) else place for place in places]
 
 
 def _write_overlay(path: Path, slide: Slide, middles: NDArray[np.float64]) -> None:
