@@ -55,7 +55,13 @@ def finished_runs(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("finished")
     with small_world(folder), warnings.catch_warnings():
         warnings.simplefilter("ignore", SianWarning)  # toys know few styles
-        bench = Bench(open_dataset(data_folder), toys.SCALE, folder / "runs", Hardware("cpu"), cache=folder / "cache")
+        bench = Bench(
+            data=open_dataset(data_folder),
+            scale=toys.SCALE,
+            runs=folder / "runs",
+            hardware=Hardware("cpu"),
+            cache=folder / "cache",
+        )
         return run_rows(rows.rows_named(["first", "second"], ["first", "second"]), bench), bench.runs
 
 
@@ -67,4 +73,4 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bench(data_folder: Path, tmp_path: Path, toy_world: None) -> Bench:
     runs, cache = tmp_path / "runs", tmp_path / "cache"
-    return Bench(open_dataset(data_folder), toys.SCALE, runs, Hardware("cpu"), cache=cache)
+    return Bench(data=open_dataset(data_folder), scale=toys.SCALE, runs=runs, hardware=Hardware("cpu"), cache=cache)

@@ -55,11 +55,11 @@ def open_bench(
 
     hardware, measuring = open_hardware(device, workers, precision)
     return Bench(
-        open_dataset(data),
-        scale_named(scale),
-        runs,
-        hardware,
-        measuring,
+        data=open_dataset(data),
+        scale=scale_named(scale),
+        runs=runs,
+        hardware=hardware,
+        device=measuring,
         style=style,
         seed=seed,
         weights=weights,

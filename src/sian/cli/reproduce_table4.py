@@ -51,7 +51,16 @@ def table4(
         raise BadInput(f"{data}: expected a real data set, found a synthetic one; name it with --synthetic instead")
     opened = _synthetic(synthetic, runs / chosen.name / "table4-images", chosen.synthetic, model, workers)
     hardware, testing = open_hardware(device, workers)
-    bench = Bench4(real, opened, chosen, runs, hardware, testing, console.progress, model)
+    bench = Bench4(
+        data=real,
+        synthetic=opened,
+        scale=chosen,
+        runs=runs,
+        hardware=hardware,
+        device=testing,
+        progress=console.progress,
+        painter=model,
+    )
     scores = run_rows(wanted, bench, ROWS.values())
     made = sheet(bench, scores)
     for path in write_sheet(made, runs / chosen.name):

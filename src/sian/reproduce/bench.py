@@ -2,75 +2,53 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from sian.files import sha256_file
 from sian.files.weights import find_weights
 from sian.reproduce.scales import Scale
+from sian.reproduce.workbench import Report, Workbench
 
 if TYPE_CHECKING:
-    from sian.data.dataset import Dataset, Item
     from sian.data.sampling import Tile
     from sian.evaluation.evaluate import Tools
     from sian.evaluation.scenes import Scene
     from sian.reproduce.rows import Row
-    from sian.training import Hardware, Recipe
-
-Report: TypeAlias = Callable[[int, int], None]
-Progress: TypeAlias = Callable[[str, str], AbstractContextManager[Report]]  # what is done, what is counted
+    from sian.training import Recipe
 
 
-@contextmanager
-def silent(description: str, unit: str = "images") -> Iterator[Report]:
-    """Progress that nobody looks at."""
-    del description, unit
-    yield lambda *_: None
-
-
-@dataclass
-class Bench:
-    """Everything but the rows.
+@dataclass(kw_only=True)
+class Bench(Workbench):
+    """Everything but the rows of painters.
 
     Attributes:
-        data: with a split "train" and a split "test".
         scale: how much is spent.
-        runs: the folder that holds SCALE/ROW.
-        hardware: where is trained.
-        device: where is painted and measured, "cpu" or "cuda".
         style: the protocol's source of styles.
         seed: of training, drawn references and noise.
         weights: a folder with VGG19 and Inception, searched first.
         trust_weights: take weights of an unknown SHA-256.
         segmenter: "bundled", or a segmenter's file.
         cache: where features of real images are kept; the user's cache if None.
-        progress: shows long work.
         measured: whether anything will be; if not, the data set needs no test tiles.
     """
 
-    data: Dataset
     scale: Scale
-    runs: Path
-    hardware: Hardware
-    device: str = "cpu"
     style: str = "paired"
     seed: int = 0
     weights: Path | None = None
     trust_weights: bool = False
     segmenter: str | Path = "bundled"
     cache: Path | None = None
-    progress: Progress = field(default=silent)
     measured: bool = True
 
     def __post_init__(self) -> None:
-        self.train = self.data.split("train")
+        self.data.split("train")  # a data set without is said before any work
         if self.measured:
-            self.data.split("test")  # a data set without is said before any work
+            self.data.split("test")
 
     def folder(self, row: Row) -> Path:
         """Where a row lives: RUNS/SCALE/ROW."""
@@ -116,16 +94,6 @@ class Bench:
 
         return sha256_file(BUNDLED if str(self.segmenter) == "bundled" else Path(self.segmenter))
 
-    @cached_property
-    def test_sha256(self) -> str:
-        """A hash of the test tiles' pixels and masks: recompressed without loss they are the same."""
-        return pixels_sha256(self.data.split("test"))
-
-    @cached_property
-    def train_sha256(self) -> str:
-        """A hash of the training tiles' pixels and masks."""
-        return pixels_sha256(self.train)
-
     def train_run(self, recipe: Recipe, run: Path, report: Report, stop: Callable[[], bool] | None = None) -> Path:
         """Train one row, or go on where it was, at most until `stop` says yes; its last checkpoint."""
         from sian.training import train
@@ -159,9 +127,3 @@ class Bench:
 
 def _report_name(stem: str, style: str) -> str:
     return f"{stem}.json" if style == "paired" else f"{stem}-{style}.json"
-
-
-def pixels_sha256(items: Iterable[Item]) -> str:
-    """A hash of some items' pixels and masks, in any order."""
-    lines = sorted(f"{item.id} {item.sha256_image} {item.sha256_mask}" for item in items)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -13,7 +13,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +25,9 @@ from sian.evaluation.agreement import agreement, summarize
 from sian.evaluation.scenes import cut_windows
 from sian.files import write_json
 from sian.files.code_and_machine import commit
-from sian.reproduce.bench import pixels_sha256, silent
 from sian.reproduce.failures import of_failures, set_aside
 from sian.reproduce.table4.segmenter_rows import Scale4, Training
+from sian.reproduce.workbench import Workbench, pixels_sha256
 from sian.segmentation.segmenter_export import export_run
 from sian.segmentation.training import train
 from sian.segmentation.training_windows import KnownTile, TrainingTiles, read_known
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from sian.data.dataset import Item
     from sian.evaluation.arrays import Image, Mask
     from sian.segmentation import SegmenterRecipe
-    from sian.training.device import Hardware
 
 FORMAT = "sian.table4/1"
 METRICS = ("dq", "sq", "pq", "aji", "dice", "f1")
@@ -53,32 +51,22 @@ IDENTITY = (
 )  # what makes a score that of this training
 
 
-@dataclass
-class Bench4:
-    """What the trainings share.
+@dataclass(kw_only=True)
+class Bench4(Workbench):
+    """What the trainings of segmenters share; `data` are real tiles.
 
     Attributes:
-        data: real tiles with the splits "train" and "test".
         synthetic: opens, or makes, the synthetic data set; called when a row first needs it.
         scale: how much is spent.
-        runs: the folder that holds SCALE/table4.
-        hardware: where is trained.
-        device: where is tested, "cpu" or "cuda".
-        progress: shows long work.
         painter: "bundled", or the file of the model that is thought to have painted the synthetic images.
     """
 
-    data: Dataset
     synthetic: Callable[[], Dataset]
     scale: Scale4
-    runs: Path
-    hardware: Hardware
-    device: str = "cpu"
-    progress: Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]] = field(default=silent)
     painter: str = "bundled"
 
     def __post_init__(self) -> None:
-        self.train, self.test = self.data.split("train"), self.data.split("test")
+        self.data.split("train"), self.data.split("test")  # a data set without is said before any work
         self._known: dict[tuple[str, int], list[KnownTile]] = {}
 
     @property
@@ -90,11 +78,6 @@ class Bench4:
     def painted(self) -> Dataset:
         """The synthetic data set."""
         return self.synthetic()
-
-    @cached_property
-    def tested_on(self) -> str:
-        """A hash of the test tiles' pixels and masks."""
-        return pixels_sha256(self.test)
 
     def known(self, which: str, border_px: int) -> list[KnownTile]:
         """The real ("train") or the synthetic ("painted") tiles, read once."""
@@ -234,7 +217,7 @@ def _identity(row: Training, seed: int, recipe: SegmenterRecipe, bench: Bench4) 
         "seed": seed,
         "recipe": json.loads(recipe.model_dump_json()),
         "learned_from": learned,
-        "tested_on": bench.tested_on,
+        "tested_on": bench.test_sha256,
         "windows": bench.scale.windows,
     }
     return values
