@@ -22,6 +22,7 @@ from sian.training.candidates import (
     Marks,
     better,
     choose,
+    line,
     looks_of,
     verdict,
 )
@@ -94,6 +95,20 @@ def test_the_start_stays_unless_something_is_better(given, chosen):
     words = verdict(given)
     assert words.startswith("no better") == (chosen == 0)
     assert ("by adjusting" in words) == (chosen == 1)
+
+
+@pytest.mark.parametrize(
+    ("kid", "said"),
+    [
+        (0.1, "better than the start (KID 50 % lower)"),
+        (0.196, "not clearly better than the start (KID 2 % lower)"),
+        (0.4, "worse than the start (KID 100 % higher)"),
+    ],
+)
+def test_a_line_says_which_way_it_goes(kid, said):
+    given = looks(kid)
+    assert line(given, 2).endswith(said)
+    assert line(given, 2).startswith("after 100 windows: KID ")
 
 
 class Wants:

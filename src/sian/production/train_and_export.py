@@ -123,8 +123,8 @@ def train(
             check_aliases(aliases, {tile.organ for tile in tiles})
     compared, learned = None, tiles
     if chosen.comparing.tiles:
-        begun = start or start_again(chosen, run)
-        parted, compared = comparison(tiles, chosen, begun, run, weights, trust_weights, say)
+        start = start or start_again(chosen, run)  # a resumed run is compared with what it began with, too
+        parted, compared = comparison(tiles, chosen, start, run, weights, trust_weights, say)
         learned = parted.learned
     else:
         say_held_out(tiles, chosen, say)

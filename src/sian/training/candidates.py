@@ -212,8 +212,11 @@ def line(looks: Sequence[Look], number: int) -> str:
     )
     if not number:
         return text
-    verdict = "better than the start" if better(marks, start, start) else "not clearly better than the start"
-    return f"{text}: {verdict} (KID {percent(marks.kid, start.kid)})"
+    if better(marks, start, start):
+        comparison = "better than the start"
+    else:
+        comparison = "worse than the start" if better(start, marks, start) else "not clearly better than the start"
+    return f"{text}: {comparison} (KID {percent(marks.kid, start.kid)})"
 
 
 def verdict(looks: Sequence[Look]) -> str:
