@@ -37,6 +37,8 @@ STOPPING = "tests/training/test_stopping_early.py"
 CANDIDATES = "tests/training/test_candidates.py"
 QUARTERS = "tests/training/test_quarters.py"
 SLIDES = "tests/production/test_slide_tiles.py"
+TISSUE_MAP = "tests/test_tissue_map.py"
+TISSUE = "tests/training/test_tissue_training.py"
 
 
 class Break(NamedTuple):
@@ -52,6 +54,24 @@ class Break(NamedTuple):
 
 
 BREAKS = [
+    Break("layout/tissue_map.py", "turned[..., 4] *= -1", "pass", TISSUE_MAP),
+    Break("layout/tissue_map.py", "if quarter_turns % 2:", "if not quarter_turns % 2:", TISSUE_MAP),
+    Break("layout/tissue_map.py", "tissue = seen * (1 - empty)", "tissue = 0 * near + (1 - empty)", TISSUE_MAP),
+    Break("training/batch_making.py", "< recipe.data.tissue", "> recipe.data.tissue + 1", TISSUE),
+    Break("training/losses.py", "wanted - wanted.flip(3)", "wanted - 0", TISSUE),
+    Break("training/losses.py", "torch.where(told, local, whole)", "torch.where(told, whole, local)", TISSUE),
+    Break(
+        "synthesis/widening.py",
+        "torch.cat([before, zeros, of_classes], 1)",
+        "torch.cat([before, of_classes, zeros], 1)",
+        TISSUE,
+    ),
+    Break(
+        "networks/layouts.py",
+        "maps[..., before : before + TISSUE_CHANNELS] =",
+        "maps[..., -TISSUE_CHANNELS:] =",
+        TISSUE,
+    ),
     # The loop.
     Break("training/loop.py", "average.update(averaged, painter, factor)", "pass", GOLDEN),
     Break("training/loop.py", "lost = 1 - recipe.optimiser.last_rate", "lost = 1", GOLDEN),

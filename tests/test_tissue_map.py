@@ -98,7 +98,7 @@ def test_nuclei_do_not_show():
 
 
 def test_windows_are_parts_of_the_whole_map_and_turn_with_their_image():
-    image, mask = tissue()
+    image, mask = tissue(angle=0.5)
     whole = sian.describe(mask, tissue=image)
     assert whole.tissue is not None
     assert whole.tissue.shape == (*mask.shape, 5)
