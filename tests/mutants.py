@@ -93,12 +93,7 @@ BREAKS = [
     Break("training/loop.py", "optimiser.step()", "pass", GOLDEN),
     Break("training/loop.py", "(loss, inputs=parameters, retain_graph", "(loss, retain_graph", GOLDEN),
     Break("training/loop.py", "optimiser.zero_grad(set_to_none=True)", "pass", GOLDEN),
-    Break(
-        "training/step.py",
-        "[[layer.detach() for layer in scale] for scale in judgement.reals]",
-        "judgement.reals",
-        GOLDEN,
-    ),
+    Break("training/losses.py", "F.l1_loss(f, r.detach())", "F.l1_loss(f, r)", LOSSES),
     Break("training/loop.py", "state.images / total", "state.images / stretch.end", GOLDEN),
     Break(
         "training/loop.py",
@@ -143,7 +138,7 @@ BREAKS = [
     ),
     Break("training/step.py", "LECAM_DECAY = 0.99", "LECAM_DECAY = 0.9", LOSSES),
     Break("training/step.py", "averages.update(float(real_score), float(fake_score))", "pass", GOLDEN),
-    Break("training/step.py", "averages.real, averages.fake)", "averages.fake, averages.real)", GOLDEN),
+    Break("training/step.py", "averages.real, averages.fake)", "averages.fake, averages.real)", LOSSES),
     Break("training/step.py", "step % weights.perceptual_every == 0", "step % weights.perceptual_every == 1", GOLDEN),
     Break(
         "training/step.py",
@@ -153,8 +148,8 @@ BREAKS = [
     ),
     Break(
         "training/step.py",
-        "weights.feature_matching * losses.feature_matching(reals, judgement.fakes)",
-        "losses.feature_matching(reals, judgement.fakes)",
+        "weights.feature_matching * losses.feature_matching(judgement.reals, judgement.fakes)",
+        "losses.feature_matching(judgement.reals, judgement.fakes)",
         GOLDEN,
     ),
     Break("training/step.py", "weights.kld * losses.kld(", "losses.kld(", GOLDEN),

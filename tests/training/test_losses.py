@@ -14,7 +14,7 @@ from sian.networks import VggFeatures, build_discriminator
 from sian.networks.feature_heads import feature_pyramid
 from sian.networks.segmenting import BACKGROUND, CONTOUR, INTERIOR, PAINTED, pixel_classes
 from sian.training import augmentation, losses
-from sian.training.step import Batch, ScoreAverages, discriminator_loss, features_of, generator_loss, judge
+from sian.training.step import Batch, Judgement, ScoreAverages, discriminator_loss, features_of, generator_loss, judge
 
 
 def t(*values: float) -> torch.Tensor:
@@ -188,6 +188,17 @@ def test_totals_are_the_sums_of_the_weighted_terms(batch, condition):
         losses.lecam(r[-1], f[-1], averages.real, averages.fake) for r, f in zip(real_out, fake_out, strict=True)
     )
     assert float(of_discriminator.total) == pytest.approx(float(hinge + 0.3 * lecam / 2), rel=1e-5)
+
+
+def test_the_painter_learns_from_its_paintings_alone(batch):
+    """Of the generator's loss no gradient goes back through what the discriminator says of real images."""
+    real, painted = (t(0.3, -0.2).requires_grad_() for _ in range(2))
+    judgement = Judgement([[1.0 * real, 1.0 * real]], [[2.0 * painted, 2.0 * painted]])
+    weights = toys.recipe(losses={"feature_matching": 3}).losses
+    style = (torch.zeros(2, 1), torch.zeros(2, 1))
+    generator_loss(batch, batch.image.flip(0), style, judgement, None, weights, 0).total.backward()
+    assert real.grad is None
+    assert painted.grad is not None
 
 
 def test_without_a_discriminator_its_terms_are_left_out(batch):

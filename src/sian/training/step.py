@@ -222,10 +222,9 @@ def painted_again(batch: Batch, painter: Painter, style: tuple[Tensor, Tensor], 
 
 def _adversarial(batch: Batch, judgement: Judgement, weights: LossSection) -> dict[str, Tensor]:
     """The GAN's term of the generator, L_F, and the segmenting part's."""
-    reals = [[layer.detach() for layer in scale] for scale in judgement.reals]
     terms = {
         "gan": weights.gan_weight * losses.generator_gan(judgement.fakes, weights.gan),
-        "feature_matching": weights.feature_matching * losses.feature_matching(reals, judgement.fakes),
+        "feature_matching": weights.feature_matching * losses.feature_matching(judgement.reals, judgement.fakes),
     }
     if judgement.fake_classes is not None:
         segmented = segmenting_loss(judgement.fake_classes, batch.layout, batch.augmentation, False)
