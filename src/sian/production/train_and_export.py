@@ -131,7 +131,7 @@ def train(
     learned = [*learned, *weighted(more, learned)]
     where = hardware or Hardware()
     if where.precision is None and where.could_be_quicker and not resume:
-        say("this CPU has bfloat16, and the run computes in fp32; --precision auto is faster")
+        say("this CPU is quicker in bfloat16, and the run computes in fp32; --precision auto takes it")
     try:
         with progress(TRAINING, "images") as seen:
             last = run_training(
