@@ -111,12 +111,12 @@ def middle_of(side: int, paint):
 
 
 def picture(path: Path, side: int) -> None:
-    """A slide for the segmenter: the tour's tiles, mirrored and repeated."""
+    """A slide for the segmenter: a tile of the tour, mirrored and repeated."""
     import tifffile
 
     import sian
 
-    tile = sian.read_image(sorted(Path("docs/tour/tiles").glob("**/*.png"))[0])[:256, :256]
+    tile = sian.read_image("docs/tour/tiles/train/kidney-1.jpg")[:256, :256]
     scene = np.concatenate([tile, tile[:, ::-1]], 1)
     scene = np.concatenate([scene, scene[::-1]], 0)
     repeated = np.tile(scene, (2, 2, 1))[:SCENE, :SCENE]

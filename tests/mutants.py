@@ -33,6 +33,10 @@ DISTANCES = "tests/evaluation/test_distances.py"
 SSIM = "tests/evaluation/test_ssim.py"
 MASKS = "tests/evaluation/test_mask_metrics.py"
 EVALUATE = "tests/evaluation/test_evaluate.py"
+TILES = "tests/slides/test_supertiles.py"
+PAINTED = "tests/slides/test_slide_painting.py"
+FOUND = "tests/slides/test_slide_segmenting.py"
+READ = "tests/slides/test_reading_slides.py"
 STOPPING = "tests/training/test_stopping_early.py"
 CANDIDATES = "tests/training/test_candidates.py"
 QUARTERS = "tests/training/test_quarters.py"
@@ -275,6 +279,18 @@ BREAKS = [
         "(item.mpp or 1.0)",
         "tests/formats/test_by_libraries.py",
     ),
+    # Slides.
+    Break("synthesis/supertiles.py", "noise.origin[1] + tile.cut.left", "noise.origin[1]", TILES),
+    Break("networks/folded.py", "NEEDED = (1 << 20, 128, 96, 40)", "NEEDED = (1 << 20, 128, 96, 24)", TILES),
+    Break("slides/nucleus_index.py", "return grown.joined(", "return (lambda _: grown)(", TILES),
+    Break("slides/nucleus_index.py", "(np.minimum, 2)", "(np.maximum, 2)", TILES),
+    Break("slides/pyramids.py", "blocks.sum(axis=(1, 3)) + 2", "blocks.sum(axis=(1, 3))", PAINTED),
+    Break("slides/tiff_writing.py", "y % across // self.tile * columns", "y % across // self.tile", PAINTED),
+    Break("production/slide_painting.py", '"seed": seed,', "", PAINTED),
+    Break("segmentation/stored_maps.py", "weight[into_y, into_x] += share", "weight[into_y, into_x] += 1", FOUND),
+    Break("segmentation/slide_segmenting.py", "(columns + seen.left)", "columns", FOUND),
+    Break("slides/slide.py", "self.mpp and self.mpp * step", "self.mpp", READ),
+    Break("slides/tiff_levels.py", "plane * down + y", "y", READ),
 ]
 
 
