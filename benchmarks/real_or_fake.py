@@ -43,7 +43,7 @@ def main() -> None:
         seed=options.seed,
         tissue=options.tissue,
     )
-    tiles = [made.real.entries[name].tile for name in made.real.names]
+    tiles = [made.real.entries[name].group or name for name in made.real.names]
     real, fake = (extractor([side.read(name) for name in made.real.names]) for side in (made.real, made.fake))
     accuracy, area = told_apart(real, fake, np.array(tiles))
     told = ", tissue maps" if options.tissue else ""
@@ -89,7 +89,7 @@ def fitted(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np
         return total
 
     optimiser.step(loss)
-    return weights.detach().numpy(), mean, deviation, float(bias)
+    return weights.detach().numpy(), mean, deviation, float(bias.detach())
 
 
 if __name__ == "__main__":
