@@ -88,20 +88,25 @@ def main() -> None:
     if arguments.table:
         print(table(arguments, there))
         return
-    missing = [row for row in ROWS if row not in there]
+    missing = [row for row in ROWS if not set(settings(row)) <= _known(arguments, row).keys()]
     if arguments.list:
         print("\n".join(missing))
         return
     row = arguments.row or next(iter(missing), None)
     if row not in ROWS:
         raise SystemExit("all rows are there" if row is None else f"{row}: expected one of {', '.join(ROWS)}")
-    made = make(arguments, row)
-    write_json(_path(arguments, row), made)
-    print(table(arguments, [*there, row]))
+    make(arguments, row)
+    print(table(arguments, [*there, *({row} - set(there))]))
 
 
-def make(arguments: argparse.Namespace, row: str) -> dict[str, Any]:
-    """Train what a row needs, and measure it."""
+def settings(row: str) -> tuple[str, ...]:
+    """Where a row's styles come from."""
+    return SETTINGS[1:] if row == "fitted" else SETTINGS
+
+
+def make(arguments: argparse.Namespace, row: str) -> None:
+    """Train what a row needs, and measure what is missing of it; each setting is written when it is there."""
+    known = _known(arguments, row)
     target, data = TARGETS[arguments.target], open_dataset(arguments.data)
     kind, _, rest = row.partition("-")
     count, _, seed = rest.partition("-")
@@ -132,10 +137,11 @@ def make(arguments: argparse.Namespace, row: str) -> dict[str, Any]:
     tested = target.development if arguments.development else target.tested
     held = [item for item in data.items if item.id.startswith(tested)]
     scene = Scene(Dataset(data.folder, data.info, held), _some(data, target.train), arguments.windows)
-    return facts | {
-        setting: measure(sian.load(model_file), scene, setting, kind == "fitted", arguments, row)
-        for setting in (SETTINGS[1:] if kind == "fitted" else SETTINGS)
-    }
+    facts = known or facts
+    for setting in settings(row):
+        if setting not in facts and arguments.setting in (None, setting):
+            facts[setting] = measure(sian.load(model_file), scene, setting, kind == "fitted", arguments, row)
+            write_json(_path(arguments, row), facts)
 
 
 class Scene:
@@ -244,6 +250,12 @@ def _some(data: Dataset, names: tuple[str, ...]) -> Dataset:
     return Dataset(data.folder, data.info, [by_name[name] for name in names])
 
 
+def _known(arguments: argparse.Namespace, row: str) -> dict[str, Any]:
+    path = _path(arguments, row)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
 def _path(arguments: argparse.Namespace, row: str) -> Path:
     path: Path = arguments.out / arguments.target / f"{row}.json"
     return path
@@ -258,6 +270,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--init", default="bundled")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--windows", type=int, default=4, help="of each tested tile, at most")
+    parser.add_argument("--setting", choices=SETTINGS, help="measure this one alone for now")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe; in the JSON")
     parser.add_argument("--development", action="store_true", help="other tiles of the training slides are tested")

@@ -95,10 +95,10 @@ def test_adjusting_brings_the_colours_nearer(made):
 def test_the_sheet_shows_what_was_before(made):
     start = toys.toy_painter()
     looks = [Look(START, 0, made.measure(start))]
-    first = made.sheet(start, looks, 0)
+    first = made.sheet(start, looks, 0, 0)
     later = copy.deepcopy(start)
     made.adjust(later)
-    second = made.sheet(later, [*looks, Look(ADJUSTED, 0, looks[0].marks)], 1)
+    second = made.sheet(later, [*looks, Look(ADJUSTED, 0, looks[0].marks)], 1, 1)
     assert first.shape == second.shape
     left, size, gap = 6, 256, 6
     column = [left + n * (size + gap) for n in range(6)]

@@ -320,3 +320,11 @@ def test_only_what_is_named_moves(tune, tiles, tmp_path, toy_file):
     }
     assert changed
     assert all("modulation" in name or "noise_strength" in name for name in changed)
+
+
+@pytest.mark.parametrize("name", ["adjust", "finetune"])
+def test_the_bundled_recipes_fit_the_bundled_model(name):
+    recipe, start = start_from(Recipe.load(name), "bundled")
+    assert recipe.comparing.tiles == 1
+    assert start.styles.shape[1] == recipe.generator.style_dim
+    assert bool(vgg_layers(recipe)) == (name == "finetune")

@@ -115,7 +115,7 @@ class Wants:
     """A jury that is told what to think of each candidate, in order; adjusting leaves a trace."""
 
     def __init__(self, *kids):
-        self.kids, self.seen, self.shown = list(kids), [], 0
+        self.kids, self.seen, self.shown = list(kids), [], []
 
     def adjust(self, painter):
         with torch.no_grad():
@@ -125,8 +125,8 @@ class Wants:
         self.seen.append({name: t.clone() for name, t in painter.state_dict().items()})
         return marks(self.kids[min(len(self.seen), len(self.kids)) - 1])
 
-    def sheet(self, *_):
-        self.shown += 1
+    def sheet(self, *given):
+        self.shown.append(given[2])
         return np.zeros((4, 4, 3), np.uint8)
 
 
@@ -146,7 +146,7 @@ def test_a_run_keeps_the_chosen_weights(tmp_path, kids, chosen):
     assert all(torch.equal(kept[name], tensor) for name, tensor in jury.seen[chosen].items())
     record = json.loads((tmp_path / "stopping.json").read_text())
     assert (record["kind"], record["best"]) == ([START, ADJUSTED, TRAINED][min(chosen, 2)], max(0, chosen - 1) * 2)
-    assert jury.shown == len(candidates.looks)
+    assert jury.shown == [*range(len(candidates.looks)), chosen]  # the chosen one at the end
     assert (tmp_path / "sheet.png").is_file()
     assert looks_of(tmp_path)[chosen].marks.kid == pytest.approx(candidates.looks[chosen].marks.kid, abs=1e-6)
 

@@ -24,7 +24,7 @@ from sian.layout import turn_image
 from sian.networks import REFERENCE_SIZE, Painter, pixels_of, signed_images, stack_layouts
 from sian.synthesis.adjusting import estimate_norms, match_colours
 from sian.synthesis.sheet import contact_sheet
-from sian.training.candidates import Look, Marks
+from sian.training.candidates import Look, Marks, named
 from sian.training.samples import paint_windows
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ class Jury:
         self.windows = [_window(held, tissue, learned, others, seed, index) for index in range(count)]
         self.real = extract([_cut(tissue, seed, "real window", index)[0] for index in range(count)])
         self.before: list[list[Image]] = []
-        self._shown: list[list[Image]] = []  # of the painter that was measured last
 
     def adjust(self, painter: Painter) -> None:
         """Batch norm's statistics, then the colours, of the tiles that are learned from."""
@@ -104,18 +103,23 @@ class Jury:
         return Marks(kid, float(np.mean(colours)), float(np.mean(changes)), tuple(parts), tuple(colours))
 
     @torch.no_grad()
-    def sheet(self, painter: Painter, looks: Sequence[Look], chosen: int) -> Image:
-        """Mask, real, before and after in two styles, and the curve below; the first painter is "before"."""
+    def sheet(self, painter: Painter, looks: Sequence[Look], shown: int, chosen: int) -> Image:
+        """Mask, real, before and the look that is shown in two styles, and the curve below; the first is "before"."""
         painter.eval()
-        shown = [number for number, window in enumerate(self.windows) if window.sibling][:SHOWN]
-        now = [[self._paint(painter, n), self._paint(painter, n, other=True)] for n in shown]
+        examples = [number for number, window in enumerate(self.windows) if window.sibling][:SHOWN]
+        now = [[self._paint(painter, n), self._paint(painter, n, other=True)] for n in examples]
         self.before = self.before or now
         rows = []
-        for number, before, after in zip(shown, self.before, now, strict=True):
+        for number, before, after in zip(examples, self.before, now, strict=True):
             window = self.windows[number]
             mask = np.repeat(_mask_picture(window.layout)[..., None], 3, -1)
             rows.append([mask, window.real, before[0], after[0], before[1], after[1]])
-        columns = ["mask", "real", "before, own style", "after, own style", "before, other style", "after, other style"]
+        what = named(looks[shown]).split(",")[0]
+        columns = [
+            "mask",
+            "real",
+            *(f"{part}, {style} style" for style in ("own", "other") for part in ("before", what)),
+        ]
         sheet = contact_sheet(rows, columns)
         return np.concatenate([sheet, curve(looks, chosen, sheet.shape[1])])
 

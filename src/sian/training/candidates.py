@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from sian.files import write_bytes, write_json, write_png
 from sian.networks import Painter
@@ -24,6 +24,7 @@ from sian.training.stopping import BEST, STOPPING, read_looks
 
 START, ADJUSTED, TRAINED = "start", "adjusted", "trained"
 SHEET = "sheet.png"  # in the run's folder: the newest; RUN/looks has all
+TEXT = {"Description": "synthetic H&E (SIAN, fine-tuning)"}  # of the pictures
 MEASURE = "KID on Inception's features, colour and influence of the style, on windows that are not learned from"
 DEVIATIONS = 2.0  # standard errors of a difference that noise does not explain
 LEAST_GAIN = 0.05  # of the start's KID: less is not worth another model
@@ -70,8 +71,8 @@ class Jury(Protocol):
         """Paint and compare."""
         ...
 
-    def sheet(self, painter: Painter, looks: Sequence[Look], chosen: int) -> NDArray[np.uint8]:
-        """A picture for people: mask, real, before, after, and the curve. The first painter shown is "before"."""
+    def sheet(self, painter: Painter, looks: Sequence[Look], shown: int, chosen: int) -> NDArray[np.uint8]:
+        """A picture for people: mask, real, before, the look that is shown, and the curve; the first is "before"."""
         ...
 
 
@@ -169,7 +170,7 @@ class Candidates:
         kept = [look for look in known if look.images <= images]
         if len(kept) >= 2 and choose(known) < len(kept):  # else the weights in the folder are of a forgotten look
             self.looks = kept
-            self.jury.sheet(_copied(start), kept[:1], 0)  # it shows what was before
+            self.jury.sheet(_copied(start), kept[:1], 0, 0)  # it shows what was before
             return
         self.looks = []
         self._take(START, _copied(start), 0)
@@ -184,6 +185,12 @@ class Candidates:
         marks = self._take(TRAINED, _adjusted(self.jury, average), images)
         return {"held_out_kid": marks.kid, "held_out_colour": marks.colour, "style_influence": marks.influence}
 
+    def end(self, average: Painter) -> None:
+        """Show the chosen candidate on the sheet, at the end of a run or where it is stopped."""
+        painter = _copied(average)
+        painter.load_state_dict(load_file(self.run / BEST))
+        write_png(self.run / SHEET, self.jury.sheet(painter, self.looks, self.chosen, self.chosen), TEXT)
+
     def _take(self, kind: str, painter: Painter, images: int) -> Marks:
         marks = self.jury.measure(painter)
         self.looks.append(Look(kind, images, marks))
@@ -193,10 +200,9 @@ class Candidates:
         chosen = self.looks[self.chosen]
         record = {"measure": MEASURE, "held_out": self.held_out, "looks": [_record(look) for look in self.looks]}
         write_json(self.run / STOPPING, {**record, "best": chosen.images, "kind": chosen.kind, "ended": self.ended})
-        picture = self.jury.sheet(painter, self.looks, self.chosen)
-        text = {"Description": "synthetic H&E (SIAN, fine-tuning)"}
-        write_png(self.run / "looks" / f"{kind}-{images:07d}.png", picture, text)
-        write_png(self.run / SHEET, picture, text)
+        picture = self.jury.sheet(painter, self.looks, len(self.looks) - 1, self.chosen)
+        for target in (self.run / "looks" / f"{kind}-{images:07d}.png", self.run / SHEET):
+            write_png(target, picture, TEXT)
         self.say(line(self.looks, len(self.looks) - 1))
         return marks
 
@@ -205,9 +211,8 @@ def line(looks: Sequence[Look], number: int) -> str:
     """One look in words, beside the start."""
     look, start = looks[number], looks[0].marks
     marks = look.marks
-    what = {START: "start", ADJUSTED: "colours adjusted, nothing trained", TRAINED: f"after {look.images} windows"}
     text = (
-        f"{what[look.kind]}: KID {marks.kid:.3f}, colour off by {marks.colour:.1f} grey levels, influence of the style "
+        f"{named(look)}: KID {marks.kid:.3f}, colour off by {marks.colour:.1f} grey levels, influence of the style "
         f"{marks.influence:.1f}"
     )
     if not number:
@@ -217,6 +222,12 @@ def line(looks: Sequence[Look], number: int) -> str:
     else:
         comparison = "worse than the start" if better(start, marks, start) else "not clearly better than the start"
     return f"{text}: {comparison} (KID {percent(marks.kid, start.kid)})"
+
+
+def named(look: Look) -> str:
+    """A look in few words."""
+    what = {START: "start", ADJUSTED: "colours adjusted, nothing trained", TRAINED: f"after {look.images} windows"}
+    return what[look.kind]
 
 
 def verdict(looks: Sequence[Look]) -> str:

@@ -279,6 +279,8 @@ def train(
                 ending = agreed(fabric, stopped.is_set() or (stop is not None and stop()))
                 if due(before, state.images, recipe.every.checkpoint) or over() or ending:
                     save()
+                if candidates and (over() or ending):
+                    candidates.end(averaged)
                 if ending and not over():
                     raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
                 if state.images >= stretch.end or over():
@@ -287,6 +289,8 @@ def train(
         journal.close()
     if not schedule:
         save()
+        if candidates:
+            candidates.end(averaged)
     return checkpoint.found(run / "checkpoints")[-1]
 
 
