@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Precision = Literal["f32", "bf16"]
-MOST_SIZES = 8  # sizes with a compiled graph of their own, each part; about 60 MB each
+MOST_SIZES = 8  # sizes with a compiled graph of their own, each part; each holds its own copy of the weights
 
 
 def capabilities() -> list[str]:
