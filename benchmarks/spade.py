@@ -25,7 +25,8 @@ from torch.nn.utils import spectral_norm
 from sian.data.loading import batches
 from sian.data.sampling import WindowSampler
 from sian.networks import REFERENCE_SIZE, build_discriminator, build_painter, select
-from sian.training import Recipe, loop
+from sian.training import Recipe
+from sian.training.batch_making import make_batch
 from training import bare_step, made_up_tiles
 
 HIDDEN, STYLE = 128, 256  # whatever the width, as in the paper
@@ -170,7 +171,7 @@ def main() -> None:
     painter = build_painter(recipe.generator.model_dump(), recipe.encoder.model_dump(), **some)
     sampler = WindowSampler(tiles, arguments.size, REFERENCE_SIZE, "random", 0)
     raw, random = next(batches(sampler, arguments.batch)), torch.Generator().manual_seed(0)
-    batch = loop._batch(raw, painter, recipe, arguments.size, random, torch.device("cpu"))
+    batch = make_batch(raw, painter, recipe, arguments.size, random, torch.device("cpu"))
     seen = select(batch.layout, recipe.generator.condition)
     published = Published(arguments.width, seen, batch.image, batch.reference)
     discriminator = build_discriminator(recipe.discriminator.model_dump(), **some)

@@ -27,6 +27,7 @@ from sian.layout import describe
 from sian.networks import REFERENCE_SIZE, build_discriminator, build_painter
 from sian.nuclei import scatter
 from sian.training import Hardware, Recipe, loop, train
+from sian.training.batch_making import make_batch
 from sian.training.perceptual import perceptual_network
 from sian.training.step import ScoreAverages, discriminator_loss, generator_loss, judge
 
@@ -81,7 +82,7 @@ def bare_step(recipe: Recipe, tiles: list[Tile], weights: Path | None) -> Callab
     sampler = WindowSampler(tiles, stage.size, REFERENCE_SIZE, data.positions, 0, data.turn, data.sibling)
     random, scores = torch.Generator().manual_seed(0), ScoreAverages()
     raw = next(batches(sampler, stage.batch))
-    batch = loop._batch(raw, painter, recipe, stage.size, random, torch.device("cpu"))
+    batch = make_batch(raw, painter, recipe, stage.size, random, torch.device("cpu"))
 
     def step(number: int) -> None:
         fake, mean, log_variance = painter(batch.layout, batch.reference, batch.epsilon, batch.noise, batch.place)
