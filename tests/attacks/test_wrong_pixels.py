@@ -190,6 +190,13 @@ def test_tiff_masks_whose_levels_are_no_ids(tmp_path, photometric, options, foun
         read_mask(tmp_path / "a.tif")
 
 
+def test_a_depth_of_nothing(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, mask().astype(np.uint16), photometric="minisblack", extratags=[(32997, "I", 1, 0, True)])
+    with pytest.raises(BadInput, match="cannot be read as a TIFF"):
+        read_mask(path)
+
+
 def without_tile(path, number, tags):
     """Mark a strip or a tile as not stored: its place and its length become 0."""
     with tifffile.TiffFile(path, mode="r+b") as file:

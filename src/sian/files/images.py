@@ -51,6 +51,8 @@ DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+# What tifffile raises besides, e.g. for a division by a depth of 0.
+TIFF_ERRORS = (*DECODE_ERRORS, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError)
 
 WHAT_TO_TRY = {
     "1": "found a black-and-white picture; if it is a mask, give it as a mask",

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sian.errors import BadInput, first_line
 from sian.files import atomic_file, write_bytes
-from sian.files.images import DECODE_ERRORS, MAX_PIXELS, MICRONS_AN_INCH, PNG_COMPRESSION, PNG_DEPTH, open_picture
+from sian.files.images import MAX_PIXELS, MICRONS_AN_INCH, PNG_COMPRESSION, PNG_DEPTH, TIFF_ERRORS, open_picture
 from sian.files.regular import check_filled
 from sian.files.tiff import TiffPage, read_pages
 from sian.masks.checking import check_mask, check_not_binary, whole_numbers
@@ -169,7 +169,7 @@ def _opened_tiff(path: Path) -> Iterator[Any]:
     try:
         with tifffile.TiffFile(path, is_ome=False) as file:
             yield file
-    except (*DECODE_ERRORS, AttributeError, RuntimeError, MemoryError, AssertionError) as error:
+    except TIFF_ERRORS as error:
         raise BadInput(
             f"{path}: cannot be read as a TIFF ({first_line(error)[:200]}); export it again, masks as 16-bit grey PNG"
         ) from error

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sian.data.formats.ometiff import parse_xml, pixel_size
 from sian.data.formats.pixelsize import square_pixel
 from sian.errors import BadInput, MissingResource, first_line
-from sian.files.images import BELIEVED, DECODE_ERRORS
+from sian.files.images import BELIEVED, TIFF_ERRORS
 from sian.files.tiff import DEFLATE_RATIO, DEFLATES, SUSPICIOUS_BYTES, turned, unpacks_within
 from sian.slides.levels import Area, check_sizes
 
@@ -27,7 +27,6 @@ MOST_LEVELS = 32
 MOST_SEGMENTS = 1 << 22  # tiles of a level; 300,000 x 300,000 px in tiles of 256 are 1.4 million
 LARGEST_TILE = 4096  # px on a side; strips may be as wide as the picture
 LARGEST_UNPACKED = 256 << 20  # bytes of one tile or strip
-UNREADABLE = (*DECODE_ERRORS, AttributeError, RuntimeError, MemoryError, AssertionError)  # what tifffile raises
 QUIET = logging.NullHandler()
 MICRONS_A_UNIT = {2: 25_400.0, 3: 10_000.0}  # TIFF's ResolutionUnit: inch, centimetre
 LEAST_MPP, MOST_MPP = BELIEVED
@@ -51,7 +50,7 @@ class TiffLevels:
         logging.getLogger("tifffile").addHandler(QUIET)
         try:
             self._file = tifffile.TiffFile(path, is_ome=False)
-        except UNREADABLE as error:
+        except TIFF_ERRORS as error:
             raise self._broken(error) from error
         try:
             self._pages = _levels(self._file)
@@ -62,7 +61,7 @@ class TiffLevels:
         except BadInput:
             self.close()
             raise
-        except UNREADABLE as error:
+        except TIFF_ERRORS as error:
             self.close()
             raise self._broken(error) from error
 
@@ -101,7 +100,7 @@ class TiffLevels:
                     f"{self.path}: found a tile that unpacks to more than its {raw:,} bytes; export it again"
                 )
             pixels = page.decode(packed, index, jpegtables=page.jpegtables)[0]
-        except UNREADABLE as error:
+        except TIFF_ERRORS as error:
             if isinstance(error, BadInput):
                 raise
             if "imagecodecs" in str(error):
