@@ -17,6 +17,7 @@ from sian.data.formats import pannuke
 from sian.errors import BadInput
 from sian.files import images, read_image, tiff
 from sian.masks import read_mask
+from sian.masks.files import tiff_arrays
 from tiles import mask, picture
 
 
@@ -190,11 +191,18 @@ def test_tiff_masks_whose_levels_are_no_ids(tmp_path, photometric, options, foun
         read_mask(tmp_path / "a.tif")
 
 
-def test_a_depth_of_nothing(tmp_path):
+@pytest.mark.parametrize("tag", [322, 323])
+def test_tiles_of_no_size(tmp_path, tag):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, mask().astype(np.uint16), photometric="minisblack", extratags=[(32997, "I", 1, 0, True)])
-    with pytest.raises(BadInput, match="cannot be read as a TIFF"):
+    tifffile.imwrite(path, mask().astype(np.uint16), photometric="minisblack", tile=(16, 16))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<HH", tag, 4), struct.pack("<HH", 6016, 4)))
+    assert path.read_bytes() != content
+    with pytest.raises(BadInput, match="does not say how large its tiles are"):
         read_mask(path)
+    if tag == 323:  # tifffile divides by it
+        with pytest.raises(BadInput, match=r"cannot be read as a TIFF \(division by zero\)"):
+            tiff_arrays(path)
 
 
 def without_tile(path, number, tags):

@@ -51,7 +51,7 @@ DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-# What tifffile raises besides, e.g. for a division by a depth of 0.
+# What tifffile raises besides, e.g. a division by tiles without a height.
 TIFF_ERRORS = (*DECODE_ERRORS, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError)
 
 WHAT_TO_TRY = {

@@ -184,7 +184,9 @@ def _check_segments(stream: IO[bytes], size: int, page: TiffPage, tags: dict[int
         tags.get(STRIP_OFFSETS), tags.get(STRIP_COUNTS))  # fmt: skip
     if offsets is None or counts is None:
         raise _Broken("cannot be read as a TIFF (it does not say where its pixels lie); export it again")
-    across = int(tags[TILE_WIDTH][0]) if tiled and TILE_WIDTH in tags else page.width
+    if tiled and not {TILE_WIDTH, TILE_HEIGHT} <= tags.keys():
+        raise _Broken("cannot be read as a TIFF (it does not say how large its tiles are); export it again")
+    across = int(tags[TILE_WIDTH][0]) if tiled else page.width
     down = int(tags.get(TILE_HEIGHT if tiled else ROWS, [page.height])[0])
     down = down if tiled else min(down, page.height)
     if across <= 0 or down <= 0 or across * down > 4 * max(page.width * page.height, 1 << 20):
