@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -20,13 +19,13 @@ def test_the_first_signal_is_a_wish_and_the_second_an_order_if_asked(number, at_
     before = signal.getsignal(number)
     with stop_signals(second_at_once=at_once) as stopped:
         assert not stopped.is_set()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stopped.is_set()
         if at_once:
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
         else:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
 
 

@@ -62,8 +62,8 @@ def logits_of(mask, depth=2):
 
 def test_two_touching_disks_are_two_nuclei():
     mask = touching_disks()
-    found = segnet_instances(logits_of(mask), InstanceSection())
-    assert set(np.unique(found)) == {0, 1, 2}
+    found = segnet_instances(logits_of(mask), InstanceSection()).labels
+    assert len(np.unique(found)) == 3  # the background and two; numbers have gaps
     np.testing.assert_array_equal(found > 0, mask > 0)
     for nucleus in (1, 2):
         ids, counts = np.unique(found[mask == nucleus], return_counts=True)
@@ -79,8 +79,8 @@ def test_the_layout_gives_the_same_two_nuclei():
     output[0] = np.where(layout.semantic, 8, -8)
     output[1:18] = np.moveaxis(np.eye(17, dtype=np.float32)[layout.direction], -1, 0) * 8
     output[18] = layout.distance
-    found = unet_instances(output, InstanceSection())
-    assert found.max() == 2
+    found = unet_instances(output, InstanceSection()).labels
+    assert len(np.unique(found)) == 3
     assert (found[mask == 1] == found[20, 20]).mean() > 0.95
     assert (found[mask == 2] == found[20, 40]).mean() > 0.95
 

@@ -559,7 +559,7 @@ def test_own_exports_of_a_hundred_thousand_nuclei_are_not_too_large():
     nucleus = {
         "type": "Feature",
         "id": "5d0a8f3c-0000-5000-8000-000000000000",
-        "geometry": qupath._geometry(ring),
+        "geometry": qupath.geometry(ring),
         "properties": {"objectType": "detection", "name": "99999"},
     }
     text = json.dumps([nucleus]).encode()

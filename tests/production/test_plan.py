@@ -65,7 +65,7 @@ def test_a_plan_that_cannot_be(tmp_path, model, capsys, changes, sentence) -> No
     ("arguments", "code", "sentence"),
     [
         (["nothing-like-it", "-o", "x"], 3, "no plan is called 'nothing-like-it'"),
-        (["gone.yaml", "-o", "x"], 3, "expected a plan file"),
+        (["gone.yaml", "-o", "x"], 3, "gone.yaml: no such file; check the path"),
         (["seven-organs"], 2, "add -o FOLDER"),
         (["-o", "x"], 2, "which plan?"),
         (["seven-organs", "-o", "x", "--set", "masks.source=nowhere"], 3, "no such folder"),
