@@ -9,6 +9,7 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import Json
+from sian.cli.slide_options import Region, parse_region
 
 if TYPE_CHECKING:
     from sian.data.importing import ImportReport
@@ -32,8 +33,11 @@ def _group() -> None:
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="A folder of annotated tiles, or one image.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="A folder of annotated tiles, one image, or a slide.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option("-o", "--output", help="The data set to make.", show_default=False)],
+    region: Region = None,
     organ: Annotated[str | None, typer.Option(help="Organ of all tiles, e.g. kidney.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of all tiles, e.g. train.")] = None,
     mpp: Annotated[float | None, typer.Option(min=0.01, max=100, help="Micrometres per pixel of all tiles.")] = None,
@@ -48,23 +52,21 @@ def import_(
 
     Reads MoNuSeg's folders (ImageScope XML + tif), images/ + masks/, NAME.png beside NAME_labels.png, NAME.xml,
     NAME.mat or NAME.geojson, with a table items.csv (id, organ, mpp, patient, split) beside them if tiles differ, and
-    the other formats that `sian data formats` lists. Everything is checked before anything is written.
+    the other formats that `sian data formats` lists. Of a slide with its annotation beside it, a --region becomes one
+    tile. Everything is checked before anything is written.
     """
-    from sian.data.importing import import_dataset
+    from sian.data.importing import import_collection
+    from sian.data.sources import find_pairs
 
+    if (area := parse_region(region)) is None:
+        found = find_pairs(source)
+    else:
+        from sian.slides.annotated_region import annotated_region
+
+        found = annotated_region(source, area)
+    given = {"organ": organ, "split": split, "mpp": mpp, "preparation": preparation}
     with console.progress("importing", unit="steps") as report:
-        result = import_dataset(
-            source,
-            out,
-            organ=organ,
-            split=split,
-            mpp=mpp,
-            preparation=preparation,
-            name=name,
-            licence=licence,
-            empty=empty,
-            report=report,
-        )
+        result = import_collection(found, out, given=given, name=name, licence=licence, empty=empty, report=report)
     _say_import(result)
 
 

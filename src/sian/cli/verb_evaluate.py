@@ -31,11 +31,12 @@ from sian.errors import BadInput
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset
     from sian.evaluation.collection import Collection
+    from sian.evaluation.slide_windows import Cut
 
 
 def evaluate(
-    fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Folder of images to judge, or a data set.")],
-    real: Annotated[Path, typer.Option(help="Folder of real images, or a data set.")],
+    fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Folder of images to judge, a data set, or a slide.")],
+    real: Annotated[Path, typer.Option(help="Folder of real images or slides, a data set, or a slide.")],
     masks: Annotated[Path | None, typer.Option(help="Instance masks by the images' names, or a data set.")] = None,
     segmenter: Segmenter = None,
     segmented: Segmented = None,
@@ -43,6 +44,14 @@ def evaluate(
     judge: Judge = None,
     floor: Annotated[Path | None, typer.Option(help="More real images, whose FID and KID are the floor.")] = None,
     split: Annotated[str | None, typer.Option(help="Of data sets: this split only.")] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(min=64, help="Of slides: px of a window's side; as the first fake, or 512, if not given."),
+    ] = None,
+    windows: Annotated[int, typer.Option(min=1, help="Of slides: at most so many windows of tissue each.")] = 64,
+    mpp: Annotated[
+        float | None, typer.Option(help="Of slides: micrometres a pixel of the windows; their full size if not given.")
+    ] = None,
     memorisation: Memorisation = False,
     data: Annotated[Path | None, typer.Option(help="Of --memorisation: the data set that was trained on.")] = None,
     blind: Blind = None,
@@ -59,7 +68,8 @@ def evaluate(
     """Measure images: FID, KID, SSIM and mask metrics, each beside its floor.
 
     FID and KID need no pairs. SSIM pairs images with real ones by name; the mask metrics pair what a segmenter sees
-    on an image with the mask of its name. `sian evaluate-model` measures a model on a data set.
+    on an image with the mask of its name. Slides are cut into windows of their tissue. `sian evaluate-model` measures
+    a model on a data set.
     """
     check_there("folder", fake, real, masks, segmented, segmented_real, floor)
     check_places(output, as_json, blind)
@@ -68,7 +78,8 @@ def evaluate(
     if segmented is not None and masks is None:
         raise BadInput("--segmented: needs the masks that were painted to compare with; add --masks MASKS")
     dataset = _opened(data, split or "test")
-    found, found_real = (_masks_of(f, of, split) for f, of in ((segmented, fake), (segmented_real, real)))
+    cut = _cut(fake, split, window, windows, mpp)
+    found, found_real = (_masks_of(f, of, split, cut) for f, of in ((segmented, fake), (segmented_real, real)))
 
     from sian.evaluation.collection import open_images, open_masks
     from sian.evaluation.evaluate import evaluate as compare
@@ -77,13 +88,13 @@ def evaluate(
     tools = make_tools(segmenter, fid, weights, trust_weights, cache, device)
     with console.progress("measuring") as report:
         finished = compare(
-            open_images(fake, _split_of(fake, split)),
-            open_images(real, _split_of(real, split)),
+            open_images(fake, _split_of(fake, split), cut),
+            open_images(real, _split_of(real, split), cut),
             open_masks(masks, _split_of(masks, split)) if masks else None,
             tools=tools,
             predicted=found,
             predicted_real=found_real,
-            train=open_images(floor) if floor else None,
+            train=open_images(floor, cut=cut) if floor else None,
             settings={"inputs": segmenter_facts(segmenter, found, judge)},
             report=report,
         )
@@ -102,14 +113,28 @@ def _opened(data: Path | None, split: str) -> Dataset | None:
     return opened
 
 
-def _masks_of(folder: Path | None, of: Path, split: str | None) -> Collection | None:
+def _cut(fake: Path, split: str | None, side: int | None, most: int, mpp: float | None) -> Cut:
+    """How slides are cut: into windows as large as the fakes, where these are pictures."""
+    from sian.evaluation.collection import open_images
+    from sian.evaluation.slide_windows import Cut
+    from sian.synthesis.magnification import check_mpp
+
+    cut = Cut(side or Cut.side, most, None if mpp is None else check_mpp(mpp))
+    if side is not None:
+        return cut
+    fakes = open_images(fake, _split_of(fake, split), cut)
+    first = fakes.read(fakes.names[0])
+    return Cut(min(first.shape[:2]), most, cut.mpp)
+
+
+def _masks_of(folder: Path | None, of: Path, split: str | None, cut: Cut) -> Collection | None:
     """Another segmenter's masks of a folder's images: checked before anything is done."""
     from sian.evaluation.collection import open_images
     from sian.evaluation.segmented import open_segmented
 
     if folder is None:
         return None
-    images = open_images(of, _split_of(of, split))
+    images = open_images(of, _split_of(of, split), cut)
     return open_segmented(folder, {name: images.read(name).shape[:2] for name in images.names})
 
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sian.errors import BadInput, nearest
 from sian.files import read_image
+from sian.files.images import SCANNER_SUFFIXES, ZARR_SUFFIXES
 from sian.files.packed_lines import PackedLines
 from sian.files.real_places import is_inside
 from sian.masks import read_mask
@@ -258,6 +259,8 @@ def open_dataset(folder: str | Path) -> Dataset:
         BadInput: no such folder, no data set in it, or a manifest that is wrong; all problems are named.
     """
     folder = Path(folder)
+    if folder.suffix.lower() in (*SCANNER_SUFFIXES, *ZARR_SUFFIXES) or folder.is_file():
+        raise BadInput(f"{folder}: is no folder of a data set; `sian data import` makes one of a slide's regions")
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder, expected a data set; make one with `sian data import`")
     return Dataset(folder, read_info(folder), packed_items(folder))

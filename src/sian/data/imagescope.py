@@ -120,8 +120,14 @@ class _Collector:
         return point
 
 
-def read(path: Path, height: int, width: int) -> Annotated:
+def read(path: Path, height: int, width: int, origin: tuple[int, int] = (0, 0)) -> Annotated:
     """Read an ImageScope .xml or .xml.gz; its content decides which. See `AnnotationReader`.
+
+    Args:
+        path: the file.
+        height: rows of the picture.
+        width: its columns.
+        origin: the picture's first row and column on the slide whose pixels the file counts.
 
     Raises:
         BadInput: no such file, cut short, not XML, another kind of XML, entities, too large once unpacked, coordinates
@@ -135,7 +141,7 @@ def read(path: Path, height: int, width: int) -> Annotated:
         if region.layer.lower() == AMBIGUOUS:
             others["ambiguous region"] += 1
             continue
-        ring = _ring(region)
+        ring = _ring(region) - origin[::-1]
         filled = _fill(ring, height, width, effort)
         kind = _kind(region, ring) if filled is None else "outline"
         name = region.layer.capitalize() if region.layer.lower() in CLASSES else None

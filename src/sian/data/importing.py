@@ -114,13 +114,41 @@ def import_dataset(
     Raises:
         BadInput: all problems of the source, in one sentence; then nothing was written.
     """
-    target = Path(target)
-    _check_given(organ, split, preparation)
-    collection = find_pairs(Path(source))
     given = {"organ": organ, "split": split, "mpp": mpp, "preparation": preparation}
-    given = {key: value for key, value in given.items() if value is not None}
-    check = partial(_check, given=given, empty=empty)
-    info = _info(collection, name, licence, mpp)
+    found = find_pairs(Path(source))
+    return import_collection(found, target, given=given, name=name, licence=licence, empty=empty, report=report)
+
+
+def import_collection(
+    collection: Collection,
+    target: str | Path,
+    *,
+    given: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+    empty: bool = False,
+    report: Callable[[int, int], None] | None = None,
+) -> ImportReport:
+    """Import pairs that were found already; see `import_dataset`.
+
+    Args:
+        collection: the pairs.
+        target: the data set.
+        given: organ, split, mpp, preparation of all items; None for what is not given.
+        name: of the data set.
+        licence: likewise.
+        empty: see `import_dataset`.
+        report: likewise.
+
+    Raises:
+        BadInput: as `import_dataset`.
+    """
+    target = Path(target)
+    known = dict(given or {})
+    _check_given(known.get("organ"), known.get("split"), known.get("preparation"))
+    known = {key: value for key, value in known.items() if value is not None}
+    check = partial(_check, given=known, empty=empty)
+    info = _info(collection, name, licence, known.get("mpp"))
     check_target(target, info)
     with only_writer(target):
         if (target / MANIFEST).is_file():

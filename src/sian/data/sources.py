@@ -21,7 +21,7 @@ from sian.data.pairs import Collection, Pair
 from sian.data.provenance import read_provenance, with_provenance
 from sian.data.tile_names import OUTLINE_SUFFIXES, composed, full_stem, is_other_json, unmarked
 from sian.errors import BadInput
-from sian.files.images import IMAGE_SUFFIXES
+from sian.files.images import IMAGE_SUFFIXES, SCANNER_SUFFIXES, ZARR_SUFFIXES
 from sian.masks.files import MASK_SUFFIXES
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sian.data.provenance import Provenance
 
 ARCHIVE_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
+SLIDE = (
+    "found a slide, expected a tile: a data set holds annotated tiles; import the slide's annotated regions one by "
+    "one, each with --region X,Y,WIDTH,HEIGHT"
+)
 DEPTH = 3  # levels of folders below the source in which images are looked for
 LAYOUTS = (
     "expected images/ and masks/ (or 'Tissue Images'/ and Annotations/) with equal file names, "
@@ -46,7 +50,7 @@ def find_pairs(source: Path) -> Collection:
     """
     if not source.exists():
         raise BadInput(f"{source}: no such file or folder; check the path")
-    if source.is_file():
+    if source.is_file() or source.suffix.lower() in ZARR_SUFFIXES:
         return _one_image(source)
     for table, reader in (("tiles.csv", item_tables.read_tiles), ("items.csv", item_tables.read_items)):
         if (source / table).is_file():
@@ -73,8 +77,19 @@ def _format_pairs(source: Path, provenance: Provenance | None) -> list[Pair] | N
 def _one_image(path: Path) -> Collection:
     if path.suffix.lower() in ARCHIVE_SUFFIXES:
         raise BadInput(f"{path}: found an archive, expected a folder; unpack it and give the folder")
+    if path.suffix.lower() in (*SCANNER_SUFFIXES, *ZARR_SUFFIXES):
+        raise BadInput(f"{path}: {SLIDE}")
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadInput(f"{path}: found {path.suffix or 'no suffix'}, expected an image as {', '.join(IMAGE_SUFFIXES)}")
+    return _known(Collection(path.stem, (Pair(composed(path.stem), path, annotation_beside(path)),)))
+
+
+def annotation_beside(path: Path) -> Path:
+    """The annotation that lies beside a picture and has its name.
+
+    Raises:
+        BadInput: none, or several.
+    """
     stem = composed(path.stem)
     annotations = [
         file for file in _annotations([path.parent], {stem}) if file != path and _stem_among(file, {stem}) == stem
@@ -82,9 +97,9 @@ def _one_image(path: Path) -> Collection:
     if len(annotations) != 1:
         raise BadInput(
             f"{path}: found {len(annotations)} annotations beside it, expected one named {path.stem}.xml, "
-            f"{path.stem}.xml.gz or {path.stem}_labels.png"
+            f"{path.stem}.xml.gz, {path.stem}.geojson or {path.stem}_labels.png"
         )
-    return _known(Collection(path.stem, (Pair(stem, path, annotations[0]),)))
+    return annotations[0]
 
 
 def _folder_pairs(folder: Path, split: str | None, depth: int) -> Iterable[Pair]:
@@ -151,6 +166,8 @@ def _exact(found: list[Path]) -> list[Path]:
 
 def _unique(source: Path, pairs: Iterable[Pair]) -> list[Pair]:
     found = list(pairs)
+    if not found and (slides := [file for file in source.rglob("*") if file.suffix.lower() in SCANNER_SUFFIXES]):
+        raise BadInput(f"{min(slides)}: {SLIDE}")
     if not found:
         raise BadInput(f"{source}: found no image with an annotation, {LAYOUTS}")
     seen: dict[str, Pair] = {}

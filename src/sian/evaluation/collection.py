@@ -1,4 +1,4 @@
-"""Named pictures to evaluate: a folder of files, a data set, or pictures that are painted in memory.
+"""Named pictures to evaluate: a folder of files, a data set, slides, or pictures that are painted in memory.
 
 Pictures are read one at a time when they are asked for, so a set may be larger than memory. A picture's name
 is its file name without the suffix; that is what pairs a fake with its real image and its mask.
@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 
 from sian.errors import BadInput
 from sian.evaluation.arrays import Image, Mask
+from sian.evaluation.slide_windows import Cut, digest_of, is_slide, slide_windows
 from sian.files.compression import LOSSLESS, compression
-from sian.files.images import IMAGE_SUFFIXES
+from sian.files.images import IMAGE_SUFFIXES, PICTURE_SUFFIXES
 from sian.masks.files import MASK_SUFFIXES
 
 Read: TypeAlias = Callable[[], Any]
@@ -102,18 +103,23 @@ class Pictures(Sequence[Any]):
         return (self.collection.read(name) for name in self.names)
 
 
-def open_images(path: Path | str, split: str | None = None) -> Collection:
-    """The images of a folder, or of a data set on disk.
+def open_images(path: Path | str, split: str | None = None, cut: Cut | None = None) -> Collection:
+    """The images of a folder, of a data set on disk, or of slides.
 
     Args:
-        path: a folder of .png, .tif, .webp or .jpg files, or a data set (a folder that holds
-            ``dataset.json``).
+        path: a folder of .png, .tif, .webp or .jpg files, a data set (a folder that holds ``dataset.json``), a slide,
+            or a folder that holds slides as well; of a slide it is windows of its tissue.
         split: of a data set: its items of this split only.
+        cut: how slides are cut into windows; `Cut`'s defaults if not given.
 
     Raises:
-        BadInput: no such folder, none in it, or two files of one name.
+        BadInput: no such folder, none in it, two files of one name, or a slide that has no tissue or is too small.
     """
-    return _open(Path(path), split, "image")
+    path = Path(path)
+    if is_slide(path) and path.exists():
+        _no_split(path, split)
+        return _of_files(path, [path], cut or Cut())
+    return _open(path, split, "image", cut)
 
 
 def open_masks(path: Path | str, split: str | None = None) -> Collection:
@@ -130,37 +136,54 @@ def _constant(picture: Image | Mask) -> Read:
     return lambda: picture
 
 
-def _open(path: Path, split: str | None, kind: str) -> Collection:
+def _open(path: Path, split: str | None, kind: str, cut: Cut | None = None) -> Collection:
     if (path / "dataset.json").is_file():
         return _open_dataset(path, split, kind)
     if not path.is_dir():
         raise BadInput(f"{path}: no such folder, expected one that holds {kind}s or a data set; check the path")
+    _no_split(path, split)
+    suffixes = PICTURE_SUFFIXES if kind == "image" else MASK_SUFFIXES
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    if not files:
+        known = IMAGE_SUFFIXES if kind == "image" else MASK_SUFFIXES
+        raise BadInput(f"{path}: found no {kind}s, expected {', '.join(known)} files; name the folder they lie in")
+    return _of_files(path, files, (cut or Cut()) if kind == "image" else None)
+
+
+def _no_split(path: Path, split: str | None) -> None:
     if split is not None:
         raise BadInput(f"{path}: holds no data set, so it has no split {split!r}; leave the split out")
-    return _open_folder(path, kind)
 
 
-def _open_folder(path: Path, kind: str) -> Collection:
+def _of_files(path: Path, files: list[Path], cut: Cut | None) -> Collection:
+    """Pictures, the windows of slides, or masks if there is no `cut`."""
     from sian.files import read_image
     from sian.masks import read_mask
 
-    suffixes = IMAGE_SUFFIXES if kind == "image" else MASK_SUFFIXES
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
-    if not files:
-        raise BadInput(f"{path}: found no {kind}s, expected {', '.join(suffixes)} files; name the folder they lie in")
-    reader: Callable[[Path], Any] = read_image if kind == "image" else read_mask
+    reader: Callable[[Path], Any] = read_mask if cut is None else read_image
     entries: dict[str, Entry] = {}
+    stems: set[str] = set()
+    slides = [file for file in files if cut is not None and is_slide(file)]
     for file in files:
-        if file.stem in entries:
+        if file.stem in stems:
             raise BadInput(
                 f"{file}: found two files called {file.stem!r}, expected one; a name pairs images, so rename"
             )
-        entries[file.stem] = Entry(_reading(reader, file))
-    return Collection(str(path), entries, _hash_files(files), _compression(files) if kind == "image" else "")
+        stems.add(file.stem)
+        if cut is not None and file in slides:
+            windows = slide_windows(file, cut)
+            entries |= {name: Entry(read, None, file.stem) for name, read in windows.items()}
+        else:
+            entries[file.stem] = Entry(_reading(reader, file))
+    lines = [f"{file.stem} {digest_of(file)}" for file in files] + [str(cut)] * bool(slides)
+    sha256 = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return Collection(str(path), entries, sha256, _compression(files, slides) if cut is not None else "")
 
 
-def _compression(files: list[Path]) -> str:
-    return Counter(map(compression, files)).most_common(1)[0][0]
+def _compression(files: list[Path], slides: list[Path]) -> str:
+    """Of most pictures; nobody knows it of slides."""
+    found = Counter(compression(file) for file in files if file not in slides)
+    return found.most_common(1)[0][0] if found and not slides else ""
 
 
 def _open_dataset(path: Path, split: str | None, kind: str) -> Collection:
@@ -180,10 +203,3 @@ def _open_dataset(path: Path, split: str | None, kind: str) -> Collection:
 
 def _reading(reader: Callable[[Any], Any], source: Any) -> Read:
     return lambda: reader(source)
-
-
-def _hash_files(files: list[Path]) -> str:
-    from sian.files import sha256_file
-
-    lines = (f"{file.stem} {sha256_file(file)}" for file in files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

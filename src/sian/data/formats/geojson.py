@@ -86,8 +86,8 @@ class _Object:
         return self.kind in PERHAPS and (self.has_children or (self.name or "").endswith("*"))
 
 
-def read(path: Path, height: int, width: int) -> Annotated:
-    """Read the nuclei of one picture; see `Format.annotations`."""
+def read(path: Path, height: int, width: int, origin: tuple[int, int] = (0, 0)) -> Annotated:
+    """Read the nuclei of one picture; see `Format.annotations`. `origin` is its first row and column on a slide."""
     content = read_json(path, nan=True)  # QuPath before 0.4.4 writes NaN among measurements
     objects = [_object(path, place, feature) for place, feature in enumerate(_features(path, content), start=1)]
     has_nuclei = any(found.kind in NUCLEI and found.polygons for found in objects)
@@ -105,7 +105,7 @@ def read(path: Path, height: int, width: int) -> Annotated:
     effort = Effort(path, height, width)
     shapes = []
     for nucleus, (found, kind, polygons) in zip(ids, nuclei, strict=True):
-        region = polygon_region(found.where, polygons, height, width, effort)
+        region = polygon_region(found.where, polygons, height, width, effort, origin)
         shapes.append(Shape(outline(kind, region), region, nucleus, found.name, may_hold=found.kind in PERHAPS))
     provenance = content.get("provenance") if isinstance(content, dict) else None
     return as_stated(draw(path, shapes, height, width, left_out), provenance)

@@ -188,14 +188,21 @@ def _holds(region: Region, others: Sequence[Region]) -> bool:
 
 
 def polygon_region(
-    where: str, polygons: Sequence[Sequence[Any]], height: int, width: int, effort: Effort
+    where: str,
+    polygons: Sequence[Sequence[Any]],
+    height: int,
+    width: int,
+    effort: Effort,
+    origin: tuple[int, int] = (0, 0),
 ) -> Region | None:
     """Fill polygons of rings of [x, y] as a file gave them; None if none has 3 vertices.
+
+    `origin` is the (y, x) that the mask's first pixel has in them.
 
     Raises:
         BadInput: coordinates that are no finite numbers or beyond any slide, or a ring of absurd size.
     """
-    checked = [[check_vertices(where, ring) for ring in polygon] for polygon in polygons]
+    checked = [[check_vertices(where, ring) - origin[::-1] for ring in polygon] for polygon in polygons]
     kept = [polygon for polygon in checked if polygon and len(polygon[0]) >= MIN_VERTICES]
     if not kept:
         return None
