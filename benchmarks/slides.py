@@ -3,6 +3,7 @@
     python benchmarks/slides.py --paint 2048 4096         # the bundled model, one thread
     python benchmarks/slides.py --middle 8192 16384       # the same walk, and the super-tile in the middle is painted
     python benchmarks/slides.py --walk 32768              # the walk alone, with super-tiles of one colour
+    python benchmarks/slides.py --outlines 8192           # the same walk, of the mask as GeoJSON
     python benchmarks/slides.py --segment 2048 4096
 
 Each size runs in a process of its own, whose peak is the kernel's (ru_maxrss). Masks are one invented scene of 1024 px,
@@ -46,6 +47,30 @@ def write_mask(path: Path, side: int) -> int:
     return count * across * across
 
 
+def write_outlines(path: Path, side: int) -> int:
+    """The nuclei of `write_mask` as GeoJSON, as `sian segment predict` writes them; how many."""
+    from sian.data.formats.qupath import geometry
+    from sian.masks.contours import trace_nuclei
+    from sian.nuclei import scatter
+
+    scene = scatter(SCENE, SCENE, 0)
+    scene[:, -1] = scene[-1] = 0
+    traced = [[np.array(ring) for polygon in polygons for ring in polygon] for _, polygons in trace_nuclei(scene)]
+    across, count = side // SCENE, 0
+    with path.open("w") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for place in range(across * across):
+            corner = np.array((place % across * SCENE, place // across * SCENE))
+            for rings in traced:
+                shape = geometry([[list(map(tuple, (ring + corner).tolist())) for ring in rings]])
+                properties = {"objectType": "detection", "name": str(count + 1)}
+                feature = {"type": "Feature", "geometry": shape, "properties": properties}
+                file.write(f"{',' * bool(count)}\n{json.dumps(feature)}")
+                count += 1
+        file.write("\n]}\n")
+    return count
+
+
 def measure(kind: str, side: int) -> dict[str, object]:
     """One size, in this process."""
     import torch
@@ -55,15 +80,17 @@ def measure(kind: str, side: int) -> dict[str, object]:
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="slides"))
     try:
-        nuclei = write_mask(folder / "mask.tif", side) if kind != "tile" else 0
+        outlines = kind == "outlines"
+        mask = folder / ("mask.geojson" if outlines else "mask.tif")
+        nuclei = 0 if kind == "tile" else write_outlines(mask, side) if outlines else write_mask(mask, side)
         model = sian.load()
         start, cpu = time.perf_counter(), time.process_time()
         if kind == "tile":
-            mask = sian.nuclei.scatter(side, side, 0)
-            model.synthesize(mask, "kidney")
+            scene = sian.nuclei.scatter(side, side, 0)
+            model.synthesize(scene, "kidney")
             start, cpu = time.perf_counter(), time.process_time()
-            model.synthesize(mask, "kidney")
-            nuclei = int(mask.max())
+            model.synthesize(scene, "kidney")
+            nuclei = int(scene.max())
         elif kind == "segment":
             from sian.segmentation import load
             from sian.segmentation.slide_segmenting import segment_slide
@@ -74,11 +101,12 @@ def measure(kind: str, side: int) -> dict[str, object]:
         else:
             from sian.production import slide_painting
 
-            if kind == "walk":
+            if kind in ("walk", "outlines"):
                 slide_painting.paint_supertile = nothing
             elif kind == "middle":
                 slide_painting.paint_supertile = middle_of(side, slide_painting.paint_supertile)
-            slide_painting.paint_slide(folder / "mask.tif", "kidney", folder / "out", model=model)
+            shape = (side, side) if outlines else None
+            slide_painting.paint_slide(mask, "kidney", folder / "out", model=model, shape=shape)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -135,14 +163,14 @@ def picture(path: Path, side: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for kind in ("paint", "middle", "walk", "segment", "tile"):
+    for kind in ("paint", "middle", "walk", "outlines", "segment", "tile"):
         parser.add_argument(f"--{kind}", type=int, nargs="*", default=[], metavar="SIDE")
     parser.add_argument("--here", nargs=2, metavar=("KIND", "SIDE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.here:
         print(json.dumps(measure(given.here[0], int(given.here[1]))))
         return
-    for kind in ("tile", "paint", "middle", "walk", "segment"):
+    for kind in ("tile", "paint", "middle", "walk", "outlines", "segment"):
         for side in getattr(given, kind):
             command = [sys.executable, __file__, "--here", kind, str(side)]
             print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), flush=True)

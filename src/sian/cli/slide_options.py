@@ -34,6 +34,12 @@ Mpp = Annotated[
 ]
 
 
+Size = Annotated[
+    str | None,
+    typer.Option(metavar="W,H", help="Of a GeoJSON mask, in px; as far as its outlines reach if not given."),
+]
+
+
 @dataclass(frozen=True)
 class Asked:
     """What was asked of a slide.
@@ -71,6 +77,22 @@ def parse_region(text: str | None) -> Area | None:
     if not width or not height:
         raise BadInput(f"--region {text}: expected a width and a height of at least 1 px")
     return Area(top, left, height, width)
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``WIDTH,HEIGHT`` as height and width.
+
+    Raises:
+        BadInput: not two whole numbers of px that a slide can have.
+    """
+    from sian.slides.levels import MAX_SIDE
+
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 2 or not all(word.isdecimal() and 0 < int(word[:9]) <= MAX_SIDE for word in words):
+        raise BadInput(f"--size {text[:60]}: expected WIDTH,HEIGHT in whole px, up to {MAX_SIDE:,}, e.g. 40000,30000")
+    return int(words[1]), int(words[0])
 
 
 def mpp_of(asked: str | None, path: Path, said: float | None) -> float | None:

@@ -9,6 +9,7 @@ from sian.cli import console
 from sian.errors import BadInput
 
 WHOLE_SIDE, WHOLE_PIXELS = 16_384, 100_000_000  # px of a picture that is painted and written in one piece
+OUTLINES = (".geojson", ".geojson.gz")
 PNG_HEAD = 24  # bytes, of which the last eight are width and height
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def paint_slides(
     seed: int,
     noise: float,
     mpp: str | None,
+    shape: tuple[int, int] | None = None,
 ) -> list[dict[str, Any]]:
     """Paint every mask in every style; `targets` are in that order.
 
@@ -38,16 +40,14 @@ def paint_slides(
     from sian.cli.slide_options import mpp_of
     from sian.data.class_file import classes_of
     from sian.production.slide_painting import paint_slide
-    from sian.slides.mask_source import open_mask
     from sian.synthesis.magnification import say_difference
 
     asked = []
     for path in paths:
-        opened = open_mask(path)
-        asked.append(mpp_of(mpp, path, opened.mpp))
+        said = mpp_said(path)
+        asked.append(mpp_of(mpp, path, said))
         if mpp is None:
-            say_difference(str(path), opened.mpp, model.info.mpp)
-        opened.close()
+            say_difference(str(path), said, model.info.mpp)
     written: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
         classes = classes_of(path) if model.info.classes else None
@@ -64,10 +64,31 @@ def paint_slides(
                     noise=noise,
                     mpp=asked[number],
                     classes=classes,
+                    shape=shape,
                     report=report,
                 )
             written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
     return written
+
+
+def is_outlines(path: Path) -> bool:
+    """Whether a mask is GeoJSON: it is parsed whole when it is opened, and says neither its size nor its pixel size."""
+    return path.name.lower().endswith(OUTLINES)
+
+
+def mpp_said(path: Path) -> float | None:
+    """Micrometres a pixel that a mask's file says."""
+    if path.suffix.lower() == ".png":
+        from sian.files.images import png_pixel_size
+
+        return png_pixel_size(path)
+    if path.suffix.lower() == ".npy" or is_outlines(path):
+        return None
+    from sian.slides.mask_source import open_mask  # with all readers of slides, which a PNG does not need
+
+    opened = open_mask(path)
+    opened.close()
+    return opened.mpp
 
 
 def check_fits_png(path: Path) -> None:
@@ -86,6 +107,8 @@ def check_fits_png(path: Path) -> None:
 
 def _shape(path: Path) -> tuple[int, int]:
     """Height and width by the file's head; (0, 0) for what is broken, which its reader will say."""
+    if is_outlines(path):
+        return 0, 0  # known once it is read
     if path.suffix.lower() != ".png":
         from sian.slides.mask_source import mask_shape  # with all readers of slides, which a PNG does not need
 

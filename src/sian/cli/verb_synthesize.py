@@ -20,8 +20,8 @@ from sian.cli.arguments import (
     named_files,
     use_threads,
 )
-from sian.cli.slide_options import Mpp, mpp_of
-from sian.cli.slide_synthesis import check_fits_png, paint_slides
+from sian.cli.slide_options import Mpp, Size, mpp_of, parse_size
+from sian.cli.slide_synthesis import check_fits_png, is_outlines, mpp_said, paint_slides
 from sian.cli.style_completion import complete_style
 from sian.cli.tissue_files import read_tissue, tissue_files
 from sian.errors import BadInput
@@ -37,7 +37,9 @@ Form = Literal["png", "ome-zarr", "ome-tiff"]
 
 
 def synthesize(
-    masks: Annotated[list[Path], typer.Argument(help="Instance masks (png, tif, npy, ome.zarr) or folders of them.")],
+    masks: Annotated[
+        list[Path], typer.Argument(help="Instance masks (png, tif, npy, ome.zarr, geojson) or folders of them.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")],
     style: Annotated[
         list[str] | None,
@@ -52,6 +54,7 @@ def synthesize(
     seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
     noise: Noise = 1.0,
     mpp: Mpp = None,
+    size: Size = None,
     tissue: Annotated[
         Path | None,
         typer.Option(help="What lies between nuclei: the mask's image or map (.npy), or a folder of them by name."),
@@ -78,6 +81,7 @@ def synthesize(
         raise BadInput(f"--form {form}: takes neither --sheet nor --tissue; leave them out, or write --form png")
     for path in paths if form == "png" else ():
         check_fits_png(path)
+    shape = parse_size(size)
     use_threads(threads)
 
     from sian.files import write_png
@@ -98,14 +102,16 @@ def synthesize(
     given = [*paths, *between.values(), *map(Path, wanted)]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, given)
     if form != "png":
-        made = paint_slides(paths, styles, targets, model=painter, form=form, seed=seed, noise=noise, mpp=mpp)
+        made = paint_slides(
+            paths, styles, targets, model=painter, form=form, seed=seed, noise=noise, mpp=mpp, shape=shape
+        )
         _say_written(made, painter, output, as_json=as_json, more={})
         return
     for path in paths:  # all are checked before anything is written; a thousand masks would not fit in memory
-        checked, _ = with_its_classes(path, painter)
+        checked, _ = with_its_classes(path, painter, shape)
         if path in between:
             read_tissue(between[path], checked)
-    sizes = {path: _mpp_said(path) for path in paths}
+    sizes = {path: mpp_said(path) for path in paths}
     asked = {path: mpp_of(mpp, path, sizes[path]) for path in paths}
     for path in paths if mpp is None else ():
         say_difference(str(path), sizes[path], painter.info.mpp)
@@ -114,7 +120,7 @@ def synthesize(
     rows: list[list[Picture]] = []
     with console.progress("painting") as report:
         for number, path in enumerate(paths):
-            mask, classes = with_its_classes(path, painter)
+            mask, classes = with_its_classes(path, painter, shape)
             own = read_tissue(between[path], mask) if path in between else None
             row = [reduced(mask_picture(mask), sheet_pixels)]
             for place, vector in enumerate(styles):
@@ -151,29 +157,17 @@ def _say_written(
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
 
-def _mpp_said(path: Path) -> float | None:
-    if path.suffix.lower() == ".png":
-        from sian.files.images import png_pixel_size
-
-        return png_pixel_size(path)
-    if path.suffix.lower() == ".npy":
-        return None
-    from sian.slides.mask_source import open_mask  # with all readers of slides, which a PNG does not need
-
-    opened = open_mask(path)
-    opened.close()
-    return opened.mpp
-
-
-def with_its_classes(path: Path, model: Model) -> tuple[NDArray[np.int32], dict[int, str] | None]:
+def with_its_classes(
+    path: Path, model: Model, shape: tuple[int, int] | None = None
+) -> tuple[NDArray[np.int32], dict[int, str] | None]:
     """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json beside it, or its item's."""
     from sian.masks import read_mask
     from sian.synthesis.model_classes import with_classes
 
-    if path.is_dir():
+    if path.is_dir() or shape is not None or is_outlines(path):
         from sian.slides.mask_source import read_whole
 
-        mask = read_whole(path)
+        mask = read_whole(path, shape)
     else:
         mask = read_mask(path)
     if not model.info.classes:

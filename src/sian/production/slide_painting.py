@@ -52,13 +52,14 @@ def paint_slide(
     noise: float = 1.0,
     mpp: float | None = None,
     classes: Mapping[int, str] | None = None,
+    shape: tuple[int, int] | None = None,
     side: int = SIDE,
     report: Report | None = None,
 ) -> Path:
     """Paint a mask that need not fit into memory; the pixels of `Model.synthesize` up to rounding.
 
     Args:
-        mask: tiled TIFF, OME-TIFF, OME-Zarr labels or `.npy`; other masks are read whole.
+        mask: tiled TIFF, OME-TIFF, OME-Zarr labels, `.npy` or GeoJSON; other masks are read whole.
         style: see `Model.style`.
         target: what to make; the form's suffix is added if it is not there.
         model: a SIAN model.
@@ -67,6 +68,7 @@ def paint_slide(
         noise: its strength.
         mpp: of the mask, which is rescaled to the model's by nearest neighbour; the picture stays at the model's.
         classes: of nuclei by id, for a model that knows classes.
+        shape: height and width of a GeoJSON mask; as far as its outlines reach if None.
         side: px of a super-tile, a multiple of 512.
         report: called with (super-tiles done, super-tiles in all).
 
@@ -86,7 +88,7 @@ def paint_slide(
     target = with_suffix(target, form)
     check_local(model.painter.generator)
     vector = model.style(style)
-    source = _scaled(open_mask(mask), mpp, model)
+    source = _scaled(open_mask(mask, shape), mpp, model)
     try:
         index = index_nuclei(source)
         model.check_area(float(np.median(index.areas)) if len(index) else np.nan, mpp)

@@ -1,4 +1,4 @@
-"""Instance masks of any size, read in parts: tiled TIFF, OME-TIFF, OME-Zarr labels, `.npy`; small ones whole."""
+"""Instance masks of any size, read in parts: tiled TIFF, OME-Zarr labels, `.npy`, GeoJSON; small ones whole."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from sian.masks import read_mask
 from sian.masks.checking import MAX_ID, whole_numbers
 from sian.masks.files import MASK_SUFFIXES
 from sian.slides.levels import Area, Levels, WholePicture, check_area
+from sian.slides.outline_levels import OutlineLevels
 from sian.slides.slide import believable
 from sian.slides.tiff_levels import TiffLevels
 from sian.slides.zarr_levels import ZarrLevels
+
+OUTLINE_SUFFIXES = (".geojson", ".geojson.gz")
+KNOWN = (*MASK_SUFFIXES, *ZARR_SUFFIXES, OUTLINE_SUFFIXES[0])
 
 
 class MaskSource:
@@ -77,24 +81,28 @@ class ScaledMask:
         self._source.close()
 
 
-def open_mask(path: str | Path) -> MaskSource:
-    """Open an instance mask; only what is asked for is read of a tiled TIFF, an OME-Zarr store and a `.npy`.
+def open_mask(path: str | Path, shape: tuple[int, int] | None = None) -> MaskSource:
+    """Open an instance mask; only what is asked for is read of a tiled TIFF, an OME-Zarr store, a `.npy` and GeoJSON.
 
     Args:
-        path: .png, .tif, .npy, or a folder that ends in .zarr: labels, or an image with labels.
+        path: .png, .tif, .npy, .geojson, .geojson.gz, or a folder that ends in .zarr: labels, or an image with labels.
+        shape: height and width, of GeoJSON, which does not say them; as far as its outlines reach if None.
 
     Raises:
-        BadInput: no such file, another suffix, broken, or no mask.
-        MissingResource: zarr is not installed.
+        BadInput: no such file, another suffix, broken, or no mask; a shape for what has its own.
+        MissingResource: zarr or ijson is not installed.
     """
     path = Path(path)
+    if path.name.lower().endswith(OUTLINE_SUFFIXES):
+        check_filled(path, "a mask")
+        return MaskSource(path, OutlineLevels(path, shape))
+    if shape is not None:
+        raise BadInput(f"{path}: has a size of its own, found another one given; leave --size out, it is for GeoJSON")
     suffix = path.suffix.lower()
     if suffix in ZARR_SUFFIXES:
         return MaskSource(path, ZarrLevels(path, labels=True))
     if suffix not in MASK_SUFFIXES:
-        raise BadInput(
-            f"{path}: found {suffix or 'no suffix'}, expected a mask as {', '.join((*MASK_SUFFIXES, *ZARR_SUFFIXES))}"
-        )
+        raise BadInput(f"{path}: found {suffix or 'no suffix'}, expected a mask as {', '.join(KNOWN)}")
     check_filled(path, "a mask")
     if suffix == ".npy":
         return MaskSource(path, _Mapped(path))
@@ -108,13 +116,13 @@ def open_mask(path: str | Path) -> MaskSource:
     return MaskSource(path, levels)
 
 
-def read_whole(path: str | Path) -> NDArray[np.int32]:
-    """All of a mask that `open_mask` takes, (H, W) int32.
+def read_whole(path: str | Path, shape: tuple[int, int] | None = None) -> NDArray[np.int32]:
+    """All of a mask that `open_mask` takes, (H, W) int32; `shape` as there.
 
     Raises:
         BadInput: too large to be read at once, broken, or no mask.
     """
-    source = open_mask(path)
+    source = open_mask(path, shape)
     try:
         return source.read(Area(0, 0, *source.shape))
     finally:

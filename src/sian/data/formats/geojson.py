@@ -59,7 +59,7 @@ Polygon = list[Any]  # rings of [x, y], as the file gives them
 
 
 @dataclass(frozen=True)
-class _Object:
+class Found:
     """One feature.
 
     Attributes:
@@ -89,9 +89,9 @@ class _Object:
 def read(path: Path, height: int, width: int, origin: tuple[int, int] = (0, 0)) -> Annotated:
     """Read the nuclei of one picture; see `Format.annotations`. `origin` is its first row and column on a slide."""
     content = read_json(path, nan=True)  # QuPath before 0.4.4 writes NaN among measurements
-    objects = [_object(path, place, feature) for place, feature in enumerate(_features(path, content), start=1)]
+    objects = list(found_in(path, content))
     has_nuclei = any(found.kind in NUCLEI and found.polygons for found in objects)
-    nuclei: list[tuple[_Object, str, list[Polygon]]] = []
+    nuclei: list[tuple[Found, str, list[Polygon]]] = []
     left_out: Counter[str] = Counter()
     for found in objects:
         left_out.update(found.others)
@@ -100,7 +100,7 @@ def read(path: Path, height: int, width: int, origin: tuple[int, int] = (0, 0)) 
         elif found.is_region or (found.kind == "annotation" and has_nuclei):
             left_out[REGION] += 1
         else:
-            nuclei += ((found, kind, polygons) for kind, polygons in _nuclei(found))
+            nuclei += ((found, kind, polygons) for kind, polygons in nuclei_of(found))
     ids = own_ids([found.number for found, _, _ in nuclei])
     effort = Effort(path, height, width)
     shapes = []
@@ -111,7 +111,22 @@ def read(path: Path, height: int, width: int, origin: tuple[int, int] = (0, 0)) 
     return as_stated(draw(path, shapes, height, width, left_out), provenance)
 
 
-def _nuclei(found: _Object) -> list[tuple[str, list[Polygon]]]:
+def found_in(path: Path, content: Any, first: int = 1) -> Iterator[Found]:
+    """What parsed GeoJSON holds, in its order.
+
+    Args:
+        path: what errors call it.
+        content: as `json` reads it.
+        first: the number of its first feature, for errors.
+
+    Raises:
+        BadInput: no GeoJSON of QuPath's kind.
+    """
+    for place, feature in enumerate(_features(path, content), start=first):
+        yield _object(path, place, feature)
+
+
+def nuclei_of(found: Found) -> list[tuple[str, list[Polygon]]]:
     """What each nucleus of an object is called, and its polygons."""
     if not found.polygons:
         return []
@@ -145,7 +160,7 @@ def _children(path: Path, feature: dict[str, Any]) -> list[Any]:
     return children or []
 
 
-def _object(path: Path, place: int, feature: dict[str, Any]) -> _Object:
+def _object(path: Path, place: int, feature: dict[str, Any]) -> Found:
     where, kind, geometry = f"{path}, feature {place}", _kind(feature), feature.get("geometry")
     if isinstance(nucleus := feature.get("nucleusGeometry"), dict):
         geometry = nucleus
@@ -153,7 +168,7 @@ def _object(path: Path, place: int, feature: dict[str, Any]) -> _Object:
         kind = CELL_OUTLINE
     polygons, others = _unfold(where, geometry)
     number = _number(_properties(feature).get("name"))
-    return _Object(where, kind, number, _class(where, feature), bool(_children(path, feature)), polygons, others)
+    return Found(where, kind, number, _class(where, feature), bool(_children(path, feature)), polygons, others)
 
 
 def _properties(feature: dict[str, Any]) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def draw(
             left_out[REGION if number in regions else shape.kind] += 1
             continue
         nucleus = shape.nucleus or drawn.total() + 1
-        covered, lost = _fill(mask, shape.region, nucleus)
+        covered, lost = fill_free(mask, shape.region, nucleus)
         facts["overlaps"] += lost > 0
         facts["lost_pixels"] += lost
         vanished += covered == 0
@@ -146,7 +146,7 @@ def draw(
     return Annotated(check_mask(mask, str(path)), classes, facts, vanished, dict(+drawn), dict(+left_out))
 
 
-def _fill(mask: npt.NDArray[np.int32], region: Region, nucleus: int) -> tuple[int, int]:
+def fill_free(mask: npt.NDArray[np.int32], region: Region, nucleus: int) -> tuple[int, int]:
     """Fill what is free of a region; how many pixels that were, and how many were not free."""
     top, left, inside = region
     below = mask[top : top + inside.shape[0], left : left + inside.shape[1]]

@@ -1,0 +1,168 @@
+"""GeoJSON as a mask of any size: the same pixels as reading it whole, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.synthesis import toys
+
+import sian
+from sian.cli.main import main
+from sian.data.formats.geojson import read as read_geojson
+from sian.data.formats.qupath import geometry
+from sian.errors import BadInput, MissingResource, SianWarning
+from sian.masks.contours import trace_nuclei
+from sian.production.slide_painting import paint_slide
+from sian.slides import open_slide
+from sian.slides.levels import Area
+from sian.slides.mask_source import open_mask
+from sian.slides.nucleus_index import index_nuclei
+
+from .slide_files import write_ome
+
+MASK = toys.grid_mask(700, 1111)
+
+
+def detection(polygons, **properties):
+    return {"type": "Feature", "geometry": geometry(polygons), "properties": {"objectType": "detection"} | properties}
+
+
+def collection(mask, *, named=True):
+    return [detection(p, **({"name": str(nucleus)} if named else {})) for nucleus, p in trace_nuclei(mask)]
+
+
+def square(left, top, right, bottom):
+    return [[[(left, top), (right, top), (right, bottom), (left, bottom)]]]
+
+
+def write(path: Path, features, kind="collection"):
+    content = {"type": "FeatureCollection", "features": features} if kind == "collection" else features
+    text = json.dumps(content, indent=1).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.fixture
+def opened():
+    sources = []
+
+    def open_(path, shape=None):
+        sources.append(open_mask(path, shape))
+        return sources[-1]
+
+    yield open_
+    for source in sources:
+        source.close()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.geojson", "collection"), ("b.geojson.gz", "list")])
+def test_parts_are_those_of_the_whole(tmp_path, opened, name, kind):
+    ids = np.where(MASK > 0, MASK * 7 + 3, 0)
+    path = write(tmp_path / name, collection(ids), kind)
+    source = opened(path, (700, 1111))
+    whole = read_geojson(path, 700, 1111).mask
+    np.testing.assert_array_equal(whole, ids)
+    for area in (Area(0, 0, 700, 1111), Area(333, 501, 300, 400), Area(699, 1110, 1, 1), Area(0, 1000, 50, 111)):
+        part = whole[area.top : area.bottom, area.left : area.right]
+        np.testing.assert_array_equal(source.read(area), part)
+    index = index_nuclei(source, block=256)
+    np.testing.assert_array_equal(index.ids, np.unique(ids)[1:])
+    np.testing.assert_array_equal(index.areas, np.bincount(ids.ravel())[index.ids])
+
+
+def test_outlines_that_overlap_have_holes_fractions_or_no_names(tmp_path, opened):
+    features = [
+        detection([[[(10, 10), (60, 10), (60, 60), (10, 60)], [(20, 20), (40, 20), (40, 40), (20, 40)]]]),
+        detection(square(30, 30, 90.4, 90.6)),
+        detection(square(-5, -8, 12, 12)),
+        detection([*square(200, 10, 210, 20), *square(230, 10, 240, 25)]),  # one nucleus in pieces
+    ]
+    path = write(tmp_path / "a.geojson", features)
+    source = opened(path)
+    assert source.shape == (91, 240)
+    whole = read_geojson(path, 91, 240).mask
+    assert len(np.unique(whole)) == 5
+    np.testing.assert_array_equal(source.read(Area(0, 0, 91, 240)), whole)
+    np.testing.assert_array_equal(source.read(Area(25, 5, 60, 230)), whole[25:85, 5:235])
+
+
+def test_regions_and_points_are_left_out_and_said(tmp_path, opened):
+    nuclei = [detection(square(10, 10, 30, 30)), detection(square(40, 40, 60, 66))]
+    region = {"type": "Feature", "geometry": geometry(square(0, 0, 90, 90)), "properties": {"objectType": "annotation"}}
+    point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}}
+    path = write(tmp_path / "a.geojson", [region, nuclei[0], point, nuclei[1]])
+    with pytest.warns(SianWarning, match="left out 1 x point, 1 x region annotation"):
+        source = opened(path, (100, 100))
+    expected = read_geojson(path, 100, 100).mask > 0
+    np.testing.assert_array_equal(source.read(Area(0, 0, 100, 100)) > 0, expected)
+    alone = [{**one, "properties": {"objectType": "annotation"}} for one in nuclei]
+    large = {**region, "geometry": geometry(square(0, 0, 900, 900))}
+    path = write(tmp_path / "b.geojson", [large, *alone])
+    with pytest.warns(SianWarning, match="1 x region annotation"):
+        source = opened(path, (100, 100))
+    np.testing.assert_array_equal(source.read(Area(0, 0, 100, 100)) > 0, expected)
+
+
+WRONG = {
+    "cut": ('{"type": "FeatureCollection", "features": [{"type": "Fea', "is not whole JSON near feature 1"),
+    "nan": ('{"features": [{"properties": {"area": NaN}}]}', "without measurements if NaN"),
+    "other": ('{"type": "FeatureCollection", "features": []}', "found no outline of a nucleus"),
+    "plain": ("[1, 2]", "found no list of features"),
+    "far": (json.dumps([detection(square(5, 5, 3e6, 9))]), r"reaches to 3000000, 9 px, expected at most"),
+    "text": (json.dumps([detection([[[("a", "b")]]])]), "a ring that is not a list"),
+    "large": (json.dumps([detection(square(5, 5, 900, 9))]), "found a detection of 4 x 895 px"),
+    "beside": (json.dumps([detection(square(-9, -9, -2, -2))]), "lie above or left of the slide"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_wrong_is_one_sentence(tmp_path, kind, capsys):
+    text, sentence = WRONG[kind]
+    path = tmp_path / "a.geojson"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=sentence) as error:
+        open_mask(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_feature_without_end_and_a_missing_library(tmp_path, monkeypatch):
+    monkeypatch.setattr("sian.slides.outline_levels.MOST_FEATURE_BYTES", 1 << 20)
+    path = tmp_path / "a.geojson"
+    path.write_text('{"features": [{"id": [' + "1, " * (1 << 19) + "1]}]}")
+    with pytest.raises(BadInput, match="MB without the end of a feature"):
+        open_mask(path)
+    monkeypatch.setitem(sys.modules, "ijson", None)
+    with pytest.raises(MissingResource, match=r"pip install 'sian\[slides\]'"):
+        open_mask(path)
+
+
+def test_a_full_temporary_folder_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("sian.slides.outline_levels.TABLES", "PRAGMA max_page_count = 2;")
+    with pytest.raises(MissingResource, match="cannot be written to the temporary folder"):
+        open_mask(write(tmp_path / "a.geojson", collection(MASK)))
+
+
+def test_a_slide_painted_from_outlines(tmp_path, capsys):
+    model = toys.write_toy(tmp_path / "toy.safetensors")
+    write_ome(tmp_path / "m.ome.tif", MASK.astype(np.uint16), 0.25)
+    write(tmp_path / "m.geojson", collection(MASK))
+    given = ["--style", "kidney", "--model", str(model), "-o", str(tmp_path / "out")]
+    outlines = ["synthesize", str(tmp_path / "m.geojson"), *given]
+    assert main([*outlines, "--form", "ome-zarr", "--size", "1111,700"]) == 0
+    expected = paint_slide(tmp_path / "m.ome.tif", "kidney", tmp_path / "e", model=sian.load(model))
+    with open_slide(tmp_path / "out" / "m_kidney.ome.zarr") as found, open_slide(expected) as other:
+        np.testing.assert_array_equal(found.read().pixels, other.read().pixels)
+    assert main([*outlines, "--size", "1111,700"]) == 0  # a PNG
+    found = sian.read_image(tmp_path / "out" / "m_kidney.png")
+    assert np.abs(found.astype(int) - open_slide(expected).read().pixels).max() <= 1
+    capsys.readouterr()
+    for size, sentence in (("1111", "expected WIDTH,HEIGHT"), ("0,9", "expected WIDTH,HEIGHT")):
+        assert main([*outlines, "--size", size]) == 3
+        assert sentence in capsys.readouterr().err
+    assert main(["synthesize", str(tmp_path / "m.ome.tif"), *given, "--size", "9,9"]) == 3
+    assert "has a size of its own" in capsys.readouterr().err
