@@ -8,6 +8,7 @@ may lose the last seconds.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
 import time
@@ -78,6 +79,7 @@ class Journal:
             "page": page,
             "number": number,
             **({} if name is None else {"name": name}),
+            **({"classes": {str(nucleus): names for nucleus, names in patch.classes.items()}} if patch.classes else {}),
         }
         self._append(head, patch.before.astype("<i4").tobytes() + patch.after.astype("<i4").tobytes())
 
@@ -139,20 +141,31 @@ def _repeat(found: Restored, head: dict[str, Any], pixels: bytes) -> None:
     if kind == "patch":
         if "name" in head:
             found.settings["name"] = head["name"]
-        before, after = (tuple(head[name]) for name in ("before", "after"))
-        numbers = np.frombuffer(pixels, "<i4").astype(np.int32)
-        first = before[0] * before[1]
-        patch = Patch(
-            head["at"][0], head["at"][1], numbers[:first].reshape(before), numbers[first:].reshape(after), head["whole"]
-        )
+        patch = _patch_of(head, pixels, found.document)
         if found.document is None:
-            found.document = Document(patch.after)
+            found.document = Document(patch.after, {nucleus: names[1] for nucleus, names in patch.classes.items()})
         else:
             found.document.record(patch)
     elif kind == "settings":
         found.settings.update(head["settings"])
     elif found.document is not None and kind in ("undo", "redo"):
         found.document.undo() if kind == "undo" else found.document.redo()
+
+
+def _patch_of(head: dict[str, Any], pixels: bytes, document: Document | None) -> Patch:
+    """The step that a record tells of; pixels have two dimensions, cells of the tissue map three."""
+    before, after = (tuple(head[name]) for name in ("before", "after"))
+    numbers = np.frombuffer(pixels, "<i4").astype(np.int32 if len(after) == 2 else np.int8)
+    first = math.prod(before)
+    return Patch(
+        head["at"][0],
+        head["at"][1],
+        numbers[:first].reshape(before),
+        numbers[first:].reshape(after),
+        head["whole"],
+        {int(nucleus): (names[0], names[1]) for nucleus, names in head.get("classes", {}).items()},
+        document.told() if head["whole"] and document is not None else None,
+    )
 
 
 def _records(path: Path) -> list[tuple[dict[str, Any], bytes]]:

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.data.dataset import Item, open_dataset, read_info
+from sian.data.dataset import open_dataset, read_info
+from sian.data.importing import ids_by_class
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
 from sian.evaluation.panoptic import panoptic
 from sian.files.images import read_png_text
 from sian.files.locks import only_writer
-from sian.masks import nucleus_ids
 from sian.studio_app.below import Tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sian.studio_app.document import Mask
     from sian.studio_app.jobs import Report
     from sian.studio_app.studio import Studio
 
@@ -57,7 +56,7 @@ def _open(studio: Studio, tiles: Tiles, place: int) -> None:
     picture, mask = tiles.dataset.image(item), tiles.dataset.mask(item)
     before, tiles.place = tiles.place, place
     try:
-        studio.open(mask, item.id, picture, item)
+        studio.open(mask, item.id, picture, item, item.class_by_id)
     except BadInput:
         tiles.place = before
         raise
@@ -70,9 +69,11 @@ def keep(studio: Studio, tiles: Tiles) -> str:
         raise BadInput("the drawing is no tile of the data set any more; open the tile again")
     item, mask = drawn.below.item, drawn.mask
     facts: dict[str, Any] = {key: value for key, value in item.model_dump().items() if key not in COMPUTED}
-    facts["classes"] = _classes_left(item, mask)
+    facts["classes"] = ids_by_class(drawn.classes)
     with studio.keeping, only_writer(tiles.folder):
-        writer = DatasetWriter(tiles.folder, read_info(tiles.folder))
+        info = read_info(tiles.folder)
+        known = list(dict.fromkeys([*info.classes, *drawn.classes.values()]))
+        writer = DatasetWriter(tiles.folder, info.model_copy(update={"classes": known}))
         image = tiles.dataset.path(item.image)
         text = read_png_text(image) if image.suffix.lower() == ".png" else {}
         written = writer.add(item.id, tiles.dataset.image(item), mask, text=text, **facts)
@@ -102,12 +103,3 @@ def compare(studio: Studio) -> None:
         )
 
     studio.jobs.add("comparing with the segmenter", work)
-
-
-def _classes_left(item: Item, mask: Mask) -> dict[str, list[int]] | None:
-    """The classes of the nuclei that are still there."""
-    if item.classes is None:
-        return None
-    ids = set(nucleus_ids(mask).tolist())
-    left = {name: [number for number in numbers if number in ids] for name, numbers in item.classes.items()}
-    return {name: numbers for name, numbers in left.items() if numbers}

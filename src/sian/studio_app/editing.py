@@ -7,7 +7,7 @@ The rule of the house holds here too: the first drawn keeps the pixel. Coordinat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from sian.errors import BadInput
 from sian.masks.outlines import MIN_VERTICES, check_ring, fill_ring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,11 +37,13 @@ class Change:
         top: row of the first pixel.
         left: its column.
         after: (h, w) int32.
+        classes: names of nuclei's classes by id, as they are to become; "" for none.
     """
 
     top: int
     left: int
     after: Mask
+    classes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def box(self) -> tuple[int, int, int, int]:

@@ -12,6 +12,8 @@ from sian.studio_app import corrected, dropped, messages, tuning
 from sian.studio_app.opening import read_upload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sian.studio_app.studio import Studio
 
 
@@ -26,7 +28,9 @@ def do(studio: Studio, message: messages.Message, page: str = "") -> dict[str, A
     return answer
 
 
-def take(studio: Studio, name: str, content: bytes, purpose: str) -> dict[str, Any]:
+def take(
+    studio: Studio, name: str, content: bytes, purpose: str, classes: Mapping[int, str] | None = None
+) -> dict[str, Any]:
     """Take a file from a page: a mask is opened; a picture becomes a style, or is segmented and opened.
 
     Args:
@@ -34,13 +38,14 @@ def take(studio: Studio, name: str, content: bytes, purpose: str) -> dict[str, A
         name: of the file.
         content: its bytes.
         purpose: "style" or "nuclei" for a picture; "" asks what it is, and changes nothing if it is a picture.
+        classes: of a mask's nuclei, names by id.
 
     Raises:
         BadInput: what cannot be read, or cannot be this.
     """
     found = read_upload(name, content, studio.autosave)
     if found.ndim == 2:
-        studio.open(found.astype(np.int32), Path(name).stem)
+        studio.open(found.astype(np.int32), Path(name).stem, classes=classes)
         return {"kind": "mask"}
     picture = np.asarray(found, np.uint8)
     if purpose == "style":

@@ -275,7 +275,7 @@ class LivePainter:
                 return
             around = _grown(area, REACH, self._layout.shape)
             top, left = (side // STRIDE * STRIDE for side in around[:2])
-            layout = _copy(self._layout, top, left, *(-(-side // STRIDE) * STRIDE for side in around[2:]))
+            layout = part_of(self._layout, top, left, *(-(-side // STRIDE) * STRIDE for side in around[2:]))
             since, wanted = self._since, self.wanted
         generator: Any = self.model.painter.generator
         vector, brush = self._brush(wanted)
@@ -298,7 +298,7 @@ class LivePainter:
     def _settle(self) -> None:
         with self._ready:
             self._painting = revision = self.revision
-            layout = _copy(self._layout, 0, 0, *self._layout.shape)
+            layout = part_of(self._layout, 0, 0, *self._layout.shape)
             since, wanted, whole = self._since, self.wanted, self._whole
         vector, brush = self._brush(wanted)
 
@@ -348,17 +348,12 @@ class LivePainter:
             raise
 
 
-def _copy(layout: Layout, top: int, left: int, bottom: int, right: int) -> Layout:
+def part_of(layout: Layout, top: int, left: int, bottom: int, right: int) -> Layout:
     """A copy of a part of a layout, cut at its end; the drawing may change while it is painted."""
     part = layout.window(top, left, min(bottom, layout.shape[0]) - top, min(right, layout.shape[1]) - left)
-    return replace(
-        part,
-        semantic=part.semantic.copy(),
-        direction=part.direction.copy(),
-        distance=part.distance.copy(),
-        boundary=None if part.boundary is None else part.boundary.copy(),
-        depth=None if part.depth is None else part.depth.copy(),
-    )
+    masks = ("semantic", "direction", "distance", "boundary", "depth", "classes", "tissue")
+    found = {name: getattr(part, name) for name in masks}
+    return replace(part, **{name: mask.copy() for name, mask in found.items() if mask is not None})
 
 
 def _union(one: Box, other: Box) -> Box:

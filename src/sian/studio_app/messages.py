@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sian.errors import BadInput
+from sian.studio_app.tissue_brush import What
 
 MOST_POINTS = 20_000
 MOST_BYTES = 4 << 20  # of a message
@@ -16,6 +17,7 @@ Points = Annotated[list[tuple[Number, Number]], Field(min_length=1, max_length=M
 Nucleus = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Radius = Annotated[float, Field(gt=0, le=200)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+Kind = Annotated[str, Field(max_length=100)]
 
 
 class _Message(BaseModel):
@@ -25,12 +27,16 @@ class _Message(BaseModel):
 
 
 class Draw(_Message):
-    """A new nucleus: a brush's way, or with a radius of 0 an outline. With `into`, more of an old one."""
+    """A new nucleus: a brush's way, or with a radius of 0 an outline. With `into`, more of an old one.
+
+    `kind` is the class of a new one; "" for none.
+    """
 
     op: Literal["draw"]
     points: Points
     radius: Annotated[float, Field(ge=0, le=200)]
     into: Nucleus | None = None
+    kind: Kind = ""
 
 
 class Erase(_Message):
@@ -82,6 +88,26 @@ class Fill(_Message):
     organ: Name
     density: Annotated[float, Field(gt=0, le=4)] = 1.0
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+    kind: Kind = ""
+
+
+class Classify(_Message):
+    """Nuclei get a class, or with "" none: those named, or all that an outline touches."""
+
+    op: Literal["classify"]
+    ids: Annotated[list[Nucleus], Field(max_length=100_000)] = Field(default_factory=list)
+    points: Points | None = None
+    kind: Kind
+
+
+class Tissue(_Message):
+    """A brush says what lies between the nuclei; with "forget" nothing is said of any place."""
+
+    op: Literal["tissue"]
+    what: What
+    points: Annotated[list[tuple[Number, Number]], Field(max_length=MOST_POINTS)] = Field(default_factory=list)
+    radius: Radius = 24.0
+    density: Annotated[float, Field(ge=-1, le=1)] = 0.5
 
 
 class Try(_Message):
@@ -156,7 +182,7 @@ class Outlines(_Message):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 
 
-Gesture: TypeAlias = Draw | Erase | Delete | Merge | Split | Transform | Fill
+Gesture: TypeAlias = Draw | Erase | Delete | Merge | Split | Transform | Fill | Classify | Tissue
 Message: TypeAlias = Gesture | Undo | Redo | New | Example | Settings | Tile | Do | Try | Pen | Outlines
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="op")])

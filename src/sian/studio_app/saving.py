@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sian.data.dataset import DatasetInfo
+import numpy as np
+
+from sian.data.class_file import SUFFIX
+from sian.data.dataset import MANIFEST, DatasetInfo, read_info
+from sian.data.importing import ids_by_class
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
 from sian.files import encode_png
@@ -20,7 +25,7 @@ from sian.synthesis.stylefile import StyleFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sian.studio_app.snapshots import Still
+    from sian.studio_app.snapshots import Drawn, Still
     from sian.studio_app.studio import Studio
 
 SETTLING = 600.0  # seconds that saving waits for the whole picture
@@ -70,7 +75,24 @@ def style(studio: Studio) -> File:
     return File(f"{studio.stem}_style.json", "application/json", content.encode())
 
 
-FILES = {"image": image, "mask": mask, "outlines": outlines, "style": style}
+def classes(studio: Studio) -> File:
+    """The nuclei's classes, as every command reads them beside the mask."""
+    drawn = studio.drawn()
+    content = json.dumps(ids_by_class(drawn.classes) or {}, indent=2) + "\n"
+    return File(f"{drawn.stem}_mask{SUFFIX}", "application/json", content.encode())
+
+
+def tissue(studio: Studio) -> File:
+    """The tissue map, for `--tissue` and `tissue=`."""
+    drawn = studio.drawn()
+    if drawn.tissue is None:
+        raise BadInput("nothing is said of the tissue between the nuclei; draw lumen or stroma first")
+    stream = io.BytesIO()
+    np.save(stream, drawn.tissue, allow_pickle=False)
+    return File(f"{drawn.stem}_tissue.npy", "application/octet-stream", stream.getvalue())
+
+
+FILES = {"image": image, "mask": mask, "outlines": outlines, "style": style, "classes": classes, "tissue": tissue}
 
 
 def item(studio: Studio) -> str:
@@ -78,14 +100,21 @@ def item(studio: Studio) -> str:
     still = studio.still(SETTLING)
     drawn, folder = still.drawn, studio.folder / DATASET
     info = studio.model.info
+    before = read_info(folder).classes if (folder / MANIFEST).is_file() else []
     said = DatasetInfo(
-        name="sian-studio", mpp=info.mpp, licence=info.licence, source="drawn in sian studio", synthetic=True
+        name="sian-studio",
+        mpp=info.mpp,
+        licence=info.licence,
+        source="drawn in sian studio",
+        synthetic=True,
+        classes=list(dict.fromkeys([*before, *drawn.classes.values()])),
     )
     facts: dict[str, Any] = {
         "model": studio.model.sha256,
         "style": still.wanted.style.name,
         "seed": still.wanted.seed,
         "source": "drawn in sian studio",
+        "classes": ids_by_class(drawn.classes),
     }
     if info.mpp is not None:
         facts["mpp"] = info.mpp
@@ -98,22 +127,46 @@ def item(studio: Studio) -> str:
 
 def lines(studio: Studio) -> dict[str, str]:
     """The command and the Python that make the same picture of the saved mask."""
-    wanted, settings = studio.painter.wanted, studio.settings
+    wanted, settings, drawn = studio.painter.wanted, studio.settings, studio.drawn()
     parts: dict[str, float] = settings["style"]
     own = any(name.startswith("@") for name in parts) or (len(parts) > 1 and any("#" in name for name in parts))
-    name = f"{studio.stem}_style.json" if own else wanted.style.name
+    name = f"{drawn.stem}_style.json" if own else wanted.style.name
     model = "" if studio.bundled else f" --model {shlex.quote(str(studio.model_path))}"
     loaded = "sian.load()" if studio.bundled else f"sian.load({str(studio.model_path)!r})"
     noise = f" --noise {wanted.noise:g}" if wanted.noise != 1 else ""
     noise_argument = f", noise={wanted.noise:g}" if wanted.noise != 1 else ""
-    given = shlex.quote(f"{studio.stem}_mask.png")
-    command = f"sian synthesize {given} --style {shlex.quote(name)} --seed {wanted.seed}{noise}{model} -o out"
+    told = "" if drawn.tissue is None else f" --tissue {shlex.quote(f'{drawn.stem}_tissue.npy')}"
+    imports, reading, arguments = _told(drawn, bool(studio.model.info.classes))
+    given = shlex.quote(f"{drawn.stem}_mask.png")
+    command = f"sian synthesize {given} --style {shlex.quote(name)} --seed {wanted.seed}{told}{noise}{model} -o out"
     code = (
-        f'import sian\n\nmask = sian.read_mask("{studio.stem}_mask.png")\n'
-        f'image = {loaded}.synthesize(mask, style="{name}", seed={wanted.seed}{noise_argument})'
+        f'{imports}import sian\n\nmask = sian.read_mask("{drawn.stem}_mask.png")\n{reading}'
+        f'image = {loaded}.synthesize(mask, style="{name}", seed={wanted.seed}{noise_argument}{arguments})'
     )
-    note = "Save the style's file, too: it is no style of the model itself." if own else ""
+    also = [
+        *(["its classes"] if studio.model.info.classes else []),
+        *(["the tissue map"] if drawn.tissue is not None else []),
+        *(["the style, which is not one of the model's own"] if own else []),
+    ]
+    note = f"Save {' and '.join(also)} in the same folder, too." if also else ""
     return {"command": command, "python": code, "note": note}
+
+
+def _told(drawn: Drawn, classed: bool) -> tuple[str, str, str]:
+    """Python that reads a drawing's classes and its tissue map: imports, lines, and further arguments."""
+    imports = reading = arguments = ""
+    if classed:
+        imports += "import json\nfrom pathlib import Path\n\n"
+        reading += (
+            f'by_class = json.loads(Path("{drawn.stem}_mask{SUFFIX}").read_text())\n'
+            "classes = {nucleus: name for name, ids in by_class.items() for nucleus in ids}\n"
+        )
+        arguments += ", classes=classes"
+    if drawn.tissue is not None:
+        imports += "import numpy as np\n"
+        reading += f'tissue = np.load("{drawn.stem}_tissue.npy")\n'
+        arguments += ", tissue=tissue"
+    return imports, reading, arguments
 
 
 def _text(studio: Studio, still: Still) -> dict[str, str]:

@@ -60,7 +60,9 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
         return HTMLResponse((PAGE / "index.html").read_text(encoding="utf-8"))
 
     async def facts(_: Request) -> Response:
-        return JSONResponse({"organs": organs(), "examples": list(NAMES), "classes": list(studio.model.info.classes)})
+        info = studio.model.info
+        told = {"classes": list(info.classes), "tissue": studio.model.takes_tissue}
+        return JSONResponse({"organs": organs(), "examples": list(NAMES), **told})
 
     async def thumb(request: Request) -> Response:
         future = thumbnail(studio, request.query_params.get("style", ""))
@@ -167,9 +169,8 @@ async def _serve(studio: Studio, connection: WebSocket) -> None:
     try:
         listen({"type": "welcome", "seen": studio.seen.get(page, 0)}, b"")
         studio.listeners.append(listen)
-        listen(*studio.mask_message((0, 0, *studio.document.shape), resized=True))
-        listen(studio.state(), b"")
-        listen(*studio.picture_message())
+        for message in studio.everything():
+            listen(*message)
         while True:
             text = await connection.receive_text()
             listen(await run_in_threadpool(_answer, studio, text, page), b"")
@@ -190,9 +191,7 @@ async def _send(studio: Studio, connection: WebSocket, waiting: asyncio.Queue[tu
             missed = [(head, payload), *(waiting.get_nowait() for _ in range(waiting.qsize()))]
             for message in (
                 *(message for message in missed if message[0]["type"] in ANSWERS),  # it waits for each of them
-                studio.mask_message((0, 0, *studio.document.shape), resized=True),
-                (studio.state(), b""),
-                studio.picture_message(),
+                *studio.everything(),
             ):
                 waiting.put_nowait(message)
             continue

@@ -83,6 +83,7 @@ def start(
         folder: in which everything is kept that the studio writes, in a folder sian-studio.
         device: "cpu", "cuda", "mps" or "auto".
     """
+    from sian.data.class_file import classes_of
     from sian.studio_app.corrected import open_tiles
     from sian.studio_app.errands import take
     from sian.studio_app.studio import AUTOSAVE, FOLDER, Studio
@@ -98,7 +99,7 @@ def start(
             if given is not None and content is None:
                 open_tiles(studio, Path(given))
             elif given is not None and content is not None:
-                take(studio, Path(given).name, content, "nuclei")
+                take(studio, Path(given).name, content, "nuclei", classes_of(given))
         except BaseException:
             studio.close()  # else nobody could open the folder again
             raise

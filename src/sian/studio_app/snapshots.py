@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sian.studio_app.below import Below
-    from sian.studio_app.document import Mask
+    from sian.studio_app.document import Box, Mask
     from sian.studio_app.live import Wanted
 
 
@@ -24,11 +24,16 @@ class Drawn:
         mask: (H, W) int32, a copy.
         stem: the drawing's name as the beginning of a file's.
         below: the real picture that it lies on.
+        classes: names by id, of nuclei whose class is known.
+        tissue: (h, w, 4) float32, what lies between the nuclei, as `sian.describe` takes it; None where nothing is
+            said, or the model takes none.
     """
 
     mask: Mask
     stem: str
     below: Below | None
+    classes: dict[int, str]
+    tissue: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,17 @@ class Still:
     drawn: Drawn
     picture: NDArray[np.uint8]
     wanted: Wanted
+
+
+def middle_of(shape: tuple[int, ...], side: int) -> Box:
+    """Top, left, bottom, right of the middle of a picture, at most `side` px a side.
+
+    >>> middle_of((100, 300, 3), 256)
+    (0, 22, 100, 278)
+    """
+    height, width = shape[:2]
+    top, left = max(0, height - side) // 2, max(0, width - side) // 2
+    return top, left, top + min(height, side), left + min(width, side)
 
 
 def in_words(error: Exception) -> str:

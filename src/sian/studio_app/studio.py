@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +17,26 @@ from sian.studio_app import messages
 from sian.studio_app.autosave import Journal, Restored, restore
 from sian.studio_app.below import Below, Tiles
 from sian.studio_app.document import Document, Effect, Patch
+from sian.studio_app.editing import Change
 from sian.studio_app.examples import example
 from sian.studio_app.gestures import edited
 from sian.studio_app.jobs import Jobs
-from sian.studio_app.live import LivePainter, Painted, Wanted
+from sian.studio_app.live import LivePainter, Painted, Wanted, part_of
 from sian.studio_app.shelf import Shelf
-from sian.studio_app.snapshots import Drawn, Still, in_words
+from sian.studio_app.snapshots import Drawn, Still, in_words, middle_of
+from sian.studio_app.tissue_brush import as_map
+from sian.studio_app.told import effect_messages, picture_message, pixels_message, whole_drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from sian.data.dataset import Item
-    from sian.studio_app.document import Box, Mask
+    from sian.layout import Layout
+    from sian.studio_app.document import Mask
+    from sian.studio_app.told import Message
     from sian.synthesis import Model
 
     Picture = NDArray[np.uint8]
@@ -66,11 +72,6 @@ class Studio:
         name: str = "drawing",
         model_path: Path | None = None,
     ) -> None:
-        if model.info.classes:
-            raise BadInput(
-                f"{model.info.name}: was trained with classes of nuclei, which the studio cannot draw yet; choose a "
-                "model without, or paint masks with their classes by `sian synthesize`"
-            )
         self.model, self.folder, self.model_path = model, folder.resolve() / FOLDER, model_path
         self.shelf = Shelf(model)
         self.listeners: list[Listener] = []
@@ -81,6 +82,7 @@ class Studio:
             before, self._journal = restore(journal), Journal(journal)
             self._only_one = held.pop_all()
         self.document = before.document or Document(np.zeros((SIDE, SIDE), np.int32))
+        self.document.tell(model.info.classes, model.takes_tissue)
         self.seen = before.seen
         self.name = str(before.settings.get("name", name))
         if self._journal.aside is not None:
@@ -160,7 +162,14 @@ class Studio:
         if number and page:
             self.seen[page] = number
 
-    def open(self, mask: Mask, name: str, picture: Picture | None = None, item: Item | None = None) -> None:
+    def open(
+        self,
+        mask: Mask,
+        name: str,
+        picture: Picture | None = None,
+        item: Item | None = None,
+        classes: Mapping[int, str] | None = None,
+    ) -> None:
         """Put another drawing in place; the old one can be had back by undoing.
 
         Args:
@@ -168,6 +177,7 @@ class Studio:
             name: what it is called.
             picture: (H, W, 3) uint8, what the mask was drawn on.
             item: of the open data set, whose mask it is.
+            classes: names by id, of nuclei whose class is known.
 
         Raises:
             BadInput: not an instance mask, or of a size that cannot be drawn on.
@@ -176,13 +186,13 @@ class Studio:
         with self._lock:
             self._take_back()
             with self.painter.lock, self.document.all_or_nothing():
-                patch = self.document.replace(checked)
+                patch = self.document.replace(checked, classes)
                 self._journal.patch(patch, name=name)
             self.name = name
             self._belows = [below for below in self._belows if below.can_come_back(self.document)]
             if picture is not None:
                 self._belows.append(Below(picture, patch, item))
-            self._told(Effect((0, 0, *self.document.shape), resized=True))
+            self._told(replace(self.document.last_effect, resized=True))
 
     def wear(self, name: str, instead_of: str = "") -> None:
         """Paint in one style of the shelf; with `instead_of`, only where that one is painted in."""
@@ -201,6 +211,7 @@ class Studio:
             "height": height,
             "width": width,
             "nuclei": len(nucleus_ids(self.document.mask)),
+            "unclassed": self.document.unclassed(),
             "undo": len(self.document.done),
             "redo": len(self.document.undone),
             "revision": self.painter.revision,
@@ -216,17 +227,9 @@ class Studio:
             "item": self.below.item.id if self.below and self.below.item else None,
         }
 
-    def mask_message(self, box: Box, resized: bool = False) -> tuple[dict[str, Any], bytes]:
-        """The drawing's ids in a box, for a page."""
-        top, left, bottom, right = box
-        ids = np.ascontiguousarray(self.document.mask[top:bottom, left:right], "<i4")
-        head = {"type": "mask", "top": top, "left": left, "height": bottom - top, "width": right - left}
-        return {**head, "resized": resized, "size": list(self.document.shape)}, ids.tobytes()
-
-    def picture_message(self) -> tuple[dict[str, Any], bytes]:
-        """The whole painting as it is now, for a page."""
-        painter = self.painter
-        return _pixels(Painted(0, 0, painter.picture.copy(), painter.revision, False, 0.0))
+    def everything(self) -> list[Message]:
+        """All that a page must be told to show the studio."""
+        return [*whole_drawing(self.document), (self.state(), b""), picture_message(self.painter)]
 
     @property
     def below(self) -> Below | None:
@@ -256,6 +259,12 @@ class Studio:
                 if self.painter.stopped or time.monotonic() >= end:
                     raise BadInput("the picture was not painted to its end yet; wait until it is, and save again")
 
+    def middle(self, side: int) -> Layout:
+        """A copy of the middle of the drawing's layout, at most `side` px a side."""
+        with self._lock:
+            self._take_back()
+            return part_of(self.document.layout, *middle_of(self.document.shape, side))
+
     def drawn(self) -> Drawn:
         """The drawing without what is only tried out."""
         with self._lock:
@@ -263,7 +272,10 @@ class Studio:
             return self._drawn()
 
     def _drawn(self) -> Drawn:
-        return Drawn(self.document.mask.copy(), self.stem, self.below)
+        document = self.document
+        told = document.layout.tissue is not None and document.cells.any()
+        tissue = as_map(document.cells) if told else None
+        return Drawn(document.mask.copy(), self.stem, self.below, document.known_classes(), tissue)
 
     def show_sheet(self, sheet: Picture) -> None:
         """Have all listeners show a sheet of pictures."""
@@ -292,7 +304,7 @@ class Studio:
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
         assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try | messages.Tile | messages.Do)  # noqa: S101 - `do` has answered these
-        change, answer = edited(self.document, message)
+        change, answer = edited(self.document, self._possible(message), self.model.info.classes)
         with self.painter.lock, self.document.all_or_nothing():
             patch = self.document.apply(change)
             effect = self.document.last_effect
@@ -300,11 +312,18 @@ class Studio:
         self._told(effect)
         return answer
 
+    def _possible(self, gesture: messages.Gesture) -> messages.Gesture:
+        """Refuse what this model could not be told."""
+        if isinstance(gesture, messages.Tissue) and not self.model.takes_tissue:
+            raise BadInput(f"the model {self.model.info.name} knows no tissue maps; take a model of the recipe tissue")
+        return gesture
+
     def _try_out(self, message: messages.Try) -> dict[str, Any]:
         """Paint what a stroke would be if it ended here; the drawing stays as it is."""
         if message.gesture is not None:
             with suppress(BadInput):  # it may still become something
-                change, _ = edited(self.document, message.gesture)
+                change, _ = edited(self.document, message.gesture, self.model.info.classes)
+                assert isinstance(change, Change)  # noqa: S101 - nothing else is tried out
                 with self.painter.lock:
                     self.painter.step(self.document.try_out(change).box)
         return {}
@@ -355,14 +374,15 @@ class Studio:
                 self.painter.replace(self.document.layout)
             else:
                 self.painter.step(effect.box)
-        self._tell(*self.mask_message(effect.box, effect.resized))
+        for message in effect_messages(self.document, effect):
+            self._tell(*message)
         self.say()
 
     def _publish(self, painted: Painted | None) -> None:
         if painted is None:
             self.say()
         else:
-            self._tell(*_pixels(painted))
+            self._tell(*pixels_message(painted))
 
     def _not_painted(self, error: Exception) -> None:
         self.remark(f"the drawing cannot be painted: {in_words(error)}", bad=True)
@@ -375,11 +395,3 @@ class Studio:
 
 def _first(document: Document) -> Patch:
     return Patch(0, 0, np.zeros((0, 0), np.int32), document.mask, whole=True)
-
-
-def _pixels(painted: Painted) -> tuple[dict[str, Any], bytes]:
-    """What a page is told of painted pixels; R G B, row by row."""
-    height, width = painted.pixels.shape[:2]
-    head = {"type": "pixels", "top": painted.top, "left": painted.left, "height": height, "width": width}
-    facts = {"revision": painted.revision, "settled": painted.settled, "seconds": painted.seconds}
-    return {**head, **facts}, np.ascontiguousarray(painted.pixels).tobytes()

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from sian.layout import describe
+from sian.masks import nucleus_ids
 from sian.studio_app.document import check_size
 from sian.studio_app.examples import bundled_mask
 from sian.synthesis.painting import Noise, paint
@@ -36,15 +37,13 @@ SHEET_SIDE = 256  # px of each picture of a contact sheet
 def thumbnail(studio: Studio, name: str) -> Future[bytes]:
     """A style's thumbnail as WebP, when there is nothing more urgent to paint."""
     style = studio.shelf.style({name: 1.0})
-    return asked(studio.painter, lambda: webp(painting(studio, _sample(), style, 0)))
+    return asked(studio.painter, lambda: webp(painting(studio, _sample(tuple(studio.model.info.classes)), style, 0)))
 
 
 def sheet(studio: Studio) -> Future[NDArray[np.uint8]]:
     """The middle of the drawing in every style of the shelf, a contact sheet."""
     names = studio.shelf.names()
-    height, width = studio.document.shape
-    top, left = max(0, height - SHEET_SIDE) // 2, max(0, width - SHEET_SIDE) // 2
-    layout = describe(studio.document.mask).window(top, left, min(height, SHEET_SIDE), min(width, SHEET_SIDE))
+    layout = studio.middle(SHEET_SIDE)
     pictures: dict[str, NDArray[np.uint8]] = {}
     seed = studio.painter.wanted.seed
 
@@ -89,8 +88,10 @@ def webp(picture: NDArray[np.uint8]) -> bytes:
 
 
 @cache
-def _sample() -> Layout:
-    """A piece of the bundled mask with about eight nuclei."""
+def _sample(names: tuple[str, ...]) -> Layout:
+    """A piece of the bundled mask with about eight nuclei, of all classes in turn."""
     mask = bundled_mask()
     check_size(mask.shape)
-    return describe(mask).window(80, 80, SIDE, SIDE)
+    ids = nucleus_ids(mask).tolist() if names else []
+    classes = {nucleus: names[place % len(names)] for place, nucleus in enumerate(ids)}
+    return describe(mask, classes or None, names).window(80, 80, SIDE, SIDE)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sian.errors import BadInput
+from sian.studio_app.snapshots import middle_of
 from sian.synthesis.painting import Noise, paint
 from sian.synthesis.sheet import contact_sheet
 
@@ -73,13 +74,11 @@ def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
     from sian.studio_app.dropped import own_model
     from sian.synthesis import load
 
-    height, width = studio.document.shape
-    top, left = max(0, height - SHEET_SIDE) // 2, max(0, width - SHEET_SIDE) // 2
-    layout = studio.document.layout.window(top, left, min(height, SHEET_SIDE), min(width, SHEET_SIDE))
+    layout, below = studio.middle(SHEET_SIDE), studio.below
     pictures, names = [], []
-    below = studio.below
     if below is not None:
-        pictures.append(below.picture[top : top + layout.shape[0], left : left + layout.shape[1]])
+        top, left, bottom, right = middle_of(below.picture.shape, SHEET_SIDE)
+        pictures.append(below.picture[top:bottom, left:right])
         names.append("real")
     for name, model in (("before", own_model(studio)), ("after", load(path))):
         pictures.append(_painted(model, layout, next(iter(model.styles)), studio.painter.wanted.seed))

@@ -5,8 +5,9 @@ import test from "node:test";
 
 const page = new URL("../../../src/sian/studio_app/page/", import.meta.url);
 const { fitted, pinch, placed, thinned, toPicture, toScreen, zoomed } = await import(new URL("geometry.js", page));
-const { centreOf, coloured, idAt, opaque, outlined, COLOURS } = await import(new URL("ids.js", page));
-const { isClick, messageOf, TOOLS } = await import(new URL("tools.js", page));
+const { centreOf, coloured, colourOfClass, idAt, opaque, outlined, COLOURS } = await import(new URL("ids.js", page));
+const { isClick, messageOf, toolsFor, TOOLS } = await import(new URL("tools.js", page));
+const { fibres, shaded } = await import(new URL("tissue.js", page));
 const { unpacked } = await import(new URL("connection.js", page));
 
 test("a fitted picture is whole and in the middle", () => {
@@ -88,11 +89,39 @@ test("each tool has a key of its own", () => {
   assert.equal(new Set(keys).size, keys.length);
 });
 
-const OPTIONS = { radius: 7, organ: "liver", density: 1.5, seed: 4 };
+test("a model is offered the tools that it can follow", () => {
+  const names = (/** @type {any} */ facts) => toolsFor(facts).map(([name]) => name);
+  const none = names({ classes: [], tissue: false });
+  assert.ok(!none.some((name) => ["classify", "lumen", "stroma", "plain"].includes(name)));
+  assert.deepEqual(names({ classes: ["dead"], tissue: false }).filter((name) => !none.includes(name)), ["classify"]);
+  assert.equal(names({ classes: [], tissue: true }).length, none.length + 3);
+});
+
+test("colours tell classes apart, and no class is grey", () => {
+  assert.equal(new Set([0, 1, 2, 3, 4, 5, 6, 7].map((number) => String(colourOfClass(number)))).size, 8);
+  const pixels = coloured(IDS, 4, 4, { left: 0, top: 0, width: 4, height: 4 }, 0, () => [10, 20, 30]);
+  const seen = [...pixels].filter((value, at) => at % 4 === 2 && pixels[at + 1] > 0);
+  assert.ok(seen.every((value) => value === 30 || value === Math.round(30 * 0.62)));
+});
+
+test("lumen is light, ordinary tissue is clear, and fibres lie along their angle", () => {
+  const cells = new Int8Array([127, 127, 0, 0, 0, 127, 0, 0, 0, 0, 127, 0, 60, 0, 100, 0, 0, 0, 0, 0]);
+  const pixels = shaded(cells);
+  assert.ok(pixels[0] > 230 && pixels[3] > 200);
+  assert.deepEqual([pixels[7], pixels[15]], [0, 0]);
+  assert.ok(pixels[11] > 0 && pixels[9] < 130);
+  const lines = fibres(cells, 2);
+  assert.equal(lines.length, 1);
+  const [[x0, y0], [x1, y1]] = lines[0];
+  assert.deepEqual([(x0 + x1) / 2, (y0 + y1) / 2], [8, 24]);
+  assert.ok(Math.abs(Math.atan2(y1 - y0, x1 - x0) - Math.PI / 4) < 0.01);
+});
+
+const OPTIONS = { radius: 7, organ: "liver", density: 1.5, seed: 4, kind: "dead", tissueRadius: 24, fibres: -0.5 };
 const WAY = [[1.004, 2], [30, 2], [30, 40]];
 
 test("gestures become messages", () => {
-  assert.deepEqual(messageOf("brush", WAY, 0, OPTIONS), { op: "draw", points: [[1, 2], [30, 2], [30, 40]], radius: 7 });
+  assert.deepEqual(messageOf("brush", WAY, 0, OPTIONS), { op: "draw", points: [[1, 2], [30, 2], [30, 40]], radius: 7, kind: "dead" });
   assert.equal(messageOf("outline", WAY, 0, OPTIONS).radius, 0);
   assert.equal(messageOf("outline", WAY.slice(0, 2), 0, OPTIONS), null);
   assert.equal(messageOf("add", WAY, 6, OPTIONS).into, 6);
@@ -100,6 +129,10 @@ test("gestures become messages", () => {
   assert.equal(messageOf("fill", WAY, 0, OPTIONS).organ, "liver");
   assert.deepEqual(messageOf("delete", [[5, 5], [6, 5]], 8, OPTIONS), { op: "delete", ids: [8] });
   assert.equal(messageOf("delete", WAY, 8, OPTIONS).points.length, 3);
+  assert.deepEqual(messageOf("classify", [[5, 5]], 8, OPTIONS), { op: "classify", ids: [8], kind: "dead" });
+  assert.equal(messageOf("classify", [[5, 5]], 0, OPTIONS), null);
+  const stroma = messageOf("stroma", WAY, 0, OPTIONS);
+  assert.deepEqual([stroma.op, stroma.what, stroma.radius, stroma.density], ["tissue", "stroma", 24, -0.5]);
   assert.equal(messageOf("brush", [], 0, OPTIONS), null);
   assert.ok(isClick([[5, 5], [6, 6]]) && !isClick(WAY));
 });

@@ -11,6 +11,7 @@ export const COLOURS = [
   [204, 121, 167],
 ];
 const CHOSEN = [255, 255, 255];
+const UNKNOWN = [150, 150, 150]; // nuclei whose class is not known
 const STRIDE = 3; // neighbours in number are usually neighbours in space: they get colours far apart in the list
 
 /** @param {number} id @returns {number[]} R, G, B */
@@ -18,20 +19,26 @@ export function colourOf(id) {
   return COLOURS[(id * STRIDE) % COLOURS.length];
 }
 
+/** The colour of a class by its number from 1; grey for 0, which is none. @param {number} number @returns {number[]} */
+export function colourOfClass(number) {
+  return number ? COLOURS[((number - 1) * STRIDE) % COLOURS.length] : UNKNOWN;
+}
+
 /**
  * Nuclei in colour, with a darker rim, R G B A.
  * @param {Int32Array} ids of the whole picture @param {number} width of it @param {number} height of it
  * @param {import("./geometry.js").Rect} rect to be coloured @param {number} chosen id that is emphasised, 0 for none
+ * @param {(id: number) => number[]} colourBy R, G, B of a nucleus
  * @returns {Uint8ClampedArray}
  */
-export function coloured(ids, width, height, rect, chosen = 0) {
+export function coloured(ids, width, height, rect, chosen = 0, colourBy = colourOf) {
   const pixels = new Uint8ClampedArray(rect.width * rect.height * 4);
   let place = 0;
   for (let y = rect.top; y < rect.top + rect.height; y++) {
     for (let x = rect.left; x < rect.left + rect.width; x++, place += 4) {
       const id = ids[y * width + x];
       if (!id) continue;
-      const colour = id === chosen ? CHOSEN : colourOf(id);
+      const colour = id === chosen ? CHOSEN : colourBy(id);
       const rim = onRim(ids, width, height, x, y, id) ? 0.62 : 1;
       pixels[place] = colour[0] * rim;
       pixels[place + 1] = colour[1] * rim;

@@ -1,22 +1,22 @@
 // The page: ties the drawing, the panel and the line to the server together.
 
 import { Connection } from "./connection.js";
-import { byId, choose, icon, make, radios, toast } from "./dom.js";
-import { clamp, toScreen } from "./geometry.js";
-import { dialog, entry, help, menu, showLines } from "./menus.js";
+import { byId, make, toast } from "./dom.js";
+import { Files } from "./files.js";
+import { toScreen } from "./geometry.js";
+import { entry, help, menu, showLines } from "./menus.js";
 import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Stage } from "./stage.js";
-import { TOOLS, messageOf, whyNothing } from "./tools.js";
+import { Toolbar } from "./toolbar.js";
+import { messageOf, whyNothing } from "./tools.js";
 
 const token = new URLSearchParams(location.search).get("token") ?? sessionStorage.getItem("token") ?? "";
 sessionStorage.setItem("token", token);
 const page = crypto.randomUUID(); // never kept: a duplicated tab copies its session storage, and must be another page
 
 /** @type {import("./tools.js").Options} */
-const options = { radius: 7, organ: "kidney", density: 1, seed: 1 };
-/** @type {{organs: string[], examples: string[]}} */
-let facts = { organs: [], examples: [] };
+const options = { radius: 7, organ: "kidney", density: 1, seed: 1, kind: "", tissueRadius: 24, fibres: 0.5 };
 /** @type {Record<string, any>} */
 let state = {};
 /** @type {[number, number][][]} */
@@ -76,6 +76,17 @@ const stage = new Stage(byId("stage"), picture, {
   },
 });
 
+const files = new Files(token, () => measured.settled());
+
+const toolbar = new Toolbar(stage, options, {
+  outline: () => nextOutline(),
+  organ: () => {
+    outlines = [];
+    if (stage.tool === "stamp") nextOutline();
+  },
+  forget: () => say({ op: "tissue", what: "forget" }),
+});
+
 const panel = new Panel(byId("panel"), {
   settings: (settings) => say({ op: "settings", ...settings }),
   cancel: () => say({ op: "do", what: "cancel" }),
@@ -84,9 +95,9 @@ const panel = new Panel(byId("panel"), {
     stage.opacity = opacity;
     stage.draw();
   },
-  thumbnail: async (name) => URL.createObjectURL(await blob(`/thumb?style=${encodeURIComponent(name)}`)),
-  sheet: () => showSheet(),
-  pickStyle: () => pickFile(".png,.tif,.tiff,.jpg,.jpeg,.webp", "style"),
+  thumbnail: async (name) => URL.createObjectURL(await files.blob(`/thumb?style=${encodeURIComponent(name)}`)),
+  sheet: () => files.showSheet(state.styles.length),
+  pickStyle: () => files.pick(".png,.tif,.tiff,.jpg,.jpeg,.webp", "style"),
 });
 
 const connection = new Connection(
@@ -103,14 +114,17 @@ const connection = new Connection(
 /** @param {Record<string, any>} head @param {Uint8Array} payload */
 function heard(head, payload) {
   if (head.type === "mask") takeMask(head, payload);
-  else if (head.type === "pixels") takePixels(head, payload);
+  else if (head.type === "tissue") {
+    picture.setCells(rectOf(head), payload, head.size);
+    stage.draw();
+  } else if (head.type === "pixels") takePixels(head, payload);
   else if (head.type === "state") takeState(head);
   else if (head.type === "done") takeDone(head);
   else if (head.type === "refused") {
     strokes.delete(head.n);
     toast(head.sentence, true);
   } else if (head.type === "remark") toast(head.sentence, head.bad);
-  else if (head.type === "sheet") showLastSheet();
+  else if (head.type === "sheet") files.showLastSheet();
 }
 
 /** @param {Record<string, any>} head @param {Uint8Array} payload */
@@ -120,6 +134,7 @@ function takeMask(head, payload) {
     picture.resize(width, height);
     stage.fit();
   }
+  picture.setClasses(head.classes, head.resized);
   picture.setIds(rectOf(head), payload);
   stage.shape = undefined;
   stage.draw();
@@ -143,7 +158,8 @@ function takePixels(head, payload) {
 function takeState(head) {
   state = head;
   panel.show(head);
-  byId("name").textContent = `${head.name} · ${head.width} × ${head.height} px · ${head.nuclei} ${head.nuclei === 1 ? "nucleus" : "nuclei"}`;
+  const without = head.unclassed ? `, ${head.unclassed} without a class` : "";
+  byId("name").textContent = `${head.name} · ${head.width} × ${head.height} px · ${head.nuclei} ${head.nuclei === 1 ? "nucleus" : "nuclei"}${without}`;
   byId("undo").disabled = !head.undo;
   byId("redo").disabled = !head.redo;
   byId("synthetic").textContent = `Synthetic tissue, not for diagnosis · ${head.licence}`;
@@ -164,7 +180,7 @@ async function showBelow(head) {
   byId("titles").firstElementChild.textContent = wanted ? "Real picture, nuclei outlined" : "Nuclei";
   byId("titles").lastElementChild.textContent = wanted ? "Painted again (synthetic)" : "Tissue (synthetic)";
   if (wanted) {
-    const found = await createImageBitmap(await blob("/below.png"));
+    const found = await createImageBitmap(await files.blob("/below.png"));
     if (belowOf !== wanted) return; // another drawing was opened meanwhile
     stage.below = found;
   }
@@ -217,107 +233,16 @@ function tell(sentence) {
   if (sentence) toast(sentence);
 }
 
-/** @param {string} address @param {RequestInit} [request] */
-async function ask(address, request = {}) {
-  const answer = await fetch(address, { ...request, headers: { "X-Token": token } });
-  if (answer.ok) return answer;
-  const text = await answer.text();
-  let sentence = text;
-  try {
-    sentence = JSON.parse(text).sentence ?? text;
-  } catch {
-    // it is a sentence already
-  }
-  throw new Error(sentence);
-}
-
-/** @param {string} address */
-async function blob(address) {
-  return (await ask(address)).blob();
-}
-
 async function askForFacts() {
-  facts = await (await ask("/facts")).json();
-  showOptions();
+  toolbar.know(await (await files.ask("/facts")).json());
 }
 
+/** Stamp another outline; more are asked for when the last is taken. */
 function nextOutline() {
   const next = outlines.shift();
   if (next) stage.stampOutline = next;
   if (!outlines.length) connection.say({ op: "outlines", organ: options.organ, seed: outlineSeed++ });
   stage.draw();
-}
-
-// --- tools ------------------------------------------------------------------------------------------------------
-
-function showTools() {
-  const box = byId("tools");
-  box.replaceChildren(
-    ...Object.entries(TOOLS).map(([name, tool]) =>
-      make("button", { role: "radio", "data-value": name, title: `${tool.label} (${tool.key.toUpperCase()}): ${tool.hint}`, "aria-label": tool.label }, [
-        icon(tool.icon),
-        make("span", { class: "label" }, [tool.label]),
-        make("kbd", { "aria-hidden": "true" }, [tool.key.toUpperCase()]),
-      ]),
-    ),
-  );
-  radios(box, setTool);
-}
-
-/** @param {string} name */
-function setTool(name) {
-  stage.tool = name;
-  choose(byId("tools"), name);
-  byId("hint").textContent = TOOLS[name].hint;
-  byId("stage").style.cursor = name === "pan" ? "grab" : name === "move" ? "move" : "crosshair";
-  if (name !== "move") picture.choose(0);
-  if (name === "stamp" && !stage.stampOutline.length) nextOutline();
-  showOptions();
-  stage.draw();
-}
-
-function showOptions() {
-  const kind = TOOLS[stage.tool].kind;
-  /** @type {Node[]} */
-  const rows = [];
-  if (kind === "brush") rows.push(...slider("Radius", 1, 60, 0.5, options.radius, " px", setRadius));
-  if (kind === "stamp") rows.push(...slider("Size", 30, 300, 5, Math.round(stage.stampScale * 100), " %", (value) => (stage.stampScale = value / 100)));
-  if (stage.tool === "fill") rows.push(...slider("Density", 20, 300, 10, options.density * 100, " %", (value) => (options.density = value / 100)));
-  if (kind === "stamp" || stage.tool === "fill") rows.push(organSelect());
-  byId("options").replaceChildren(...rows);
-}
-
-/**
- * @param {string} name @param {number} low @param {number} high @param {number} step @param {number} value
- * @param {string} unit @param {(value: number) => void} changed
- */
-function slider(name, low, high, step, value, unit, changed) {
-  const id = `option-${name.toLowerCase()}`;
-  const label = make("label", { for: id }, [`${name}: ${value}${unit}`]);
-  const range = make("input", { type: "range", id, min: low, max: high, step, value });
-  range.addEventListener("input", () => {
-    label.textContent = `${name}: ${range.value}${unit}`;
-    changed(Number(range.value));
-    stage.draw();
-  });
-  return [label, range];
-}
-
-function organSelect() {
-  const select = make("select", { "aria-label": "Invented nuclei like those of", title: "Invented nuclei like those of" });
-  select.append(...facts.organs.map((name) => make("option", { value: name }, [`like ${name}'s`])));
-  select.value = options.organ;
-  select.addEventListener("change", () => {
-    options.organ = select.value;
-    outlines = [];
-    if (stage.tool === "stamp") nextOutline();
-  });
-  return select;
-}
-
-/** @param {number} radius */
-function setRadius(radius) {
-  options.radius = stage.radius = clamp(radius, 1, 60);
 }
 
 /** @param {import("./stage.js").Mode} mode */
@@ -326,133 +251,31 @@ function setMode(mode) {
   stage.setMode(mode);
 }
 
-// --- files --------------------------------------------------------------------------------------------------------
-
-/** @param {string} accepted @param {string} purpose */
-function pickFile(accepted, purpose) {
-  const input = byId("file");
-  input.accept = accepted;
-  input.onchange = () => {
-    if (input.files.length) send(input.files[0], purpose);
-    input.value = "";
-  };
-  input.click();
-}
-
-/** @param {File} file @param {string} purpose "style", "nuclei", or "" to ask */
-async function send(file, purpose) {
-  try {
-    const address = `/open?name=${encodeURIComponent(file.name)}&as=${purpose}`;
-    const answer = await (await ask(address, { method: "POST", body: file })).json();
-    if (answer.kind === "picture" && !purpose) askPurpose(file);
-  } catch (error) {
-    toast(String(/** @type {Error} */ (error).message), true);
-  }
-}
-
-/** @param {File} file */
-function askPurpose(file) {
-  const box = byId("dialog");
-  const chosen = (/** @type {string} */ purpose) => () => {
-    box.close();
-    send(file, purpose);
-  };
-  dialog(`${file.name} is a picture`, [
-    make("p", {}, [make("button", { class: "strong", click: chosen("style") }, ["Paint in its style"])]),
-    make("p", {}, [make("button", { click: chosen("nuclei") }, ["Find its nuclei, and draw on"])]),
-  ]);
-}
-
-/** @param {string} what */
-async function download(what) {
-  toast(what === "image" && !measured.settled() ? "Saving when the picture is painted to its end ..." : "Saving ...");
-  try {
-    const answer = await ask(`/save/${what}`);
-    const name = decodeURIComponent((answer.headers.get("content-disposition") ?? "").split("''")[1] ?? what);
-    const link = make("a", { href: URL.createObjectURL(await answer.blob()), download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  } catch (error) {
-    toast(String(/** @type {Error} */ (error).message), true);
-  }
-}
-
-async function copyPicture() {
-  try {
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": blob("/save/image") })]);
-    toast("The picture is in the clipboard; it is synthetic: say so where you paste it.");
-  } catch (error) {
-    toast(`The browser does not let this page copy a picture (${/** @type {Error} */ (error).message}); save it instead.`, true);
-  }
-}
-
-async function keepItem() {
-  try {
-    toast((await (await ask("/keep", { method: "POST" })).json()).sentence);
-  } catch (error) {
-    toast(String(/** @type {Error} */ (error).message), true);
-  }
-}
-
-async function showSheet() {
-  const wait = make("p", {}, ["Painting this drawing in every style; go on drawing meanwhile, if you like."]);
-  dialog("All styles of this drawing", [wait]);
-  try {
-    const address = URL.createObjectURL(await blob("/sheet.png"));
-    wait.replaceChildren(make("a", { href: address, download: "styles_synthetic.png" }, ["Save the sheet"]), " (synthetic)");
-    wait.after(make("img", { src: address, alt: `The middle of the drawing in ${state.styles.length} styles` }));
-  } catch (error) {
-    wait.textContent = String(/** @type {Error} */ (error).message);
-  }
-}
-
-async function showLastSheet() {
-  const address = URL.createObjectURL(await blob("/last-sheet.png"));
-  dialog("Before and after", [make("img", { src: address, alt: "The middle of the drawing, painted by the model as it was and as it is" })]);
-}
+// --- menus ------------------------------------------------------------------------------------------------------
 
 function listenToMenus() {
   menu("open", "open-menu", () => [
-    entry("Mask or picture ...", "PNG, TIFF, GeoJSON; or drop it anywhere", () => pickFile("", "")),
+    entry("Mask or picture ...", "PNG, TIFF, GeoJSON; or drop it anywhere", () => files.pick("", "")),
     make("hr"),
-    ...facts.examples.map((name) => entry(`Example: ${name}`, "", () => say({ op: "example", name }))),
+    ...toolbar.facts.examples.map((name) => entry(`Example: ${name}`, "", () => say({ op: "example", name }))),
     make("hr"),
     ...[256, 512, 1000].map((side) => entry(`Empty, ${side} × ${side} px`, "", () => say({ op: "new", width: side, height: side }))),
   ]);
   menu("save", "save-menu", () => [
-    entry("Picture (PNG)", "says inside that it is synthetic", () => download("image")),
-    entry("Mask (16-bit PNG)", "one id a nucleus", () => download("mask")),
-    entry("Outlines (GeoJSON)", "for QuPath", () => download("outlines")),
-    entry("Style (JSON)", "for --style of every command", () => download("style")),
+    entry("Picture (PNG)", "says inside that it is synthetic", () => files.download("image")),
+    entry("Mask (16-bit PNG)", "one id a nucleus", () => files.download("mask")),
+    entry("Outlines (GeoJSON)", "for QuPath", () => files.download("outlines")),
+    ...(toolbar.facts.classes.length ? [entry("Classes (JSON)", "of the nuclei; keep it beside the mask", () => files.download("classes"))] : []),
+    ...(toolbar.facts.tissue ? [entry("Tissue map (.npy)", "for --tissue of every command", () => files.download("tissue"))] : []),
+    entry("Style (JSON)", "for --style of every command", () => files.download("style")),
     make("hr"),
-    entry("Into the data set", "sian-studio/dataset: picture and mask", keepItem),
-    entry("Copy the picture", "", copyPicture),
-    entry("Command line and Python ...", "that make the same picture", async () => showLines(await (await ask("/lines")).json())),
+    entry("Into the data set", "sian-studio/dataset: picture and mask", () => files.keepItem()),
+    entry("Copy the picture", "", () => files.copyPicture()),
+    entry("Command line and Python ...", "that make the same picture", async () => showLines(await (await files.ask("/lines")).json())),
   ]);
   for (const button of document.querySelectorAll("#empty button")) {
     button.addEventListener("click", () => say({ op: "example", name: /** @type {HTMLElement} */ (button).dataset.example }));
   }
-}
-
-function listenToDrops() {
-  const sign = byId("drop");
-  let inside = 0;
-  window.addEventListener("dragenter", () => {
-    inside++;
-    sign.hidden = false;
-    sign.firstElementChild.textContent = "A mask is opened; a picture becomes a style, or nuclei";
-  });
-  window.addEventListener("dragleave", () => {
-    inside--;
-    sign.hidden = inside > 0;
-  });
-  window.addEventListener("dragover", (event) => event.preventDefault());
-  window.addEventListener("drop", (event) => {
-    event.preventDefault();
-    inside = 0;
-    sign.hidden = true;
-    for (const file of event.dataTransfer?.files ?? []) send(file, "");
-  });
 }
 
 // --- keys and looks -----------------------------------------------------------------------------------------------
@@ -465,7 +288,7 @@ function onKey(event) {
     const key = event.key.toLowerCase();
     if (key === "z") say({ op: event.shiftKey ? "redo" : "undo" });
     else if (key === "y") say({ op: "redo" });
-    else if (key === "s") download("image");
+    else if (key === "s") files.download("image");
     else return;
     event.preventDefault();
     return;
@@ -477,22 +300,16 @@ function onKey(event) {
 
 /** @param {string} key */
 function plainKey(key) {
-  const tool = Object.entries(TOOLS).find(([, known]) => known.key === key);
-  if (tool) setTool(tool[0]);
-  else if (key === "?") help();
+  const tool = toolbar.toolOf(key);
+  if (tool) toolbar.setTool(tool);
+  else if (key === "?") help(toolbar.facts);
   else if (key === "r") panel.dice();
   else if (key === "n" && stage.tool === "stamp") nextOutline();
   else if (key === "0") stage.fit();
   else if (key === "+" || key === "=") stage.zoom(1.25);
   else if (key === "-") stage.zoom(0.8);
   else if (key === "1" || key === "2" || key === "3") panel.setMode(["side", "overlay", "outlines"][Number(key) - 1]);
-  else if (key === "[" || key === "]") {
-    const factor = key === "]" ? 1.15 : 1 / 1.15;
-    if (stage.tool === "stamp") stage.stampScale = clamp(stage.stampScale * factor, 0.3, 3);
-    else setRadius(Math.round(options.radius * factor * 2) / 2 || 1);
-    showOptions();
-    stage.draw();
-  }
+  else if (key === "[" || key === "]") toolbar.resize(key === "]" ? 1.15 : 1 / 1.15);
 }
 
 /** @param {string} theme */
@@ -502,10 +319,7 @@ function setTheme(theme) {
   stage.draw();
 }
 
-showTools();
-setTool("brush");
 listenToMenus();
-listenToDrops();
 document.addEventListener("keydown", onKey);
 byId("tile-before").addEventListener("click", () => say({ op: "tile", step: -1 }));
 byId("tile-next").addEventListener("click", () => say({ op: "tile", step: 1 }));
@@ -514,6 +328,6 @@ byId("tile-compare").addEventListener("click", () => say({ op: "do", what: "comp
 byId("tile-tune").addEventListener("click", () => say({ op: "do", what: "finetune" }));
 byId("undo").addEventListener("click", () => say({ op: "undo" }));
 byId("redo").addEventListener("click", () => say({ op: "redo" }));
-byId("help").addEventListener("click", help);
+byId("help").addEventListener("click", () => help(toolbar.facts));
 byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
 setTheme(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));

@@ -1,7 +1,7 @@
 // The menus Open and Save, help, and the lines that repeat a picture.
 
 import { byId, make, toast } from "./dom.js";
-import { TOOLS } from "./tools.js";
+import { toolsFor } from "./tools.js";
 
 /** A menu that opens below its button. @param {string} button @param {string} menu @param {() => (Node | string)[]} content */
 export function menu(button, menu, content) {
@@ -53,8 +53,9 @@ export function dialog(title, content) {
   if (!box.open) box.showModal();
 }
 
-export function help() {
-  const keys = Object.values(TOOLS).map((tool) => [tool.key.toUpperCase(), `${tool.label}: ${tool.hint}`]);
+/** @param {{classes: string[], tissue: boolean}} facts */
+export function help(facts) {
+  const keys = toolsFor(facts).map(([, tool]) => [tool.key.toUpperCase(), `${tool.label}: ${tool.hint}`]);
   const more = [
     ["Ctrl Z", "Undo. Ctrl Shift Z or Ctrl Y: do again. Both without end."],
     ["[ ]", "Smaller or larger brush, or stamp."],

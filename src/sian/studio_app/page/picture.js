@@ -1,6 +1,7 @@
 // What is shown: the id buffer, the tissue, and the nuclei in colour and in outline, each on a canvas of its own.
 
-import { coloured, opaque, outlined } from "./ids.js";
+import { coloured, colourOf, colourOfClass, opaque, outlined } from "./ids.js";
+import { CELL, fibres, shaded, VALUES } from "./tissue.js";
 
 /** @param {number} width @param {number} height */
 function canvasOf(width, height) {
@@ -20,6 +21,13 @@ export class Picture {
     this.fills = canvasOf(1, 1);
     this.lines = canvasOf(1, 1);
     this.painted = false;
+    /** @type {Map<number, number> | null} number of each nucleus' class; null where the model knows none */
+    this.classes = null;
+    this.cells = new Int8Array(0);
+    this.cellSize = [0, 0]; // rows and columns
+    this.between = canvasOf(1, 1); // the tissue map, a pixel a cell
+    /** @type {[import("./geometry.js").Point, import("./geometry.js").Point][]} */
+    this.fibres = [];
   }
 
   /** @param {number} width @param {number} height */
@@ -48,6 +56,55 @@ export class Picture {
     this.colour(rect);
   }
 
+  /**
+   * Classes of nuclei; to be told before their ids.
+   * @param {Record<string, number> | undefined} numbers by id @param {boolean} all whether others are gone
+   */
+  setClasses(numbers, all) {
+    if (!numbers) this.classes = null;
+    else if (all || !this.classes) this.classes = new Map();
+    for (const [id, number] of Object.entries(numbers ?? {})) this.classes?.set(Number(id), number);
+  }
+
+  /**
+   * Cells of the tissue map.
+   * @param {import("./geometry.js").Rect} rect in cells @param {Uint8Array} payload int8 @param {number[]} size rows, columns
+   */
+  setCells(rect, payload, size) {
+    if (size[0] !== this.cellSize[0] || size[1] !== this.cellSize[1]) {
+      this.cellSize = size;
+      this.cells = new Int8Array(size[0] * size[1] * VALUES);
+      this.between = canvasOf(size[1], size[0]);
+    }
+    const fresh = new Int8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+    for (let row = 0; row < rect.height; row++) {
+      const line = fresh.subarray(row * rect.width * VALUES, (row + 1) * rect.width * VALUES);
+      this.cells.set(line, ((rect.top + row) * size[1] + rect.left) * VALUES);
+    }
+    put(this.between, shaded(this.cells), { left: 0, top: 0, width: size[1], height: size[0] });
+    this.fibres = fibres(this.cells, size[1]);
+  }
+
+  /** Draw the tissue map. @param {CanvasRenderingContext2D} context whose unit is a px of the picture */
+  drawBetween(context) {
+    if (!this.cells.length) return;
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, this.width, this.height);
+    context.clip();
+    context.imageSmoothingEnabled = true;
+    context.drawImage(this.between, 0, 0, this.cellSize[1] * CELL, this.cellSize[0] * CELL);
+    context.beginPath();
+    for (const [from, to] of this.fibres) {
+      context.moveTo(...from);
+      context.lineTo(...to);
+    }
+    context.strokeStyle = "rgb(255 224 236 / 75%)";
+    context.lineWidth = 1.5;
+    context.stroke();
+    context.restore();
+  }
+
   /** @param {import("./geometry.js").Rect} rect whose neighbours' rims may change, too */
   colour(rect) {
     const left = Math.max(0, rect.left - 1);
@@ -59,7 +116,9 @@ export class Picture {
       height: Math.min(this.height, rect.top + rect.height + 1) - top,
     };
     if (wide.width < 1 || wide.height < 1) return;
-    put(this.fills, coloured(this.ids, this.width, this.height, wide, this.chosen), wide);
+    const classes = this.classes;
+    const colourBy = classes ? (/** @type {number} */ id) => colourOfClass(classes.get(id) ?? 0) : colourOf;
+    put(this.fills, coloured(this.ids, this.width, this.height, wide, this.chosen, colourBy), wide);
     put(this.lines, outlined(this.ids, this.width, this.height, wide, this.chosen), wide);
   }
 

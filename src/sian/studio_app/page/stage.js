@@ -8,6 +8,8 @@ import { TOOLS } from "./tools.js";
 /** @typedef {"side" | "overlay" | "outlines"} Mode */
 
 const POINTS_APART = 0.6; // px of the picture between the points of a gesture
+/** @type {Record<string, string>} */
+const STROKES = { erase: "rgb(255 255 255 / 65%)", plain: "rgb(255 255 255 / 45%)", lumen: "rgb(238 242 246 / 60%)", stroma: "rgb(196 110 146 / 55%)" };
 const KEY_STEP = 4; // px an arrow key moves the pen
 
 export class Stage {
@@ -129,6 +131,7 @@ export class Stage {
     context.fillRect(0, 0, width, height);
     if (tissue && this.picture.painted) context.drawImage(this.picture.tissue, 0, 0);
     if (!tissue && this.below) context.drawImage(this.below, 0, 0);
+    if (!tissue) this.picture.drawBetween(context);
     if (!tissue) context.drawImage(this.below ? this.picture.lines : this.picture.fills, 0, 0);
     if (this.mode === "overlay") {
       context.globalAlpha = this.opacity;
@@ -155,7 +158,7 @@ export class Stage {
       this.way.forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
       if (this.way.length === 1) context.lineTo(this.way[0][0] + 0.01, this.way[0][1]);
       if (kind === "brush") {
-        context.strokeStyle = this.tool === "erase" ? "rgb(255 255 255 / 65%)" : "rgb(86 180 233 / 75%)";
+        context.strokeStyle = STROKES[this.tool] ?? "rgb(86 180 233 / 75%)";
         context.lineWidth = 2 * this.radius;
         context.stroke();
       } else {

@@ -8,6 +8,7 @@
  * @property {string} hint what to do, in a sentence
  * @property {string} icon path of a 24 x 24 drawing
  * @property {"brush" | "outline" | "line" | "drag" | "stamp" | "pick" | "pan"} kind of gesture
+ * @property {"tissue" | "classes"} [needs] what a model must know
  */
 
 /** @type {Record<string, Tool>} */
@@ -82,6 +83,38 @@ export const TOOLS = {
     icon: "M6 7h12l-1 13H7zM4 7h16M9 7V4h6v3",
     kind: "pick",
   },
+  classify: {
+    key: "c",
+    label: "Class",
+    hint: "Click a nucleus, or drag around several: they get the class that is chosen below the tools.",
+    icon: "M4 12l8-8h8v8l-8 8zM16 8h.1",
+    kind: "pick",
+    needs: "classes",
+  },
+  lumen: {
+    key: "l",
+    label: "Lumen",
+    hint: "Drag where nothing is: the inside of a gland or a vessel, a tear.",
+    icon: "M4 12a8 7 0 1016 0 8 7 0 10-16 0M8 12a4 3 0 108 0 4 3 0 10-8 0",
+    kind: "brush",
+    needs: "tissue",
+  },
+  stroma: {
+    key: "t",
+    label: "Stroma",
+    hint: "Drag along fibres: they run the way you draw.",
+    icon: "M4 8c4-4 6 4 10 0s4 0 6 0M4 13c4-4 6 4 10 0s4 0 6 0M4 18c4-4 6 4 10 0s4 0 6 0",
+    kind: "brush",
+    needs: "tissue",
+  },
+  plain: {
+    key: "p",
+    label: "Plain",
+    hint: "Drag over lumen or stroma that is to be ordinary tissue again.",
+    icon: "M5 5h14v14H5zM5 19L19 5",
+    kind: "brush",
+    needs: "tissue",
+  },
   pan: {
     key: "h",
     label: "Pan",
@@ -97,7 +130,16 @@ export const TOOLS = {
  * @property {string} organ whose nuclei are invented
  * @property {number} density
  * @property {number} seed of what is filled
+ * @property {string} kind class of new nuclei; "" for none
+ * @property {number} tissueRadius px of the brush for lumen and stroma
+ * @property {number} fibres density of drawn stroma, -1 to 1
  */
+
+/** The tools that a model knows how to follow. @param {{classes: string[], tissue: boolean}} facts */
+export function toolsFor(facts) {
+  const known = { classes: facts.classes.length > 0, tissue: facts.tissue };
+  return Object.entries(TOOLS).filter(([, tool]) => !tool.needs || known[tool.needs]);
+}
 
 /**
  * What a finished gesture asks for; null for nothing.
@@ -110,9 +152,9 @@ export function messageOf(tool, points, under, options) {
   if (!way.length) return null;
   switch (tool) {
     case "brush":
-      return { op: "draw", points: way, radius: options.radius };
+      return { op: "draw", points: way, radius: options.radius, kind: options.kind };
     case "outline":
-      return way.length < 3 ? null : { op: "draw", points: way, radius: 0 };
+      return way.length < 3 ? null : { op: "draw", points: way, radius: 0, kind: options.kind };
     case "add":
       return under ? { op: "draw", points: way, radius: options.radius, into: under } : null;
     case "erase":
@@ -120,7 +162,7 @@ export function messageOf(tool, points, under, options) {
     case "fill":
       return way.length < 3
         ? null
-        : { op: "fill", points: way, organ: options.organ, density: options.density, seed: options.seed };
+        : { op: "fill", points: way, organ: options.organ, density: options.density, seed: options.seed, kind: options.kind };
     case "split":
       return way.length < 2 ? null : { op: "split", points: way };
     case "merge":
@@ -128,6 +170,13 @@ export function messageOf(tool, points, under, options) {
     case "delete":
       if (isClick(points)) return under ? { op: "delete", ids: [under] } : null;
       return { op: "delete", points: way };
+    case "classify":
+      if (isClick(points)) return under ? { op: "classify", ids: [under], kind: options.kind } : null;
+      return { op: "classify", points: way, kind: options.kind };
+    case "lumen":
+    case "stroma":
+    case "plain":
+      return { op: "tissue", what: tool, points: way, radius: options.tissueRadius, density: options.fibres };
     default:
       return null;
   }
@@ -142,7 +191,7 @@ export function isClick(points) {
 /** Why a gesture means nothing, in a sentence; empty where it needs none. @param {string} tool @param {Point[]} points */
 export function whyNothing(tool, points) {
   if (tool === "add") return "Begin on the nucleus that is to grow.";
-  if (tool === "delete") return "No nucleus lies there.";
+  if (tool === "delete" || tool === "classify") return "No nucleus lies there.";
   if ((tool === "outline" || tool === "fill") && !isClick(points)) return "Drag all the way around.";
   if (tool === "outline" || tool === "fill") return "Press, drag around it, and let go.";
   return "";

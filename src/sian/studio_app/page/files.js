@@ -1,0 +1,138 @@
+// What goes to the server and comes from it as files: uploads, pictures, what is saved.
+
+import { byId, make, toast } from "./dom.js";
+import { dialog } from "./menus.js";
+
+export class Files {
+  /** @param {string} token @param {() => boolean} settled whether the picture is painted to its end */
+  constructor(token, settled) {
+    this.token = token;
+    this.settled = settled;
+    this.listen();
+  }
+
+  /** @param {string} address @param {RequestInit} [request] */
+  async ask(address, request = {}) {
+    const answer = await fetch(address, { ...request, headers: { "X-Token": this.token } });
+    if (answer.ok) return answer;
+    const text = await answer.text();
+    let sentence = text;
+    try {
+      sentence = JSON.parse(text).sentence ?? text;
+    } catch {
+      // it is a sentence already
+    }
+    throw new Error(sentence);
+  }
+
+  /** @param {string} address */
+  async blob(address) {
+    return (await this.ask(address)).blob();
+  }
+
+  /** @param {string} accepted @param {string} purpose */
+  pick(accepted, purpose) {
+    const input = byId("file");
+    input.accept = accepted;
+    input.onchange = () => {
+      if (input.files.length) this.send(input.files[0], purpose);
+      input.value = "";
+    };
+    input.click();
+  }
+
+  /** @param {File} file @param {string} purpose "style", "nuclei", or "" to ask */
+  async send(file, purpose) {
+    try {
+      const address = `/open?name=${encodeURIComponent(file.name)}&as=${purpose}`;
+      const answer = await (await this.ask(address, { method: "POST", body: file })).json();
+      if (answer.kind === "picture" && !purpose) this.askPurpose(file);
+    } catch (error) {
+      toast(String(/** @type {Error} */ (error).message), true);
+    }
+  }
+
+  /** @param {File} file */
+  askPurpose(file) {
+    const box = byId("dialog");
+    const chosen = (/** @type {string} */ purpose) => () => {
+      box.close();
+      this.send(file, purpose);
+    };
+    dialog(`${file.name} is a picture`, [
+      make("p", {}, [make("button", { class: "strong", click: chosen("style") }, ["Paint in its style"])]),
+      make("p", {}, [make("button", { click: chosen("nuclei") }, ["Find its nuclei, and draw on"])]),
+    ]);
+  }
+
+  /** @param {string} what */
+  async download(what) {
+    toast(what === "image" && !this.settled() ? "Saving when the picture is painted to its end ..." : "Saving ...");
+    try {
+      const answer = await this.ask(`/save/${what}`);
+      const name = decodeURIComponent((answer.headers.get("content-disposition") ?? "").split("''")[1] ?? what);
+      const link = make("a", { href: URL.createObjectURL(await answer.blob()), download: name });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    } catch (error) {
+      toast(String(/** @type {Error} */ (error).message), true);
+    }
+  }
+
+  async copyPicture() {
+    try {
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": this.blob("/save/image") })]);
+      toast("The picture is in the clipboard; it is synthetic: say so where you paste it.");
+    } catch (error) {
+      toast(`The browser does not let this page copy a picture (${/** @type {Error} */ (error).message}); save it instead.`, true);
+    }
+  }
+
+  async keepItem() {
+    try {
+      toast((await (await this.ask("/keep", { method: "POST" })).json()).sentence);
+    } catch (error) {
+      toast(String(/** @type {Error} */ (error).message), true);
+    }
+  }
+
+  /** @param {number} styles how many there are */
+  async showSheet(styles) {
+    const wait = make("p", {}, ["Painting this drawing in every style; go on drawing meanwhile, if you like."]);
+    dialog("All styles of this drawing", [wait]);
+    try {
+      const address = URL.createObjectURL(await this.blob("/sheet.png"));
+      wait.replaceChildren(make("a", { href: address, download: "styles_synthetic.png" }, ["Save the sheet"]), " (synthetic)");
+      wait.after(make("img", { src: address, alt: `The middle of the drawing in ${styles} styles` }));
+    } catch (error) {
+      wait.textContent = String(/** @type {Error} */ (error).message);
+    }
+  }
+
+  async showLastSheet() {
+    const address = URL.createObjectURL(await this.blob("/last-sheet.png"));
+    dialog("Before and after", [make("img", { src: address, alt: "The middle of the drawing, painted by the model as it was and as it is" })]);
+  }
+
+  /** Files that are dropped anywhere on the page. */
+  listen() {
+    const sign = byId("drop");
+    let inside = 0;
+    window.addEventListener("dragenter", () => {
+      inside++;
+      sign.hidden = false;
+      sign.firstElementChild.textContent = "A mask is opened; a picture becomes a style, or nuclei";
+    });
+    window.addEventListener("dragleave", () => {
+      inside--;
+      sign.hidden = inside > 0;
+    });
+    window.addEventListener("dragover", (event) => event.preventDefault());
+    window.addEventListener("drop", (event) => {
+      event.preventDefault();
+      inside = 0;
+      sign.hidden = true;
+      for (const file of event.dataTransfer?.files ?? []) this.send(file, "");
+    });
+  }
+}
