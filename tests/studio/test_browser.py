@@ -318,3 +318,37 @@ def test_keys_alone_draw_a_nucleus(page):
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
+
+
+def test_fingers_draw_and_zoom_on_a_tablet_that_is_held_upright(browser, server):
+    context = browser.new_context(
+        viewport={"width": 820, "height": 1180}, has_touch=True, is_mobile=True, bypass_csp=True
+    )
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto(server.url)
+    settled(page)
+    hand = context.new_cdp_session(page)
+
+    def touch(kind: str, *fingers: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(fingers)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before = count(page)
+    half = page.evaluate("document.getElementById('stage').clientHeight") / 2
+    for y in (100, 400):  # on the nuclei above, then on the tissue below
+        start, end = place(page, 60, y), place(page, 75, y + 5)
+        down = half if y == 400 else 0
+        touch("touchStart", (start[0], start[1] + down))
+        touch("touchMove", (end[0], end[1] + down))
+        touch("touchEnd")
+        before += 1
+        wait_for_count(page, before)
+        assert page.evaluate(f"sianStudio.picture.ids[{y} * sianStudio.picture.width + 60]")
+    scale = page.evaluate("sianStudio.stage().view.scale")
+    touch("touchStart", (200, 300), (260, 300))
+    touch("touchMove", (170, 300), (290, 300))
+    touch("touchEnd")
+    page.wait_for_function(f"Math.abs(sianStudio.stage().view.scale / {scale} - 2) < 0.1")
+    assert count(page) == before
+    context.close()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sian.layout import Layout
     from sian.studio_app.jobs import Report
     from sian.studio_app.studio import Studio
-    from sian.synthesis import Model
+    from sian.synthesis import Model, Style
 
 PROGRESS = re.compile(r"training: (\d+)(?: of (\d+))?")
 VERDICT = re.compile(r"(no )?better[ :]")  # see `sian.training.candidates.verdict`
@@ -70,7 +70,7 @@ def _follow(command: list[str], report: Report) -> str:
 
 
 def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
-    """The middle of the drawing, painted by the model as it was and as it is now."""
+    """The middle of the drawing: by the model as it was, in the style on the page, and as it is now, in the tile's."""
     from sian.studio_app.dropped import own_model
     from sian.synthesis import load
 
@@ -80,14 +80,17 @@ def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
         top, left, bottom, right = middle_of(below.picture.shape, SHEET_SIDE)
         pictures.append(below.picture[top:bottom, left:right])
         names.append("real")
-    for name, model in (("before", own_model(studio)), ("after", load(path))):
-        pictures.append(_painted(model, layout, next(iter(model.styles)), studio.painter.wanted.seed))
-        names.append(name)
+    wanted, tuned = studio.painter.wanted, load(path)
+    organ = below.item.organ if below is not None and below.item is not None else ""
+    known = organ if organ in tuned.styles else next(iter(tuned.styles))
+    for name, model, style in (("before", own_model(studio), wanted.style), ("after", tuned, tuned.style(known))):
+        pictures.append(_painted(model, layout, style, wanted.seed))
+        names.append(f"{name}: {style.name}")
     return contact_sheet([pictures], names)
 
 
-def _painted(model: Model, layout: Layout, style: str, seed: int) -> NDArray[np.uint8]:
-    vector = torch.from_numpy(model.style(style).vector).to(model.device)
+def _painted(model: Model, layout: Layout, style: Style, seed: int) -> NDArray[np.uint8]:
+    vector = torch.from_numpy(style.vector).to(model.device)
     return paint(model.painter.generator, layout, vector, Noise(seed), brush=model.brush(vector[None]))
 
 

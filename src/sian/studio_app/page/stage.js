@@ -73,7 +73,13 @@ export class Stage {
     const width = this.canvas.clientWidth;
     const height = this.canvas.clientHeight;
     if (this.mode !== "side") return { left: 0, top: 0, width, height };
+    if (this.stacked()) return { left: 0, top: right ? height / 2 : 0, width, height: height / 2 };
     return { left: right ? width / 2 : 0, top: 0, width: width / 2, height };
+  }
+
+  /** Whether the halves lie one above the other, as on a tablet that is held upright; the style sheet asks the same. */
+  stacked() {
+    return this.canvas.clientHeight >= this.canvas.clientWidth;
   }
 
   fit() {
@@ -124,7 +130,7 @@ export class Stage {
     context.beginPath();
     context.rect(half.left, half.top, half.width, half.height);
     context.clip();
-    context.translate(half.left + this.view.x, this.view.y);
+    context.translate(half.left + this.view.x, half.top + this.view.y);
     context.scale(this.view.scale, this.view.scale);
     context.imageSmoothingEnabled = this.view.scale < 3;
     context.fillStyle = tissue ? "#ffffff" : "#17181a";
@@ -143,7 +149,8 @@ export class Stage {
     context.restore();
     if (right) {
       context.fillStyle = getComputedStyle(this.canvas).getPropertyValue("--line");
-      context.fillRect(half.left - 0.5, 0, 1, half.height);
+      if (this.stacked()) context.fillRect(0, half.top - 0.5, half.width, 1);
+      else context.fillRect(half.left - 0.5, 0, 1, half.height);
     }
   }
 
@@ -226,12 +233,15 @@ export class Stage {
     const box = this.canvas.getBoundingClientRect();
     const x = event.clientX - box.left;
     const half = this.half(this.onRight);
-    return [x - half.left, event.clientY - box.top];
+    return [x - half.left, event.clientY - box.top - half.top];
   }
 
-  /** @param {{clientX: number}} event */
+  /** Whether it is on the tissue's half. @param {{clientX: number, clientY: number}} event */
   isRight(event) {
-    return this.mode === "side" && event.clientX - this.canvas.getBoundingClientRect().left > this.canvas.clientWidth / 2;
+    const box = this.canvas.getBoundingClientRect();
+    if (this.mode !== "side") return false;
+    if (this.stacked()) return event.clientY - box.top > this.canvas.clientHeight / 2;
+    return event.clientX - box.left > this.canvas.clientWidth / 2;
   }
 
   listen() {
