@@ -15,7 +15,6 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 TORCH_INDEX ?=
 WORKERS ?= 2
-FIRST_TESTS := $(addsuffix /,$(addprefix tests/,attacks evaluation formats networks production reproduce slides))
 MINUTES ?= 10
 
 VENV := .venv
@@ -47,9 +46,7 @@ test: $(INSTALLED)
 	@$(BIN)/ruff format --check . || $(call fail,some files are not in format; try make format)
 	@$(BIN)/ruff check . || $(call fail,the linter found something; see above)
 	@$(BIN)/mypy || $(call fail,the types do not fit; see above)
-	@# In two parts: a worker that has run them all has crashed in a C library that is not found yet (CONTRIBUTING.md).
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared and not browser" --doctest-modules src $(FIRST_TESTS) || $(call fail,a test failed; see above)
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared and not browser" $(filter-out $(FIRST_TESTS),$(wildcard tests/*/ tests/test_*.py)) || $(call fail,a test failed; see above)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not shared and not browser" --doctest-modules src tests || $(call fail,a test failed; see above)
 
 fuzz: export OMP_NUM_THREADS := 1
 fuzz: export MKL_NUM_THREADS := 1

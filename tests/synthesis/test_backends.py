@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sian.synthesis.brushes import check_backend
 
 from . import toys
 
+ROOT = Path(__file__).parents[2]
 openvino_brush = pytest.importorskip("sian.synthesis.openvino_brush")
 pytest.importorskip("openvino")
 
@@ -66,11 +68,34 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(openvino_brush, "_core", openvino_brush._core.__wrapped__)  # as in a process that never had it
     write_mask(tmp_path / "mask.png", toys.grid_mask(64, 64))
     output = tmp_path / "out"
     assert main(["synthesize", str(tmp_path / "mask.png"), "-o", str(output), "--backend", "openvino"]) == 4
     assert "pip install 'sian[openvino]'" in capfd.readouterr().err
     assert not output.exists()
+
+
+SIGNALLED = """
+import gc, signal, sys
+import sian
+from tests.synthesis import toys
+
+for _ in range(2):
+    model = sian.load(sys.argv[1], backend="openvino")
+    model.synthesize(toys.grid_mask(64, 64), "kidney")
+    del model
+    gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_ctrl_c_after_a_model_is_gone_does_not_crash(toy_file: Path) -> None:
+    """Each of OpenVINO's entries took its signal stack along: the next handled signal was a segmentation fault."""
+    command = [sys.executable, "-c", SIGNALLED, str(toy_file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_a_network_that_is_not_sians_is_refused(tmp_path: Path, toy_file: Path) -> None:

@@ -12,6 +12,7 @@ more; docs/results/benchmarks.md says how much.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,7 +39,7 @@ def capabilities() -> list[str]:
     Raises:
         MissingResource: OpenVINO is not installed.
     """
-    found: list[str] = _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    found: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return found
 
 
@@ -105,7 +106,7 @@ class _Graph:
     """A model of open size, and a compiled one for each size that came more than once."""
 
     def __init__(self, model: Any, precision: Precision) -> None:
-        self.model, self.core = model, _library().Core()
+        self.model, self.core = model, _core()
         self.options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
@@ -139,6 +140,17 @@ def _library() -> Any:
             "the backend 'openvino' needs a package that is not installed; pip install 'sian[openvino]'"
         ) from None
     return openvino
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's entry; one for the process, which is never given back.
+
+    Its CPU plugin (seen in 2026.4.1) gives the thread an alternate stack for signals and unmaps it when the entry
+    goes. When two entries go in the order in which they came, the thread is left with the stack of the first: the next
+    signal that Python handles, such as Ctrl-C, ends the process with a segmentation fault.
+    """
+    return _library().Core()
 
 
 def _coarse_graph(folded: FoldedGenerator) -> Any:
