@@ -76,7 +76,7 @@ DATA ?= data/monuseg
 ALIASES ?= --alias lung=liver
 NOTES ?= docs/results/pictures.md
 MODEL := src/sian/assets/model.safetensors
-SEGMENTER := src/sian/assets/segnet.safetensors
+SEGMENTER := judge
 bundle: export OMP_NUM_THREADS :=
 bundle: export MKL_NUM_THREADS :=
 bundle: $(INSTALLED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sian.layout import describe, turn_image
 from sian.masks import read_mask
 from sian.segmentation import SegmenterRecipe
 from sian.segmentation.targets import pixel_classes
-from sian.segmentation.tiling import places, run_network
+from sian.segmentation.tiling import apply, places, run_network
 from sian.segmentation.training import train
 from sian.segmentation.training_windows import TrainingTiles, read_known
 from sian.training import average, checkpoint
@@ -178,9 +179,9 @@ OUT = {"segnet": 3, "unet": 19}
 
 
 def test_blending_is_exact_where_the_network_needs_no_context():
-    network = torch.nn.Conv2d(3, 2, 1)
+    run = partial(apply, torch.nn.Conv2d(3, 2, 1))
     image = np.random.default_rng(1).integers(0, 256, (150, 170, 3), dtype=np.uint8)
-    np.testing.assert_allclose(run_network(network, image, 64, 32), run_network(network, image, 1024, 32), atol=1e-5)
+    np.testing.assert_allclose(run_network(run, image, 64, 32), run_network(run, image, 1024, 32), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 70), (33, 31), (64, 64)])

@@ -9,8 +9,9 @@ from scipy import ndimage
 
 from sian.segmentation.instances import segnet_instances, unet_instances, watershed
 from sian.segmentation.jitter import jitter
-from sian.segmentation.segmenter_recipe import AugmentSection, InstanceSection
-from sian.segmentation.targets import class_weights, pixel_classes
+from sian.segmentation.objectives import TERMS, Targets
+from sian.segmentation.segmenter_recipe import AugmentSection, InstanceSection, LossSection
+from sian.segmentation.targets import IGNORED, class_weights, pixel_classes
 
 
 def disk(shape, y, x, radius):
@@ -134,3 +135,35 @@ def test_blur_matches_scipy():
     reference = ndimage.gaussian_filter(image[0].numpy(), (0, 1, 1), mode="mirror", truncate=4)
     np.testing.assert_allclose(ours[0], reference, atol=1e-6)
     np.testing.assert_allclose(ours[1], image[1].numpy(), atol=1e-6)
+
+
+def test_ignored_pixels_teach_nothing():
+    random = torch.Generator().manual_seed(0)
+    classes = torch.randint(0, 3, (2, 8, 8), generator=random)
+    direction, distance = torch.randint(0, 17, (2, 8, 8), generator=random), torch.rand((2, 8, 8), generator=random)
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    part = classes.clone()
+    part[:, 3:] = IGNORED
+    settings = LossSection()
+    for kind, channels in (("segnet", 3), ("unet", 19)):
+        output = torch.randn((2, channels, 8, 8), generator=random, requires_grad=True)
+        seen = TERMS[kind](output, Targets(part, direction, distance, weights), settings)
+        cut = Targets(classes[:, :3], direction[:, :3], distance[:, :3], weights)
+        expected = TERMS[kind](output[:, :, :3], cut, settings)
+        for name, term in expected.items():
+            torch.testing.assert_close(seen[name], term)
+        (gradient,) = torch.autograd.grad(torch.stack(list(seen.values())).sum(), output)
+        assert not gradient[:, :, 3:].any()
+        assert gradient[:, :, :3].abs().min() > 0
+
+
+def test_a_batch_of_which_all_is_ignored_has_a_loss():
+    nothing = torch.full((1, 4, 4), IGNORED)
+    targets = Targets(nothing, torch.zeros_like(nothing), torch.zeros(1, 4, 4), torch.ones(3))
+    for kind, channels in (("segnet", 3), ("unet", 19)):
+        terms = TERMS[kind](torch.zeros(1, channels, 4, 4), targets, LossSection())
+        assert all(torch.isfinite(term) for term in terms.values())
+
+
+def test_ignored_pixels_do_not_count_as_a_class():
+    assert class_weights([np.array([[0, 0, 1, 2, IGNORED, IGNORED]])], 1.0).tolist() == [0.5, 1.0, 1.0]

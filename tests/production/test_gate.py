@@ -27,7 +27,7 @@ def scored(tmp_path_factory, model):
 
 
 def test_scores_are_recorded_without_a_limit(scored, model) -> None:
-    painter, segmenter = load(model), load_segmenter()
+    painter, segmenter = load(model), load_segmenter("judge")
     found = members(scored / "shards" / "toys-000000.tar")
     (line,) = lines(scored)
     assert (len(line["items"]), line["rejected"]) == (6, [])

@@ -173,7 +173,7 @@ def test_stored_maps_are_the_networks_output(segmenter, tmp_path):
         maps = StoredMaps(tmp_path / "maps", segmenter, ScaledSlide(slide), 96, 32)
         for number in range(len(maps.names)):
             maps.compute(number)
-        expected = run_network(segmenter.network, image, 96, 32)
+        expected = run_network(segmenter.run, image, 96, 32)
         for area in (Area(0, 0, 200, 330), Area(50, 60, 100, 200), Area(199, 329, 1, 1)):
             part = expected[:, area.top : area.bottom, area.left : area.right]
             np.testing.assert_allclose(maps.part(area), part, atol=0.01)

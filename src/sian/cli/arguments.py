@@ -48,7 +48,7 @@ BackendName = Annotated[
 ]
 PictureSegmenter = Annotated[
     Path | None,
-    typer.Option("--segmenter", metavar="MODEL", help="What segments the picture; the bundled SegNet if not given."),
+    typer.Option("--segmenter", metavar="MODEL", help="Segments the picture: 'bundled' if not given, 'judge', a file."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -107,13 +107,15 @@ def check_there(kind: Literal["file", "folder"], *paths: Path | None, bundled: b
     Args:
         kind: what they should be.
         paths: None stands for an option that was not given.
-        bundled: whether the word "bundled" is a name as well.
+        bundled: whether words such as "bundled" are names of files that come along.
 
     Raises:
         BadInput: there is nothing of that name.
     """
+    from sian.files.bundled import MODELS, SEGMENTERS
+
     for path in paths:
-        if path is not None and not path.exists() and not (bundled and str(path) == "bundled"):
+        if path is not None and not path.exists() and not (bundled and str(path) in {*MODELS, *SEGMENTERS}):
             raise BadInput(f"{path}: no such {kind}; check the path")
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 NAMED = 8  # names without a partner that are printed; the report has all
 
 Segmenter = Annotated[
-    Path | None, typer.Option("--segmenter", metavar="MODEL", help="Segments the images: a model file, or 'bundled'.")
+    Path | None,
+    typer.Option(
+        "--segmenter", metavar="MODEL", help="Segments the images: 'judge' as in our tables, 'bundled', or a file."
+    ),
 ]
 Segmented = Annotated[
     Path | None,
@@ -95,10 +98,9 @@ def segmenter_facts(segmenter: Path | None, found: Collection | None, judge: str
         return {"segmenter": {"name": judge or Path(found.label).name, **found.describe()}}
     if segmenter is None:
         return {}
-    from sian.segmentation.segmenter import BUNDLED
+    from sian.files.bundled import segmenter_path
 
-    path = BUNDLED if str(segmenter) == "bundled" else segmenter
-    return {"segmenter": {"path": str(segmenter), "sha256": sha256_file(path)}}
+    return {"segmenter": {"path": str(segmenter), "sha256": sha256_file(segmenter_path(segmenter))}}
 
 
 def look_for_copies(finished: Evaluation, data: Dataset, split: str, tools: Tools) -> None:

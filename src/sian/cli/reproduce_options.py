@@ -25,7 +25,9 @@ Rows = Annotated[
 ]
 StyleName = Annotated[StyleSetting, typer.Option("--style", help="Where a window's style is taken from.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of training, of drawn references and of noise.")]
-SegmenterPath = Annotated[str, typer.Option("--segmenter", metavar="MODEL", help="'bundled', or a segmenter's file.")]
+SegmenterPath = Annotated[
+    str, typer.Option("--segmenter", metavar="MODEL", help="'judge', 'bundled', or a segmenter's file.")
+]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where features of real images are kept.")]
 
 
@@ -42,7 +44,7 @@ def open_bench(
     workers: int,
     precision: str | None,
     style: StyleSetting = "paired",
-    segmenter: str = "bundled",
+    segmenter: str = "judge",
     cache: Path | None = None,
     measured: bool = True,
 ) -> Bench:

@@ -40,7 +40,7 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         seed: Seed = 0,
         weights: Weights = None,
         trust_weights: TrustWeights = False,
-        segmenter: SegmenterPath = "bundled",
+        segmenter: SegmenterPath = "judge",
         device: Device = "auto",
         threads: Threads = None,
         workers: Workers = 0,

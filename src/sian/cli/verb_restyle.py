@@ -82,7 +82,8 @@ def restyle(
     if not a_dataset and split is not None:
         raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
     paths = [] if a_dataset else named_files(sources, PICTURE_SUFFIXES, "image")
-    check_there("file", mask, segmenter)
+    check_there("file", mask)
+    check_there("file", segmenter, bundled=True)
     check_there("file", model, bundled=True)
     use_threads(threads)
 

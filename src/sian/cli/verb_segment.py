@@ -23,7 +23,7 @@ from sian.cli.arguments import (
     use_threads,
 )
 from sian.cli.slide_options import Asked, Level, Mpp, Region, place_name, read_asked
-from sian.cli.slide_segmentation import is_whole, predict_whole
+from sian.cli.slide_segmentation import is_whole, predict_picture, predict_whole
 
 if TYPE_CHECKING:
     from sian.data.dataset import Dataset, Item
@@ -37,7 +37,13 @@ METRICS = ("dq", "sq", "pq", "aji", "dice", "f1")
 app = typer.Typer(help=ABOUT, rich_markup_mode=None)
 
 ModelFile = Annotated[
-    Path | None, typer.Option("--model", "-m", help="The segmenter's model file; the bundled SegNet if not given.")
+    Path | None, typer.Option("--model", "-m", help="'bundled' if not given, 'judge', or a segmenter's file.")
+]
+
+
+Tta = Annotated[
+    bool,
+    typer.Option("--tta", help="Average over flips and quarter turns (test-time augmentation): better, 8 x as long."),
 ]
 
 
@@ -57,6 +63,9 @@ def train(
     ],
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", show_default=False)],
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
+    init: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="Begin with the weights of this segmenter, e.g. 'bundled'.")
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. images=2000.")
     ] = None,
@@ -74,6 +83,7 @@ def train(
     Of real and synthetic data sets together, half of the windows are synthetic: --set data.synthetic=0.3 for less.
     """
     check_there("folder", *data)
+    check_there("file", init, bundled=True)
     check_yaml(recipe)
     if go_on_from is not None and not resume:
         raise typer.BadParameter("--from chooses a checkpoint to go on from; add --resume")
@@ -81,8 +91,9 @@ def train(
 
     from sian.data import open_dataset
     from sian.errors import Interrupted
-    from sian.segmentation import SegmenterRecipe
+    from sian.segmentation import SegmenterRecipe, load
     from sian.segmentation.segmenter_export import export_run
+    from sian.segmentation.training import check_start
     from sian.segmentation.training import train as run_training
     from sian.segmentation.training_windows import TrainingTiles, read_known
     from sian.training.checks import check_run
@@ -90,6 +101,8 @@ def train(
 
     chosen = SegmenterRecipe.load(recipe, parse_changes(changes, "images=2000"))
     check_run(run, chosen, resume)
+    start = None if init is None else load(init)
+    check_start(start, chosen)
     sources = [open_dataset(folder).split(split) for folder in data]
     with console.progress("reading tiles", "tiles") as report:
         known = [tile for source in sources for tile in read_known(source, chosen.losses.border_px, report)]
@@ -99,7 +112,14 @@ def train(
     try:
         with console.progress("training") as report:
             last = run_training(
-                chosen, tiles, run, resume=resume, hardware=hardware, go_on_from=go_on_from, report=report
+                chosen,
+                tiles,
+                run,
+                resume=resume,
+                hardware=hardware,
+                go_on_from=go_on_from,
+                start=start,
+                report=report,
             )
         console.say(f"last checkpoint: {last}")
     except Interrupted as error:
@@ -124,6 +144,7 @@ def predict(
     geojson: Annotated[
         bool, typer.Option("--geojson", help="Also write OUT/NAME.geojson: detections for QuPath, where they lie.")
     ] = False,
+    tta: Tta = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
@@ -140,11 +161,7 @@ def predict(
     check_there("file", model, bundled=True)
     use_threads(threads)
 
-    from sian.masks import nucleus_ids, write_mask
-    from sian.segmentation.magnified import predict_at
-    from sian.segmentation.slide_tables import write_outlines
-
-    segmenter = _load(model, device)
+    segmenter = _load(model, device, tta)
     whole = {path for path in paths if is_whole(path, asked, segmenter.mpp)}
     endings = ["_nuclei" if path in whole else ".png" for path in paths]
     targets = [output / f"{path.stem}{place_name(asked)}{ending}" for path, ending in zip(paths, endings, strict=True)]
@@ -158,14 +175,7 @@ def predict(
             if path in whole:
                 written.append(predict_whole(path, target, segmenter, asked))
                 continue
-            picture, given = read_asked(path, asked, segmenter.mpp)
-            mask = predict_at(segmenter, picture.pixels, given, name=str(path))
-            placed = write_mask(target, mask, mpp=picture.mpp)
-            written.append({"mask": placed, "image": path, "nuclei": len(nucleus_ids(mask)), "mpp": picture.mpp})
-            if geojson:
-                outlines, size = target.with_suffix(".geojson"), (mask.shape[0], mask.shape[1])
-                write_outlines(outlines, mask, path.name, area=picture.area, size=size, mpp=picture.mpp)
-                written[-1]["geojson"] = outlines
+            written.append(predict_picture(path, target, segmenter, asked, geojson=geojson))
             report(number, len(paths))
     if as_json:
         console.print_json({"model": segmenter.sha256, "written": written})
@@ -180,6 +190,7 @@ def evaluate(
     model: ModelFile = None,
     split: Annotated[str, typer.Option(help="Which split is measured.")] = "test",
     masks: Annotated[bool, typer.Option("--masks", help="Also write the predicted masks.")] = False,
+    tta: Tta = False,
     device: Device = "cpu",
     threads: Threads = None,
     as_json: Json = False,
@@ -203,7 +214,7 @@ def evaluate(
     source = open_dataset(data).split(split)
     if source.info.synthetic:
         warn(f"{data}: its images are synthetic; what a segmenter scores on them says nothing about real tissue")
-    segmenter = _load(model, device)
+    segmenter = _load(model, device, tta)
     scores: list[tuple[Item, Agreement]] = []
     with console.progress("segmenting", "tiles") as report:
         for number, item in enumerate(source, 1):
@@ -244,7 +255,11 @@ def _result(
         ],
         "inputs": {
             "data": {"path": str(source.folder), "split": split, "items": len(source)},
-            "segmenter": {"path": "bundled" if model is None else str(model), "sha256": segmenter.sha256},
+            "segmenter": {
+                "path": "bundled" if model is None else str(model),
+                "sha256": segmenter.sha256,
+                "tta": segmenter.tta,
+            },
         },
         "training": segmenter.facts,
         "versions": versions(),
@@ -280,7 +295,9 @@ def _table_text(tiles: list[dict[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def _load(model: Path | None, device: str) -> Segmenter:
+def _load(model: Path | None, device: str, tta: bool) -> Segmenter:
     from sian.segmentation import load
 
-    return load(model, device)
+    segmenter = load(model, device)
+    segmenter.tta = tta
+    return segmenter

@@ -48,7 +48,8 @@ def style(
     """
     if mask is not None and segmenter is not None:
         raise BadInput(f"{mask}: a mask was given, which leaves nothing for --segmenter to do; leave one of them out")
-    check_there("file", reference, mask, segmenter)
+    check_there("file", reference, mask)
+    check_there("file", segmenter, bundled=True)
     check_there("file", model, bundled=True)
     use_threads(threads)
 

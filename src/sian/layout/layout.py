@@ -101,7 +101,7 @@ class Layout:
             flip: mirror left and right *before* turning.
         """
         turned = self._each(lambda mask: turn_image(mask, quarter_turns, flip))
-        direction = _turned_classes(quarter_turns, flip)[turned.direction]
+        direction = turned_classes(quarter_turns, flip)[turned.direction]
         if turned.centre is not None:
             direction[turned.centre] = 1
         tissue = None if turned.tissue is None else turned_tissue(turned.tissue, quarter_turns, flip)
@@ -133,7 +133,7 @@ def turn_image(image: NDArray[Pixels], quarter_turns: int, flip: bool = False) -
     return np.ascontiguousarray(np.rot90(mirrored, quarter_turns))
 
 
-def _turned_classes(quarter_turns: int, flip: bool) -> NDArray[np.uint8]:
+def turned_classes(quarter_turns: int, flip: bool) -> NDArray[np.uint8]:
     """Which class each one becomes: a mirror takes angle t to pi - t, a turn to t - pi/2 (y points down)."""
     sectors = np.arange(SECTORS)
     mirrored = SECTORS // 2 - sectors if flip else sectors

@@ -44,7 +44,7 @@ def fit_style(
         model: what will paint in the style; no other model can.
         mask: (H, W) instance mask of the image, if there is one.
         segment: makes one of the middle 1024 x 1024 px when none is given, e.g. ``sian.segmentation.load().predict``;
-            None is the bundled SegNet.
+            None is the bundled one.
         mpp: micrometres a pixel of image and mask, which are rescaled to the model's; None rescales nothing.
         classes: class name by id of the mask, for a model that knows nuclear classes.
         name: of the style, for file names and records.

@@ -85,7 +85,7 @@ def restyle(
         style: see `Model.style`; "own" is the image's own.
         model: what paints.
         mask: (H, W) instance mask of the image.
-        segment: makes one when none is given, e.g. ``sian.segmentation.load().predict``; None is the bundled SegNet.
+        segment: makes one when none is given, e.g. ``sian.segmentation.load().predict``; None is the bundled one.
         mpp: of image and mask; they are rescaled to the model's and the painting back. Without it nothing is rescaled.
         seed: of the noise.
         noise: its strength.

@@ -15,16 +15,18 @@ import numpy as np
 from sian import seeds
 from sian.errors import BadInput
 from sian.files import sha256_file
+from sian.files.bundled import MODELS, SEGMENTERS
 from sian.files.images import IMAGE_SUFFIXES
 from sian.files.jsonfiles import SUFFIX
 from sian.production.mask_supply import InventedMasks, MaskOrder, MaskSource, StoredMasks
-from sian.production.plan import BUNDLED, NUCLEI, Plan, StyleSection
+from sian.production.plan import NUCLEI, Plan, StyleSection
 from sian.production.styleorder import StyleOrder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
-ASSETS = Path(__file__).parents[1] / "assets"
 DRAWS = 2**31  # styles and seeds are drawn from so many, which every reader of JSON can hold
 NOT_PIXELS = {"description"}  # keys that decide nothing
 
@@ -89,14 +91,14 @@ class Schedule:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.model_file = _asset(plan, plan.model.file, "model.safetensors")
+        self.model_file = _asset(plan, plan.model.file, MODELS)
         model = _checked(self.model_file, sha256_file(self.model_file), plan.model.sha256, "model.sha256")
         self.masks: MaskSource = (
             InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan, self._model_classes)
         )
         masks = _checked(Path(plan.masks.source), self.masks.sha256, plan.masks.sha256, "masks.sha256")
         gate = plan.gate
-        self.segmenter_file = _asset(plan, gate.segmenter, "segnet.safetensors") if gate else None
+        self.segmenter_file = _asset(plan, gate.segmenter, SEGMENTERS) if gate else None
         if gate and self.segmenter_file:
             found = _checked(self.segmenter_file, sha256_file(self.segmenter_file), gate.sha256, "gate.sha256")
             gate = gate.model_copy(update={"sha256": found})
@@ -246,8 +248,8 @@ def _origin(style: StyleSection) -> tuple[str, str]:
     return _organ_name(style.style), preparation if preparation in ("ffpe", "frozen") else "unknown"
 
 
-def _asset(plan: Plan, name: str, bundled: str) -> Path:
-    path = ASSETS / bundled if name == BUNDLED else plan.path(name)
+def _asset(plan: Plan, name: str, bundled: Mapping[str, Path]) -> Path:
+    path = bundled[name] if name in bundled else plan.path(name)
     if not path.is_file():
         raise BadInput(f"{path}: no such file, expected what the plan {plan.name!r} names; check the path")
     return path

@@ -31,7 +31,7 @@ class Bench(Workbench):
         seed: of training, drawn references and noise.
         weights: a folder with VGG19 and Inception, searched first.
         trust_weights: take weights of an unknown SHA-256.
-        segmenter: "bundled", or a segmenter's file.
+        segmenter: "judge", or another segmenter's name or file.
         cache: where features of real images are kept; the user's cache if None.
         measured: whether anything will be; if not, the data set needs no test tiles.
     """
@@ -41,7 +41,7 @@ class Bench(Workbench):
     seed: int = 0
     weights: Path | None = None
     trust_weights: bool = False
-    segmenter: str | Path = "bundled"
+    segmenter: str | Path = "judge"
     cache: Path | None = None
     measured: bool = True
 
@@ -90,9 +90,9 @@ class Bench(Workbench):
     @cached_property
     def segmenter_sha256(self) -> str:
         """Of the segmenter's file."""
-        from sian.segmentation.segmenter import BUNDLED
+        from sian.files.bundled import segmenter_path
 
-        return sha256_file(BUNDLED if str(self.segmenter) == "bundled" else Path(self.segmenter))
+        return sha256_file(segmenter_path(self.segmenter))
 
     def train_run(self, recipe: Recipe, run: Path, report: Report, stop: Callable[[], bool] | None = None) -> Path:
         """Train one row, or go on where it was, at most until `stop` says yes; its last checkpoint."""

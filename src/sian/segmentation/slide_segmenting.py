@@ -139,6 +139,7 @@ class _Work:
             "mpp": mpp,
             "everywhere": everywhere,
             "side": side,
+            "tta": segmenter.tta,
         }
 
     def prepare(self, folder: Path) -> None:

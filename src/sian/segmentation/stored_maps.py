@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sian.files import write_bytes
-from sian.segmentation.tiling import ALIGN, OVERLAP, WINDOW, apply, places
+from sian.segmentation.tiling import ALIGN, OVERLAP, WINDOW, places
 from sian.slides.levels import Area
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class StoredMaps:
         area = self.area(number)
         pixels = self.picture.part(area)
         more = ((0, -area.height % ALIGN), (0, -area.width % ALIGN), (0, 0))
-        network = self.segmenter.network
-        output = apply(network, np.pad(pixels, more, mode="symmetric"), next(network.parameters()).device)
+        output = self.segmenter.run(np.pad(pixels, more, mode="symmetric"))
         self.folder.mkdir(parents=True, exist_ok=True)
         packed = zlib.compress(output.astype(np.float16).tobytes(), EFFORT)
         write_bytes(self._file(number), packed)

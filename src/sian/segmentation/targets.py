@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+IGNORED = CLASSES  # a class of its own: pixels that no loss looks at, such as nuclei of doubtful outline
 BORDER_PX = 2  # at 40x: nuclei that touch are parted by about 4 px of border, and the smallest keep an interior
 
 
@@ -53,13 +54,13 @@ def class_weights(maps: Iterable[NDArray[np.uint8]], power: float) -> NDArray[np
     """Weights of the classes: median frequency over the class' frequency, to a power (SegNet's paper: 1).
 
     Args:
-        maps: class maps as of `pixel_classes`.
+        maps: class maps as of `pixel_classes`; ignored pixels do not count.
         power: 0 weighs all classes alike.
 
     Returns:
         (3,) float32; a class that never occurs weighs 1.
     """
-    counts = np.sum([np.bincount(classes.ravel(), minlength=CLASSES) for classes in maps], 0)
+    counts = np.sum([np.bincount(classes.ravel(), minlength=CLASSES)[:CLASSES] for classes in maps], 0)
     present = counts > 0
     weights = np.ones(CLASSES)
     weights[present] = (np.median(counts[present]) / counts[present]) ** power

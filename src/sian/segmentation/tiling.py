@@ -10,6 +10,8 @@ import torch
 from sian.networks import signed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import nn
 
@@ -18,9 +20,11 @@ WINDOW = 1024  # a 1000 x 1000 tile is one window
 OVERLAP = 128  # what windows share; the outer quarter of it, where a window lacks context, counts for nothing
 
 
-@torch.no_grad()
 def run_network(
-    network: nn.Module, image: NDArray[np.uint8], window: int = WINDOW, overlap: int = OVERLAP
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    image: NDArray[np.uint8],
+    window: int = WINDOW,
+    overlap: int = OVERLAP,
 ) -> NDArray[np.float32]:
     """A network's output for a whole image.
 
@@ -28,7 +32,7 @@ def run_network(
     fade into each other, so that no line shows where one ends.
 
     Args:
-        network: (n, 3, h, w) in [-1, 1] to (n, c, h, w); run in the mode that it is in.
+        run: the output for one window, (h, w, 3) uint8 to (c, h, w); see `apply`.
         image: (H, W, 3) uint8, any size from 1 x 1.
         window: side of the windows, a multiple of 32.
         overlap: pixels that neighbouring windows share at least, below `window`, a multiple of 32.
@@ -38,12 +42,11 @@ def run_network(
     """
     height, width = image.shape[:2]
     padded = np.pad(image, ((0, -height % ALIGN), (0, -width % ALIGN), (0, 0)), mode="symmetric")
-    device = next(network.parameters()).device
     total: NDArray[np.float32] | None = None
     weight: NDArray[np.float32] = np.zeros(padded.shape[:2], np.float32)
     for y, rows in places(padded.shape[0], window, overlap):
         for x, columns in places(padded.shape[1], window, overlap):
-            output = apply(network, padded[y, x], device)
+            output = run(padded[y, x])
             share: NDArray[np.float32] = rows[:, None] * columns[None]
             if total is None:
                 total = np.zeros((len(output), *padded.shape[:2]), np.float32)
@@ -55,9 +58,9 @@ def run_network(
 
 
 @torch.no_grad()
-def apply(network: nn.Module, picture: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-    """A network's output for one window, (c, h, w) float32."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
+def apply(network: nn.Module, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A network's output for one window, (c, h, w) float32; it is run in the mode and on the device that it is in."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(next(network.parameters()).device)
     images = signed(pixels.permute(2, 0, 1)[None]).contiguous(memory_format=torch.channels_last)
     output: NDArray[np.float32] = network(images)[0].float().cpu().numpy()
     return output

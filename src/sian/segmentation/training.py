@@ -16,7 +16,7 @@ from torch import nn
 
 import sian
 from sian import seeds
-from sian.errors import Interrupted
+from sian.errors import BadInput, Interrupted
 from sian.files import write_text
 from sian.interrupts import stop_signals
 from sian.segmentation.jitter import jitter
@@ -31,6 +31,7 @@ from sian.training.journal import Journal, Means, due
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sian.segmentation.segmenter import Segmenter
     from sian.segmentation.segmenter_recipe import SegmenterRecipe
     from sian.segmentation.training_windows import TrainingTiles
 
@@ -49,6 +50,7 @@ def train(
     resume: bool = False,
     hardware: Hardware | None = None,
     go_on_from: int | None = None,
+    start: Segmenter | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Train a segmenter on one device; returns the last checkpoint.
@@ -60,15 +62,17 @@ def train(
         resume: go on with a run from its newest checkpoint (from the start when it has none yet).
         hardware: where to compute.
         go_on_from: of a resumed run, the images of the checkpoint to take instead of the newest.
+        start: a segmenter whose weights the run begins with; its network must be the recipe's.
         report: called with (images seen, images in all).
 
     Raises:
-        BadInput: the run exists already or belongs to another recipe, a tile is smaller than a window, or the
-            loss is no longer finite.
+        BadInput: the run exists already or belongs to another recipe, a tile is smaller than a window, `start` is
+            another network, or the loss is no longer finite.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
     """
     run, hardware = Path(run), hardware or Hardware()
     check_run(run, recipe, resume)
+    check_start(start, recipe)
     hardware = as_before(hardware, run, on_cpu=hardware.computes_on_cpu)
     tiles.windows(recipe)  # refuses tiles that are too small before anything is written
 
@@ -80,6 +84,9 @@ def train(
     # Network, its average, optimiser, and where the last run of this folder stopped.
     network = build(**recipe.network.model_dump(), seed=recipe.seed)
     averaged = build(**recipe.network.model_dump(), seed=recipe.seed).requires_grad_(False)
+    if start is not None:
+        for part in (network, averaged):
+            part.load_state_dict(start.network.state_dict())
     adam = torch.optim.AdamW(
         _groups(network, recipe.optimiser.weight_decay), recipe.optimiser.rate, recipe.optimiser.betas
     )
@@ -150,6 +157,20 @@ def train(
                 raise Interrupted(f"{run}: stopped after {state.images} of {total} images; go on with --resume")
     journal.close()
     return checkpoint.found(run / "checkpoints")[-1]
+
+
+def check_start(start: Segmenter | None, recipe: SegmenterRecipe) -> None:
+    """Refuse to begin with the weights of another network.
+
+    Raises:
+        BadInput: its network is not the recipe's.
+    """
+    if start is not None and start.recipe.network != recipe.network:
+        found, expected = (r.network.model_dump() for r in (start.recipe, recipe))
+        raise BadInput(
+            f"recipe {recipe.name}: found a network of {expected}, expected that of the model to begin with, {found}; "
+            f"change it, e.g. --set network.width={found['width']}"
+        )
 
 
 def rate_factor(done: float, warm_up: float) -> float:

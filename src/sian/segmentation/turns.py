@@ -1,0 +1,78 @@
+"""Test-time augmentation: what a network says of the eight flips and quarter turns of an image, averaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sian.layout import turn_image
+from sian.layout.layout import turned_classes
+from sian.networks.layouts import DIRECTION_CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    Maps = NDArray[np.float32]  # (c, H, W)
+
+VIEWS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
+LEAST = 1e-6  # probability; keeps logarithms finite
+
+
+def averaged(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArray[np.uint8]) -> Maps:
+    """A network's output, averaged over the views of an image as probabilities.
+
+    Args:
+        kind: of the network, "segnet" or "unet".
+        maps: the network's output for an image of any size, (c, H, W).
+        image: (H, W, 3) uint8.
+
+    Returns:
+        (c, H, W) float32, logits as those of one view.
+    """
+    total: Maps | None = None
+    for view in _views(kind, maps, image):
+        total = view if total is None else total + view
+    assert total is not None  # noqa: S101 - there are eight
+    return _logits(kind, total / np.float32(len(VIEWS)))
+
+
+def _views(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArray[np.uint8]) -> Iterator[Maps]:
+    for turns, flip in VIEWS:
+        likely = _likely(kind, maps(turn_image(image, turns, flip)))
+        if kind == "unet":  # a turn changes the number of a direction
+            likely[1:-1] = likely[1:-1][turned_classes(turns, flip)]
+        back = turns if flip else -turns  # a mirror image that was turned is its own way back
+        yield np.stack([turn_image(channel, back, flip) for channel in likely])
+
+
+def _likely(kind: str, output: Maps) -> Maps:
+    """Probabilities of M and of P's classes (and Q as it is), or of SegNet's three classes."""
+    if kind == "unet":
+        parts = (_sigmoid(output[:1]), _softmax(output[1 : 1 + DIRECTION_CLASSES]), output[-1:])
+        joined: Maps = np.concatenate(parts)
+        return joined
+    return _softmax(output)
+
+
+def _logits(kind: str, likely: Maps) -> Maps:
+    if kind == "unet":
+        inside = likely[:1].clip(LEAST, 1 - LEAST)
+        parts = (np.log(inside / (1 - inside)), np.log(likely[1:-1].clip(LEAST)), likely[-1:])
+        joined: Maps = np.concatenate(parts)
+        return joined
+    logits: Maps = np.log(likely.clip(LEAST))
+    return logits
+
+
+def _sigmoid(logits: Maps) -> Maps:
+    likely: Maps = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return likely
+
+
+def _softmax(logits: Maps) -> Maps:
+    powers = np.exp(logits - logits.max(0))
+    likely: Maps = (powers / powers.sum(0)).astype(np.float32)
+    return likely

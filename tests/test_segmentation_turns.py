@@ -1,0 +1,41 @@
+"""Test-time augmentation of segmenters: the eight views, and the way back from each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.synthesis.toys import grid_mask
+
+from sian import segmentation
+from sian.layout import describe, turn_image
+from sian.segmentation.turns import averaged
+
+
+def said_by_layout(image):
+    """A perfect U-Net: the layout of the mask that the picture shows, as logits."""
+    layout = describe(image[..., 0].astype(np.int32))
+    inside = np.where(layout.semantic, 9.0, -9.0)[None]
+    direction = np.where(np.arange(17)[:, None, None] == layout.direction, 9.0, 0.0)
+    return np.concatenate([inside, direction, layout.distance[None]]).astype(np.float32)
+
+
+def test_every_view_of_a_perfect_unet_comes_back_to_the_same_layout():
+    mask = grid_mask(96, 70).astype(np.uint8)
+    layout, found = describe(mask.astype(np.int32)), averaged("unet", said_by_layout, np.dstack([mask] * 3))
+    assert found.shape == (19, 96, 70)
+    np.testing.assert_array_equal(found[0] > 0, layout.semantic)
+    # Skeletons do not commute with flips, so nearly all pixels agree, not all.
+    assert np.abs(found[-1] - layout.distance)[layout.semantic].mean() < 0.02
+    same = found[1:-1].argmax(0) == layout.direction
+    assert same[layout.semantic].mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["segnet", "unet"])
+def test_what_is_said_turns_with_the_image(kind):
+    segmenter = segmentation.untrained(kind, 2, seed=3)
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    once = segmenter.maps(image)[0]
+    segmenter.tta = True
+    straight, turned = segmenter.maps(image)[0], segmenter.maps(turn_image(image, 1, True))[0]
+    np.testing.assert_allclose(turn_image(straight, 1, True), turned, atol=1e-4)
+    assert np.abs(straight - once).max() > 1e-3  # it does change what one view says
