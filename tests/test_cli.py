@@ -248,6 +248,7 @@ def test_ctrl_c_and_its_kin_leave_with_130_and_one_line(name, tmp_path):
         "app = typer.Typer(); app.callback()(lambda: None)\n"
         "app.command('act')(act)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores Ctrl-C
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # and one under nohup the terminal's end
         "cli.app = app; sys.argv = ['sian', 'act']; cli.run()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,4 +227,9 @@ def test_barcodes(name, patient, preparation):
 
 def test_an_opened_set_says_what_it_is(tmp_path):
     import_dataset(plain_folder(tmp_path / "mine"), tmp_path / "set")
-    assert repr(open_dataset(tmp_path / "set")) == f"Dataset({str(tmp_path / 'set')!r}, 3 items)"
+    folder = str(tmp_path / "set")
+    assert repr(open_dataset(tmp_path / "set")) == (
+        f"Dataset({folder!r}, 3 items; splits: train 3; organs: unknown 3; unknown magnification)"
+    )
+    none = Dataset(Path("none"), DatasetInfo(name="none", mpp=0.5), [])
+    assert repr(none) == "Dataset('none', 0 items; 0.5 um a pixel)"

@@ -102,7 +102,7 @@ def test_the_halo_is_what_the_coarse_blocks_see(generator):
         place = (halo - 32) // 8
         return cut[..., place : place + last - first, place : place + last - first]
 
-    assert (from_cut(288) - wanted).abs().max() < 1e-7
+    assert (from_cut(288) - wanted).abs().max() < 3e-7  # rounding
     assert (from_cut(256) - wanted).abs().max() > 5e-7
 
 

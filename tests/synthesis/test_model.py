@@ -229,7 +229,7 @@ def test_devices(model: Model) -> None:
 
 
 def test_the_model_says_what_it_is(model: Model) -> None:
-    assert repr(model) == "Model('toy', styles: breast, colon, kidney)"
+    assert repr(model) == "Model('toy', 0.25 um a pixel; styles: breast, colon, kidney)"
 
 
 def test_the_examples_of_the_design(toy_file: Path, tmp_path: Path, mask) -> None:

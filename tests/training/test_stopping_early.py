@@ -20,6 +20,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput
 from sian.files import write_json
+from sian.production.comparison import set_apart
 from sian.production.train_and_export import say_held_out
 from sian.training import Hardware, train
 from sian.training import loop as loop_module
@@ -100,10 +101,10 @@ def test_patients_come_with_the_tiles_of_a_data_set(tmp_path):
     assert [tile.patient for tile in read_tiles(open_dataset(writer.folder))] == ["TCGA-A7-A13E", None]
 
 
-def test_it_is_said_when_nothing_can_be_held_out(tiles):
+def test_it_is_said_when_nothing_can_be_held_out(tiles, tmp_path):
     recipe, said = toys.recipe(stopping=STOPPING), []
-    say_held_out([replace(tile, patient="a") for tile in tiles], recipe, said.append)
-    say_held_out(tiles[:1], recipe, said.append)
+    for some in ([replace(tile, patient="a") for tile in tiles], tiles[:1]):
+        say_held_out(len(some), set_apart(some, recipe, None, tmp_path).names, recipe, said.append)
     assert said[0].startswith("3 tiles, of too few patients: nothing is held out")
     assert said[1].startswith("1 tile, fewer than 2: nothing is held out")
 

@@ -39,6 +39,7 @@ Blind = Annotated[
     typer.Option("--blind", metavar="PAGE.html", help="Write a page on which people guess what is real."),
 ]
 Fid = Annotated[bool, typer.Option("--fid/--no-fid", help="Measure FID and KID (needs Inception).")]
+Cache = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where real features are kept.")]
 Report = Annotated[Path | None, typer.Option("--output", "-o", metavar="REPORT", help="The report's folder.")]
 
 

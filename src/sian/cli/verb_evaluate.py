@@ -11,6 +11,7 @@ from sian.cli import console
 from sian.cli.arguments import Device, Json, Threads, TrustWeights, Weights, check_there, use_threads
 from sian.cli.evaluating import (
     Blind,
+    Cache,
     Fid,
     Judge,
     Memorisation,
@@ -59,7 +60,7 @@ def evaluate(
     fid: Fid = True,
     weights: Weights = None,
     trust_weights: TrustWeights = False,
-    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Where real features are kept.")] = None,
+    cache: Cache = None,
     device: Device = "cpu",
     threads: Threads = None,
     output: Report = None,

@@ -23,6 +23,7 @@ from sian.cli.arguments import (
 )
 from sian.cli.evaluating import (
     Blind,
+    Cache,
     Fid,
     Judge,
     Memorisation,
@@ -66,7 +67,7 @@ def evaluate_model(
     fid: Fid = True,
     weights: Weights = None,
     trust_weights: TrustWeights = False,
-    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Where real features are kept.")] = None,
+    cache: Cache = None,
     device: Device = "cpu",
     threads: Threads = None,
     output: Report = None,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from sian.data.dataset_line import in_a_line
 from sian.errors import BadInput, nearest
 from sian.files import read_image
 from sian.files.images import SCANNER_SUFFIXES, ZARR_SUFFIXES
@@ -42,7 +43,6 @@ PLAIN_PATH = re.compile(r"\w+/[\w(][\w ,()+=@#-]*(\.[\w ,()+=@#-]+)*")  # a fold
 TCGA_BARCODE = re.compile(r"(TCGA-\w{2}-\w{4})(?:-\d{2}[A-Z](?:-\d{2}(?:-([A-Z]{2})\w?)?)?)?")
 
 MOST_COMPARED = 10_000  # names that a wrong one is compared with: a quarter of a second
-
 Preparation = Literal["ffpe", "frozen", "unknown"]
 PREPARATIONS: tuple[Preparation, ...] = ("ffpe", "frozen", "unknown")
 SLIDE_CODES: dict[str, Preparation] = {"DX": "ffpe", "TS": "frozen", "BS": "frozen", "MS": "frozen"}
@@ -195,7 +195,7 @@ class Dataset:
         return item_id in self._places
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.folder)!r}, {len(self)} items)"
+        return in_a_line(self.folder, self.info.mpp, self.items)
 
     @cached_property
     def organs(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from sian.training import Recipe, Start
 from sian.training.candidates import Candidates
 from sian.training.quarters import Parted, part_tiles
 from sian.training.start import read_start
+from sian.training.stopping import hold_out
 
 
 def check_features(weights: Path | None, trust: bool) -> None:
@@ -36,19 +38,56 @@ def check_features(weights: Path | None, trust: bool) -> None:
         ) from None
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What a run learns from, and what it only looks at.
+
+    Attributes:
+        learned: tiles, or parts of them.
+        names: of what is held out.
+        parted: for the comparison with the start; None where nothing is compared.
+        start: what the run starts from.
+    """
+
+    learned: Sequence[Tile]
+    names: Sequence[str]
+    parted: Parted | None
+    start: Start | None
+
+
+def set_apart(tiles: Sequence[Tile], recipe: Recipe, start: Start | None, run: Path) -> Apart:
+    """Hold out what a run compares on, or looks at to see when to stop.
+
+    Args:
+        tiles: all that are annotated.
+        recipe: its sections `comparing` and `stopping`.
+        start: what the run starts from; None for a run that is resumed, or that starts from nothing.
+        run: its folder.
+
+    Raises:
+        BadInput: nothing can be held out, or a resumed run began with a model that must be given again.
+    """
+    if not recipe.comparing.tiles:
+        learned, held = hold_out(tiles, recipe.stopping, recipe.seed)
+        return Apart(learned, [tile.id for tile in held], None, start)
+    begun = start or start_again(recipe, run)  # a resumed run is compared with what it began with, too
+    parted = parted_tiles(tiles, recipe)
+    return Apart(parted.learned, parted.names, parted, begun)
+
+
 def comparison(
-    tiles: Sequence[Tile],
+    parted: Parted,
     recipe: Recipe,
     start: Start,
     run: Path,
     weights: Path | None,
     trust: bool,
     say: Callable[[str], None],
-) -> tuple[Parted, Candidates | None]:
-    """What is learned from, and who compares; nobody where no tile is large enough to hold a part out.
+) -> Candidates:
+    """Who compares.
 
     Args:
-        tiles: all that are annotated.
+        parted: what is learned from, and what is held out.
         recipe: its section `comparing`.
         start: what the run starts from.
         run: its folder.
@@ -57,10 +96,8 @@ def comparison(
         say: called with sentences about the run.
 
     Raises:
-        BadInput: nothing can be held out.
         MissingResource: Inception's weights are not on this machine.
     """
-    parted = parted_tiles(tiles, recipe)
     say(f"held out, to compare with the start: {', '.join(parted.names)}")
     others = start.styles if start.styles is not None else torch.zeros(1, 0)
     jury = Jury(
@@ -72,7 +109,7 @@ def comparison(
         recipe.comparing.windows,
         recipe.seed,
     )
-    return parted, Candidates(jury, recipe.comparing, run, parted.names, say)
+    return Candidates(jury, recipe.comparing, run, parted.names, say)
 
 
 def parted_tiles(tiles: Sequence[Tile], recipe: Recipe) -> Parted:

@@ -13,7 +13,7 @@ import numpy as np
 from sian.data.tiles import read_tiles
 from sian.errors import BadInput, Interrupted
 from sian.files.weights import find_weights
-from sian.production.comparison import check_features, comparison, start_again
+from sian.production.comparison import check_features, comparison, set_apart
 from sian.production.slide_tiles import slide_tiles, weighted
 from sian.segmentation import load as load_segmenter
 from sian.synthesis.export import export_run
@@ -28,7 +28,7 @@ from sian.training.device import is_main_process
 from sian.training.perceptual import vgg_layers
 from sian.training.recipe_classes import resolve, takes_tissue
 from sian.training.start import check_start
-from sian.training.stopping import hold_out, read_looks
+from sian.training.stopping import read_looks
 
 if TYPE_CHECKING:
     from sian.data import Dataset
@@ -121,13 +121,13 @@ def train(
             data, tiles, more = cut, more, []
             check_tiles(data, start)
             check_aliases(aliases, {tile.organ for tile in tiles})
-    compared, learned = None, tiles
-    if chosen.comparing.tiles:
-        start = start or start_again(chosen, run)  # a resumed run is compared with what it began with, too
-        parted, compared = comparison(tiles, chosen, start, run, weights, trust_weights, say)
-        learned = parted.learned
+    compared, learned = None, tiles  # the loop itself holds out what it looks at to see when to stop
+    apart = set_apart(tiles, chosen, start, run)
+    if apart.parted is not None and apart.start is not None:
+        start, learned = apart.start, apart.parted.learned
+        compared = comparison(apart.parted, chosen, start, run, weights, trust_weights, say)
     else:
-        say_held_out(tiles, chosen, say)
+        say_held_out(len(tiles), apart.names, chosen, say)
     learned = [*learned, *weighted(more, learned)]
     where = hardware or Hardware()
     if where.precision is None and where.could_be_quicker and not resume:
@@ -267,15 +267,15 @@ def _recipe_and_start(
     return chosen, start
 
 
-def say_held_out(tiles: Sequence[Tile], recipe: Recipe, say: Say) -> None:
-    """Say which tiles are held out, or that there are too few."""
+def say_held_out(count: int, names: Sequence[str], recipe: Recipe, say: Say) -> None:
+    """Say which of so many tiles are held out, or that there are too few."""
     section = recipe.stopping
-    if held := hold_out(tiles, section, recipe.seed)[1]:
-        say(f"held out, to see when to stop: {', '.join(tile.id for tile in held)}")
+    if names:
+        say(f"held out, to see when to stop: {', '.join(names)}")
     elif section.tiles:
-        why = f"fewer than {section.least}" if len(tiles) < section.least else "of too few patients"
+        why = f"fewer than {section.least}" if count < section.least else "of too few patients"
         say(
-            f"{len(tiles)} tile{'s' * (len(tiles) > 1)}, {why}: nothing is held out, so that the run goes its full "
+            f"{count} tile{'s' * (count > 1)}, {why}: nothing is held out, so that the run goes its full "
             "length and nothing tells whether it was too long; look at RUN/samples"
         )
 

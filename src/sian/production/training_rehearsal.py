@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sian.production.comparison import parted_tiles, start_again
+from sian.production.comparison import set_apart
 from sian.production.train_and_export import Progress, Report, Say, checked_recipe, described_tiles
 from sian.training import Hardware, Recipe
 from sian.training.checkpoint import chosen
 from sian.training.device import check_hardware
-from sian.training.stopping import hold_out
 from sian.training.stretches import schedule_of
 
 if TYPE_CHECKING:
@@ -111,19 +110,14 @@ def rehearse_training(
         say=say or (lambda _: None),
     )
     tiles = described_tiles(settled, data, aliases, progress or _silent)
-    if settled.comparing.tiles:
-        parted, _ = parted_tiles(tiles, settled), start or start_again(settled, run)
-        learned, held_out = parted.learned, parted.names
-    else:
-        learned, held = hold_out(tiles, settled.stopping, settled.seed)
-        held_out = [tile.id for tile in held]
+    apart = set_apart(tiles, settled, start, run)
     check_hardware(hardware)
-    schedule = schedule_of(settled, learned, hardware.devices)
+    schedule = schedule_of(settled, apart.learned, hardware.devices)
     return Rehearsal(
         settled.name,
         dict(sorted(Counter(tile.organ for tile in tiles).items())),
         sum(item.nuclei for item in data),
-        held_out,
+        list(apart.names),
         [Leg(s.stage.size, s.stage.batch, s.end - s.begin) for s in schedule],
         _done(run, go_on_from) if resume else None,
         hardware.chosen_precision,

@@ -67,7 +67,12 @@ class Model:
         self._brushes = Brushes(backend)
 
     def __repr__(self) -> str:
-        return f"Model({self.info.name!r}, styles: {', '.join(self.styles)})"
+        info = self.info
+        mpp = f"{info.mpp:g} um a pixel" if info.mpp else "unknown magnification"
+        classes = f"; classes: {', '.join(info.classes)}" if info.classes else ""
+        tissue = "; takes tissue maps" if self.takes_tissue else ""
+        styles = f"styles: {', '.join(self.styles)}" if self.has_style else "no styles"
+        return f"Model({info.name!r}, {mpp}; {styles}{classes}{tissue})"
 
     @property
     def has_style(self) -> bool:
