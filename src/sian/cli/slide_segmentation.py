@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sian.cli import console
-from sian.cli.slide_options import Asked, level_asked
+from sian.cli.slide_options import Asked, level_asked, read_asked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,31 @@ def is_whole(path: Path, asked: Asked, model_mpp: float) -> bool:
         factor = 1.0 if asked.mpp is None or mpp is None else mpp / model_mpp
         height, width = slide.sizes[level]
     return height * width * factor**2 > LARGEST_PICTURE
+
+
+def predict_picture(path: Path, target: Path, segmenter: Segmenter, asked: Asked, *, geojson: bool) -> dict[str, Any]:
+    """Segment a picture or a region in one piece; the entry of what was written.
+
+    Args:
+        path: of the picture or slide.
+        target: the mask's PNG.
+        segmenter: finds the nuclei.
+        asked: region, level and pixel size.
+        geojson: whether to write outlines for QuPath beside the mask.
+    """
+    from sian.masks import nucleus_ids, write_mask
+    from sian.segmentation.magnified import predict_at
+    from sian.segmentation.slide_tables import write_outlines
+
+    picture, given = read_asked(path, asked, segmenter.mpp)
+    mask = predict_at(segmenter, picture.pixels, given, name=str(path))
+    placed = write_mask(target, mask, mpp=picture.mpp)
+    written = {"mask": placed, "image": path, "nuclei": len(nucleus_ids(mask)), "mpp": picture.mpp}
+    if geojson:
+        outlines, size = target.with_suffix(".geojson"), (mask.shape[0], mask.shape[1])
+        write_outlines(outlines, mask, path.name, area=picture.area, size=size, mpp=picture.mpp)
+        written["geojson"] = outlines
+    return written
 
 
 def predict_whole(path: Path, target: Path, segmenter: Segmenter, asked: Asked) -> dict[str, Any]:
