@@ -99,12 +99,12 @@ def measure(kind: str, side: int) -> dict[str, object]:
             start, cpu = time.perf_counter(), time.process_time()
             nuclei = segment_slide(folder / "slide.tif", folder / "out", segmenter=load()).nuclei
         else:
-            from sian.production import slide_painting
+            from sian.production import slide_painting, tile_painting
 
             if kind in ("walk", "outlines"):
-                slide_painting.paint_supertile = nothing
+                tile_painting.paint_supertile = nothing
             elif kind == "middle":
-                slide_painting.paint_supertile = middle_of(side, slide_painting.paint_supertile)
+                tile_painting.paint_supertile = middle_of(side, tile_painting.paint_supertile)
             shape = (side, side) if outlines else None
             slide_painting.paint_slide(mask, "kidney", folder / "out", model=model, shape=shape)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

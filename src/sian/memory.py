@@ -43,6 +43,17 @@ def keep_freed_memory() -> MemoryUse:
     return "kept" if done else "returned (refused)"
 
 
+def give_back() -> None:
+    """Give free memory back to the kernel, once a large piece of work is done.
+
+    Kept memory falls to pieces while super-tiles of a slide come and go, and the process grows although it needs no
+    more (docs/results/slides.md). Does nothing without glibc.
+    """
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
 def _glibc() -> ctypes.CDLL | None:
     """The C library of this process if it is GNU's."""
     if not sys.platform.startswith("linux"):

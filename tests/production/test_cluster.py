@@ -115,7 +115,7 @@ def fake(monkeypatch):
 
 
 def made_by(count: int) -> list[object]:
-    setup = SimpleNamespace(plan=SimpleNamespace(device="cpu"), model=None, segmenter=None)
+    setup = SimpleNamespace(device="cpu", files=[])
     return list(in_order(cluster.RayActors(setup, 3, None), (Job(number, ()) for number in range(count))))
 
 

@@ -20,7 +20,7 @@ from sian.cli.main import main
 from sian.data.formats.pyramid import picture_levels
 from sian.errors import BadInput, MissingResource, SianWarning
 from sian.files.tile_jobs import unfinished_folder
-from sian.production import slide_painting
+from sian.production import tile_painting
 from sian.production.slide_painting import paint_slide
 from sian.slides import open_slide
 
@@ -100,7 +100,7 @@ def test_other_programs_read_it(slide, whole):
 def test_done_is_done_and_another_painting_is_refused(slide, model, mask, monkeypatch):
     form = "ome-tiff" if slide.is_file() else "ome-zarr"
     before = content(slide)
-    monkeypatch.setattr(slide_painting, "paint_supertile", None)
+    monkeypatch.setattr(tile_painting, "paint_supertile", None)
     assert paint_slide(mask, "kidney", slide, model=model, form=form, seed=3, side=512) == slide
     with pytest.raises(BadInput, match="is there already and holds something else; remove it"):
         paint_slide(mask, "kidney", slide, model=model, form=form, seed=4, side=512)
@@ -110,7 +110,7 @@ def test_done_is_done_and_another_painting_is_refused(slide, model, mask, monkey
 def test_a_full_disk_leaves_nothing_that_claims_to_be_whole(slide, model, mask, tmp_path, monkeypatch):
     form = "ome-tiff" if slide.is_file() else "ome-zarr"
     painted, again, seen = [], [], []
-    original = slide_painting.paint_supertile
+    original = tile_painting.paint_supertile
 
     def full(*given):
         if len(painted) == 2:
@@ -122,14 +122,14 @@ def test_a_full_disk_leaves_nothing_that_claims_to_be_whole(slide, model, mask, 
         again.append(given[4].name)
         return original(*given)
 
-    monkeypatch.setattr(slide_painting, "paint_supertile", full)
+    monkeypatch.setattr(tile_painting, "paint_supertile", full)
     target = tmp_path / slide.name
     with pytest.raises((OSError, MissingResource)):
         paint_slide(mask, "kidney", target, model=model, form=form, seed=3, side=512)
     assert not target.exists()
     with pytest.raises(BadInput, match="holds unfinished work of another mask, picture, model, style or seed"):
         paint_slide(mask, "breast", target, model=model, form=form, seed=3, side=512)
-    monkeypatch.setattr(slide_painting, "paint_supertile", noted)
+    monkeypatch.setattr(tile_painting, "paint_supertile", noted)
     paint_slide(
         mask, "kidney", target, model=model, form=form, seed=3, side=512, report=lambda *done: seen.append(done)
     )
@@ -205,7 +205,9 @@ def test_the_command(mask, toy_file, tmp_path, capsys, whole):
         assert np.abs(opened.read().pixels.astype(int) - whole).max() <= 1
     assert main([*given, "--form", "ome-tiff"]) == 0  # done already
     assert main([*given, "--form", "ome-zarr", "--sheet"]) == 3
-    assert "takes neither --sheet nor --tissue" in capsys.readouterr().err
+    assert "takes no --sheet" in capsys.readouterr().err
+    assert main([*given, "--workers", "2"]) == 3
+    assert "add --form ome-zarr or ome-tiff" in capsys.readouterr().err
 
 
 def test_a_png_beyond_its_size_names_the_forms(tmp_path, capsys):

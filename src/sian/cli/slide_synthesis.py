@@ -13,10 +13,13 @@ OUTLINES = (".geojson", ".geojson.gz")
 PNG_HEAD = 24  # bytes, of which the last eight are width and height
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from sian.production.slide_painting import SlideForm
+    from sian.production.tile_painting import Crew
     from sian.synthesis import Model, Style
 
 
@@ -31,6 +34,8 @@ def paint_slides(
     noise: float,
     mpp: str | None,
     shape: tuple[int, int] | None = None,
+    between: Mapping[Path, Path] | None = None,
+    crew: Crew | None = None,
 ) -> list[dict[str, Any]]:
     """Paint every mask in every style; `targets` are in that order.
 
@@ -51,6 +56,7 @@ def paint_slides(
     written: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
         classes = classes_of(path) if model.info.classes else None
+        tissue = _tissue_of(path, between or {}, shape)
         for place, vector in enumerate(styles):
             target = targets[number * len(styles) + place]
             with console.progress(f"painting {target.name}", "super-tiles") as report:
@@ -65,10 +71,24 @@ def paint_slides(
                     mpp=asked[number],
                     classes=classes,
                     shape=shape,
+                    tissue=tissue,
+                    crew=crew,
                     report=report,
                 )
             written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
     return written
+
+
+def _tissue_of(path: Path, between: Mapping[Path, Path], shape: tuple[int, int] | None) -> NDArray[Any] | None:
+    """The map of a mask, if it was given."""
+    from sian.cli.tissue_files import read_tissue_map
+    from sian.slides.mask_source import open_mask
+
+    if path not in between:
+        return None
+    opened = open_mask(path, shape)
+    opened.close()
+    return read_tissue_map(between[path], path, opened.shape)
 
 
 def is_outlines(path: Path) -> bool:

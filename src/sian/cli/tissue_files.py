@@ -55,6 +55,30 @@ def tissue_files(given: Path | None, masks: Sequence[Path], model: Model) -> dic
     return found
 
 
+def read_tissue_map(path: Path, mask: Path, shape: tuple[int, int]) -> NDArray[Any]:
+    """A map for a mask that is painted tile by tile. It is not made of an image, which would have to be read whole.
+
+    Raises:
+        BadInput: an image, or no map of a mask of (height, width).
+    """
+    import numpy as np
+
+    from sian.layout.tissue_map import tissue_layers
+
+    if path.suffix.lower() != MAP_SUFFIX:
+        raise BadInput(
+            f"--tissue {path}: found an image, expected a map ({MAP_SUFFIX}) for --form ome-zarr or ome-tiff; save one "
+            "by numpy.save(FILE, sian.tissue_map(image, mask)), or paint regions as PNG"
+        )
+    try:
+        values: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
+        tissue_layers(values, shape, (0, 0, 1, 1))
+    except (OSError, ValueError, EOFError) as error:
+        reason = error if isinstance(error, BadInput) else f"found {first_line(error)}, expected a map (.npy)"
+        raise BadInput(f"{path}, for {mask.name}: {reason}") from None
+    return values
+
+
 def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
     """An image (H, W, 3) uint8 or a map, as `sian.describe` takes them, of the mask's size.
 

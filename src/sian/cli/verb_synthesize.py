@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sian.cli.arguments import Backend
+    from sian.production.tile_painting import Crew
     from sian.synthesis import Model, Style
 
 SHEET_ROWS = 8
@@ -62,10 +64,15 @@ def synthesize(
     form: Annotated[
         Form, typer.Option(help="ome-zarr and ome-tiff take masks of any size, tile by tile, and go on after a stop.")
     ] = "png",
-    sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
-    sheet_pixels: Annotated[
-        int, typer.Option(min=16, help="Longest side of a picture on the contact sheet; larger ones are reduced.")
-    ] = 400,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Of --form ome-...: processes that paint, of one thread each.")
+    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Likewise by Ray (pip install 'sian[ray]').")] = False,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; implies --ray.", show_default=False)
+    ] = None,
+    sheet: Annotated[bool, typer.Option(help="A contact sheet of the first masks, too.")] = False,
+    sheet_pixels: Annotated[int, typer.Option(min=16, help="Longest side of a picture on it.")] = 400,
     device: Device = "cpu",
     backend: BackendName = "torch",
     threads: Threads = None,
@@ -77,8 +84,10 @@ def synthesize(
 
     paths = named_files(masks, (*MASK_SUFFIXES, *ZARR_SUFFIXES), "mask")
     check_there("file", model, bundled=True)
-    if form != "png" and (sheet or tissue is not None):
-        raise BadInput(f"--form {form}: takes neither --sheet nor --tissue; leave them out, or write --form png")
+    if form != "png" and sheet:
+        raise BadInput(f"--form {form}: takes no --sheet; leave it out, or write --form png")
+    if form == "png" and (workers is not None or ray or address):
+        raise BadInput("--workers, --ray and --address paint super-tiles; add --form ome-zarr or ome-tiff")
     for path in paths if form == "png" else ():
         check_fits_png(path)
     shape = parse_size(size)
@@ -102,8 +111,19 @@ def synthesize(
     given = [*paths, *between.values(), *map(Path, wanted)]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, given)
     if form != "png":
+        crew = _crew(workers, address or ray, model, backend)
         made = paint_slides(
-            paths, styles, targets, model=painter, form=form, seed=seed, noise=noise, mpp=mpp, shape=shape
+            paths,
+            styles,
+            targets,
+            model=painter,
+            form=form,
+            seed=seed,
+            noise=noise,
+            mpp=mpp,
+            shape=shape,
+            between=between,
+            crew=crew,
         )
         _say_written(made, painter, output, as_json=as_json, more={})
         return
@@ -155,6 +175,13 @@ def _say_written(
         console.print_json({"model": model.sha256, "written": written, **more})
     else:
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
+
+
+def _crew(workers: int | None, ray: str | bool, model: Path | None, backend: Backend) -> Crew | None:
+    """Who paints super-tiles; None for this process with its threads."""
+    from sian.production.tile_painting import Crew
+
+    return Crew(workers, ray, model, backend) if workers is not None or ray else None
 
 
 def with_its_classes(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,60 @@ def work_through(
                 report(sum(map(is_done, names)), len(names))
         if idle:
             time.sleep(WAIT_SECONDS)
+
+
+def work_ahead(
+    target: Path,
+    names: Sequence[str],
+    start: Callable[[int], Any],
+    take: Callable[[int, Any], None],
+    ahead: int,
+    report: Callable[[int, int], None] | None = None,
+) -> None:
+    """`work_through` by workers: several jobs are under way at once, and this process alone writes what they give.
+
+    Args:
+        target: as for `begin`.
+        names: of the jobs, as file names.
+        start: begins the job of that number; what it returns goes to `take`.
+        take: waits for the job, and writes what it gave.
+        ahead: jobs under way at once.
+        report: called with (jobs done, jobs in all).
+    """
+    done = unfinished_folder(target) / DONE
+    waiting: deque[tuple[int, Any, ExitStack]] = deque()
+
+    def is_done(name: str) -> bool:
+        return (done / name).exists() or target.exists()
+
+    def settle() -> None:
+        number, begun, lock = waiting.popleft()
+        with lock:
+            take(number, begun)
+            write_bytes(done / names[number], b"")
+        if report:
+            report(sum(map(is_done, names)), len(names))
+
+    if report:
+        report(sum(map(is_done, names)), len(names))
+    try:
+        while left := [number for number, name in enumerate(names) if not is_done(name)]:
+            idle = True
+            for number in left:
+                with suppress(Busy), ExitStack() as lock:
+                    lock.enter_context(only_writer(done / names[number], folder=False))
+                    idle = False
+                    if not is_done(names[number]):
+                        waiting.append((number, start(number), lock.pop_all()))
+                if len(waiting) >= ahead:
+                    settle()
+            while waiting:
+                settle()
+            if idle:
+                time.sleep(WAIT_SECONDS)
+    finally:
+        for _, _, lock in waiting:
+            lock.close()
 
 
 def finish(target: Path, complete: Callable[[Path], Path]) -> None:

@@ -68,15 +68,18 @@ def tissue_map(image: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.float
     return _described(density, nuclei)
 
 
-def tissue_layers(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.int8]:
+def tissue_layers(
+    values: NDArray[Any], shape: tuple[int, int], part: tuple[int, int, int, int] | None = None
+) -> NDArray[np.int8]:
     """A map as a layout holds it: a value a pixel, between those of the map linear.
 
     Args:
         values: (h, w, 4) as `tissue_map` returns it, or drawn by hand; NaN where nothing is said.
         shape: H and W of the layout, px; the map has a value for 16 px, or one a pixel.
+        part: top, left, height and width of what is wanted; all of it if None.
 
     Returns:
-        (H, W, 5) int8: 127 where the map says anything, then its values, 127 standing for 1.
+        (H, W, 5) int8 of the part: 127 where the map says anything, then its values, 127 standing for 1.
 
     Raises:
         BadInput: a map of another size, or values out of their range.
@@ -88,6 +91,10 @@ def tissue_layers(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.in
             f"tissue map: expected {expected} floating-point numbers, one for {CELL} px of {shape[0]} x {shape[1]} px, "
             f"found {values.shape} {values.dtype}; make one with sian.tissue_map(image, mask)"
         )
+    top, left, height, width = part or (0, 0, *shape)
+    is_coarse = values.shape[:2] != shape
+    if not is_coarse:
+        values = values[top : top + height, left : left + width]
     known = np.isfinite(values).all(2)
     plain = np.where(known[..., None], values, 0)
     if np.abs(plain).max(initial=0) > 1.001 or plain[..., 0].min(initial=0) < 0:
@@ -95,9 +102,10 @@ def tissue_layers(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.in
             f"tissue map: expected values from -1 to 1, and from 0 for what is empty, found {plain.min():.3g} to "
             f"{plain.max():.3g}; NaN stands for nothing said"
         )
-    if values.shape[:2] != shape:
-        weight = _enlarged(known[..., None].astype(np.float32), shape)
-        plain = _enlarged(plain.astype(np.float32), shape) / np.maximum(weight, 1e-3)
+    if is_coarse:
+        places = ((top, top + height), (left, left + width))
+        weight = _enlarged(known[..., None].astype(np.float32), places)
+        plain = _enlarged(plain.astype(np.float32), places) / np.maximum(weight, 1e-3)
         known = weight[..., 0] > 0.5
     layers = np.concatenate([known[..., None], np.where(known[..., None], plain, 0)], 2)
     whole: NDArray[np.int8] = np.round(FULL * np.clip(layers, -1, 1)).astype(np.int8)
@@ -190,10 +198,10 @@ def _middles(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return middles
 
 
-def _enlarged(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """(h, w, c) to (H, W, c), linear between the cells' middles, and beyond the outer ones as there."""
-    for axis, side in enumerate(shape):
-        place = (np.arange(side) + 0.5) / CELL - 0.5
+def _enlarged(values: NDArray[np.float32], places: tuple[tuple[int, int], tuple[int, int]]) -> NDArray[np.float32]:
+    """(h, w, c) at rows and columns of px, linear between the cells' middles, and beyond the outer ones as there."""
+    for axis, (start, end) in enumerate(places):
+        place = (np.arange(start, end) + 0.5) / CELL - 0.5
         first = np.clip(np.floor(place).astype(int), 0, values.shape[axis] - 1)
         second = np.minimum(first + 1, values.shape[axis] - 1)
         part = np.clip(place - first, 0, 1).astype(np.float32)

@@ -12,18 +12,17 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sian.errors import MissingResource, first_line
 from sian.production.executors import WorkerLost
-from sian.production.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sian.production.worker import Job, Made, Setup
+    from sian.production.executors import Job, Kit
 
 PATIENCE_S = 5.0  # to reach a cluster's port
 GLANCE_S = 1.0  # between two looks at what is under way
@@ -54,7 +53,7 @@ class RayActors:
     A dead actor's place is taken at once, and its unfinished jobs go to the actors that have the fewest.
 
     Args:
-        setup: what workers need.
+        kit: what workers need.
         workers: actors; as many as the cluster has CPUs (or GPUs) if None.
         address: "HOST:PORT" of a cluster, None to start Ray on this machine for this run.
 
@@ -62,14 +61,13 @@ class RayActors:
         MissingResource: Ray is not installed, or nothing answers at the address.
     """
 
-    def __init__(self, setup: Setup, workers: int | None, address: str | None) -> None:
+    def __init__(self, kit: Kit, workers: int | None, address: str | None) -> None:
         self._ray = _started(address, workers)
         self._head = Heartbeat(address)
-        gpu = setup.plan.device.startswith("cuda")
+        gpu = kit.device.startswith("cuda")
         resources = {"num_cpus": 1, "num_gpus": 1 if gpu else 0}
         self._class = self._ray.remote(**resources)(_Actor)
-        files = [path.read_bytes() for path in (setup.model, setup.segmenter) if path]
-        self._arguments = (setup, self._ray.put(files))
+        self._arguments = (kit, self._ray.put([path.read_bytes() for path in kit.files]))
         self.workers = workers or max(1, int(self._ray.cluster_resources().get("GPU" if gpu else "CPU", 1)))
         self._actors = [self._actor() for _ in range(self.workers)]
         self._tasks: list[_Task] = []  # that nobody has collected yet
@@ -81,7 +79,7 @@ class RayActors:
         self._tasks.append(task)
         return task
 
-    def collect(self, handle: _Task) -> Made:
+    def collect(self, handle: _Task) -> Any:
         """Wait for a job's image; when its actor dies, it is given to another one."""
         from ray.exceptions import RayActorError, RayTaskError
 
@@ -90,7 +88,7 @@ class RayActors:
                 with self._lost_cluster():
                     self._wait(handle)
                     try:
-                        made: Made = self._ray.get(handle.reference)
+                        made = self._ray.get(handle.reference)
                     except RayTaskError as error:
                         raise error.cause from None
                     except RayActorError as error:
@@ -172,24 +170,24 @@ class RayActors:
 class _Actor:
     """Runs on a machine of the cluster."""
 
-    def __init__(self, setup: Setup, files: list[bytes]) -> None:
-        self.setup, self.files = setup, files
-        self.painter: Worker | None = None
+    def __init__(self, kit: Kit, files: list[bytes]) -> None:
+        self.kit, self.files = kit, files
+        self.painter: Any = None
 
-    def make(self, job: Job) -> Made:
+    def make(self, job: Job) -> Any:
         """Make an image; the model is loaded with the first, so that its errors reach the driver as sentences."""
         if self.painter is None:
             with tempfile.TemporaryDirectory(prefix="sian-") as folder:
-                self.painter = Worker(_with_files(self.setup, self.files, Path(folder)))
+                self.painter = _with_files(self.kit, self.files, Path(folder)).worker()
         return self.painter.make(job)
 
 
-def _with_files(setup: Setup, files: list[bytes], folder: Path) -> Setup:
-    """The setup with the files that it names on this machine."""
-    places = [folder / name for name in ("model.safetensors", "segmenter.safetensors")[: len(files)]]
+def _with_files(kit: Kit, files: list[bytes], folder: Path) -> Kit:
+    """The kit with the files that it names on this machine."""
+    places = [folder / f"{number}.safetensors" for number in range(len(files))]
     for path, content in zip(places, files, strict=True):
         path.write_bytes(content)
-    return replace(setup, model=places[0], segmenter=places[1] if len(places) > 1 else None)
+    return kit.moved(places)
 
 
 def _started(address: str | None, workers: int | None) -> Any:

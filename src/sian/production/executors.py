@@ -19,13 +19,43 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sian.errors import MissingResource, SianError, first_line
-from sian.production.worker import Job, Made, Setup, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 AHEAD = 3  # jobs under way for each worker
 TRIES = 2  # a failed job is tried once more
+
+
+class Job(Protocol):
+    """Something to make, by its number; a worker's `make` knows the rest of it."""
+
+    @property
+    def number(self) -> int:
+        """Which one."""
+        ...
+
+
+class Kit(Protocol):
+    """What workers need once, and what makes a worker of it: `sian.production.worker` and `tile_painting` have one."""
+
+    @property
+    def device(self) -> str:
+        """Where a worker computes."""
+        ...
+
+    @property
+    def files(self) -> list[Path]:
+        """What has to travel to another machine."""
+        ...
+
+    def moved(self, files: list[Path]) -> Kit:
+        """The same with the files where they lie there."""
+        ...
+
+    def worker(self) -> Any:
+        """Something with ``make(job)``."""
 
 
 class Executor(Protocol):
@@ -33,11 +63,11 @@ class Executor(Protocol):
 
     workers: int
 
-    def submit(self, job: Job) -> Any:
+    def submit(self, job: Any) -> Any:
         """Start a job; returns what `collect` takes."""
 
-    def collect(self, handle: Any) -> Made:
-        """Wait for a job's image."""
+    def collect(self, handle: Any) -> Any:
+        """Wait for what a job makes."""
 
     def close(self) -> None:
         """Stop the workers; jobs that have not begun are dropped."""
@@ -49,13 +79,13 @@ class WorkerLost(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not be made, and why."""
+    """An image or a super-tile that could not be made, and why."""
 
     number: int
     reason: str
 
 
-def in_order(executor: Executor, jobs: Iterable[Job]) -> Iterator[Made | Failure]:
+def in_order(executor: Executor, jobs: Iterable[Job]) -> Iterator[Any | Failure]:
     """Carry out jobs; their results come in order.
 
     Raises:
@@ -67,10 +97,15 @@ def in_order(executor: Executor, jobs: Iterable[Job]) -> Iterator[Made | Failure
             waiting.append((job, executor.submit(job)))
         if not waiting:
             return
-        yield _result(executor, *waiting.popleft())
+        yield collected(executor, *waiting.popleft())
 
 
-def _result(executor: Executor, job: Job, handle: Any) -> Made | Failure:
+def collected(executor: Executor, job: Job, handle: Any) -> Any | Failure:
+    """What a job made; it is tried once more, and then there is a `Failure`.
+
+    Raises:
+        MissingResource: as `in_order`.
+    """
     for remaining in reversed(range(TRIES)):
         try:
             return executor.collect(handle)
@@ -90,14 +125,14 @@ class InProcess:
 
     workers = 1
 
-    def __init__(self, setup: Setup) -> None:
-        self._painter = Worker(setup)
+    def __init__(self, kit: Kit) -> None:
+        self._painter = kit.worker()
 
-    def submit(self, job: Job) -> Job:
+    def submit(self, job: Any) -> Any:
         """Nothing happens before the image is asked for."""
         return job
 
-    def collect(self, handle: Job) -> Made:
+    def collect(self, handle: Any) -> Any:
         """Make it now."""
         return self._painter.make(handle)
 
@@ -108,11 +143,11 @@ class InProcess:
 class LocalProcesses:
     """Processes of this machine, one thread each; they end with this process, however it ends."""
 
-    def __init__(self, setup: Setup, workers: int) -> None:
-        self.setup, self.workers = setup, workers
+    def __init__(self, kit: Kit, workers: int) -> None:
+        self.kit, self.workers = kit, workers
         self._pool = self._started()
 
-    def submit(self, job: Job) -> Future[Made]:
+    def submit(self, job: Any) -> Future[Any]:
         """Hand a job to the pool, which is started anew if a worker has died."""
         try:
             return self._pool.submit(_make, job)
@@ -121,7 +156,7 @@ class LocalProcesses:
             self._pool = self._started()
             return self._pool.submit(_make, job)
 
-    def collect(self, handle: Future[Made]) -> Made:
+    def collect(self, handle: Future[Any]) -> Any:
         """Wait for a job's image."""
         try:
             return handle.result()
@@ -134,16 +169,16 @@ class LocalProcesses:
 
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
-        return ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(self.setup,))
+        return ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(self.kit,))
 
 
-_setup: Setup | None = None  # of a worker process
-_painter: Worker | None = None
+_kit: Kit | None = None  # of a worker process
+_painter: Any = None
 
 
-def _begin(setup: Setup) -> None:
-    global _setup  # noqa: PLW0603 - a process' own; sent once instead of with every job
-    _setup = setup
+def _begin(kit: Kit) -> None:
+    global _kit  # noqa: PLW0603 - a process' own; sent once instead of with every job
+    _kit = kit
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the driver decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -156,9 +191,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(job: Job) -> Made:
+def _make(job: Any) -> Any:
     global _painter  # noqa: PLW0603 - made with the first job, so that its errors reach the driver as sentences
-    assert _setup is not None  # noqa: S101 - `_begin` has run in this process
+    assert _kit is not None  # noqa: S101 - `_begin` has run in this process
     if _painter is None:
-        _painter = Worker(_setup)
+        _painter = _kit.worker()
     return _painter.make(job)

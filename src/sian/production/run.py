@@ -6,7 +6,6 @@ the manifest. So a kill at any moment loses the shard in work and nothing else, 
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sian.production.executors import Executor, Failure
-    from sian.production.worker import Foreman, Made, Setup
+    from sian.production.worker import Foreman, Made
 
     Report = Callable[[int, int], None]
 
@@ -191,10 +190,11 @@ def _short(value: Any) -> str:
 
 @contextmanager
 def _workers(schedule: Schedule, workers: int | None, ray: str | bool) -> Iterator[tuple[Foreman, Executor]]:
+    from sian.production.starting import start
     from sian.production.worker import Foreman
 
     foreman = Foreman(schedule)
-    executor = _executor(foreman.setup(), workers, ray)
+    executor = start(foreman.setup(), workers, ray)
     try:
         yield foreman, executor
     finally:
@@ -275,16 +275,6 @@ def _write_description(folder: Path, schedule: Schedule, foreman: Foreman) -> No
     else:
         provenance = Provenance(layout="webdataset", dataset=info)
         write_json(folder / PROVENANCE, provenance.model_dump(exclude_none=True))
-
-
-def _executor(setup: Setup, workers: int | None, ray: str | bool) -> Executor:
-    if ray:
-        from sian.production.cluster import RayActors
-
-        return RayActors(setup, workers, None if ray is True else ray)
-    from sian.production.executors import InProcess, LocalProcesses
-
-    return InProcess(setup) if workers == 0 else LocalProcesses(setup, workers or os.cpu_count() or 1)
 
 
 def _go_on(folder: Path, manifest: Manifest, schedule: Schedule) -> str:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-import torch
 
 from sian.errors import BadInput
-from sian.files.tile_jobs import begin, finish, work_through
-from sian.layout import Layout, describe
+from sian.files.tile_jobs import begin, finish, work_ahead, work_through
+from sian.layout.tissue_map import tissue_layers
 from sian.masks.files import tiff_description
+from sian.memory import give_back
+from sian.production.executors import Failure, collected
+from sian.production.starting import start
+from sian.production.tile_painting import Crew, TileJob, TileKit, TilePainter
 from sian.slides.levels import Area
 from sian.slides.mask_source import MaskSource, ScaledMask, open_mask
 from sian.slides.nucleus_index import NucleusIndex, index_nuclei
@@ -26,18 +29,19 @@ from sian.slides.tiff_writing import TiffSlide
 from sian.slides.zarr_writing import SlideFacts, ZarrSlide
 from sian.synthesis.labels import png_text
 from sian.synthesis.magnification import Scaling, scaling
-from sian.synthesis.model_classes import with_classes
 from sian.synthesis.painting import Noise
-from sian.synthesis.supertiles import SIDE, SuperTile, check_local, paint_supertile, supertiles
+from sian.synthesis.supertiles import SIDE, SuperTile, check_local, supertiles
 
 if TYPE_CHECKING:
-    from sian.networks import Brush
+    from numpy.typing import NDArray
+
     from sian.synthesis import Model, Style
     from sian.synthesis.model import StyleLike
 
 FORMAT = "sian.slide/1"
 SlideForm = Literal["ome-zarr", "ome-tiff"]
 SUFFIX: dict[str, str] = {"ome-zarr": ".ome.zarr", "ome-tiff": ".ome.tif"}
+TILES_AHEAD = 2  # super-tiles under way for each worker; each waits with 30 MB of ids
 Report: TypeAlias = Callable[[int, int], None]
 
 
@@ -53,6 +57,8 @@ def paint_slide(
     mpp: float | None = None,
     classes: Mapping[int, str] | None = None,
     shape: tuple[int, int] | None = None,
+    tissue: NDArray[Any] | None = None,
+    crew: Crew | None = None,
     side: int = SIDE,
     report: Report | None = None,
 ) -> Path:
@@ -69,6 +75,9 @@ def paint_slide(
         mpp: of the mask, which is rescaled to the model's by nearest neighbour; the picture stays at the model's.
         classes: of nuclei by id, for a model that knows classes.
         shape: height and width of a GeoJSON mask; as far as its outlines reach if None.
+        tissue: a map of what lies between the nuclei, (ceil(H / 16), ceil(W / 16), 4) as `sian.tissue_map` returns it,
+            for a model that was trained with such; H and W of the mask as it is given.
+        crew: workers that paint; this process if None. Their bytes are those of one thread.
         side: px of a super-tile, a multiple of 512.
         report: called with (super-tiles done, super-tiles in all).
 
@@ -88,12 +97,14 @@ def paint_slide(
     target = with_suffix(target, form)
     check_local(model.painter.generator)
     vector = model.style(style)
-    source = _scaled(open_mask(mask, shape), mpp, model)
+    opened = open_mask(mask, shape)
+    before, source = opened.shape, _scaled(opened, mpp, model)
     try:
+        _check_tissue(model, tissue, before)
         index = index_nuclei(source)
+        give_back()
         model.check_area(float(np.median(index.areas)) if len(index) else np.nan, mpp)
-        painter = _Painter(model, vector, source, index, Noise(seed, noise), classes)
-        job = _job(model, vector, index, seed, noise, side, form, classes)
+        job = _job(model, vector, index, seed, noise, side, form, classes, tissue)
         digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
         if target.exists() and _holds(target, digest):
             return target
@@ -102,10 +113,14 @@ def paint_slide(
         tiles = supertiles(index.shape, side)
         begin(target, job, lambda folder: _writer(folder, facts, side, form).prepare())
         writer = _writer(target.with_name(f"{target.name}.unfinished"), facts, side, form)
-        work_through(
+        drawn = Noise(seed, noise)
+        _paint_all(
             target,
-            [tile.name for tile in tiles],
-            lambda number: writer.write(tiles[number].core, painter.paint(tiles[number])),
+            _Jobs(source, before, index, tiles, (classes or {}) if model.info.classes else None, tissue),
+            lambda: TilePainter(model, vector.vector, drawn),
+            lambda crew: TileKit.of(model, crew, vector.vector, drawn),
+            crew,
+            writer.write,
             report,
         )
         finish(target, lambda folder: _complete(_writer(folder, facts, side, form), folder))
@@ -120,43 +135,96 @@ def with_suffix(target: str | Path, form: str) -> Path:
     return target if target.name.lower().endswith(SUFFIX[form]) else target.with_name(target.name + SUFFIX[form])
 
 
-class _Painter:
-    """What all super-tiles of a slide share."""
+def _check_tissue(model: Model, tissue: NDArray[Any] | None, shape: tuple[int, int]) -> None:
+    if tissue is None:
+        return
+    if not model.takes_tissue:
+        raise BadInput(
+            f"tissue: the model {model.info.name} was trained without tissue maps; leave them out, or take a model of "
+            "the recipe tissue"
+        )
+    tissue_layers(tissue, shape, (0, 0, 1, 1))  # which refuses what is no map of this size
+
+
+class _Jobs:
+    """Makes the jobs of a slide: what each super-tile needs of the mask."""
 
     def __init__(
         self,
-        model: Model,
-        style: Style,
         source: MaskSource | ScaledMask,
+        before: tuple[int, int],
         index: NucleusIndex,
-        noise: Noise,
+        tiles: Sequence[SuperTile],
         classes: Mapping[int, str] | None,
+        tissue: NDArray[Any] | None,
     ) -> None:
-        self.model, self.style, self.source, self.index, self.noise = model, style, source, index, noise
-        self.classes = classes
-        self.generator = check_local(model.painter.generator)
-        self.vector = torch.from_numpy(style.vector).to(model.device)
-        self.brush: Brush | None = model.brush(self.vector[None])
+        self.source, self.before, self.index, self.tiles = source, before, index, tiles
+        self.classes, self.tissue = classes, tissue
 
-    def paint(self, tile: SuperTile) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        layout = self.layout(tile.cut)
-        pixels = paint_supertile(self.generator, layout, self.vector, self.noise, tile, self.brush)
-        if not pixels.any():
-            raise BadInput("every painted pixel is black; the model's weights or the style are damaged")
-        return pixels
-
-    def layout(self, cut: Area) -> Layout:
-        """The layout of a part as it is on the whole: nuclei at its edge are described whole."""
-        window = self.index.around(cut)
+    def job(self, number: int) -> TileJob:
+        """The job of one super-tile."""
+        tile = self.tiles[number]
+        window = self.index.around(tile.cut)
         ids = self.source.read(window)
         known = None
-        if self.model.info.classes:
+        if self.classes is not None:
             present = set(np.unique(ids).tolist())
-            known = {nucleus: name for nucleus, name in (self.classes or {}).items() if nucleus in present}
-        found = with_classes(ids, self.model.info.classes, known)
-        layout = found if isinstance(found, Layout) else describe(found)
-        inner = cut.seen_from(window)
-        return layout.window(inner.top, inner.left, inner.height, inner.width)
+            known = {nucleus: name for nucleus, name in self.classes.items() if nucleus in present}
+        between = None if self.tissue is None else _between(self.tissue, self.before, self.index.shape, tile.cut)
+        return TileJob(number, tile, ids, window, known, between)
+
+
+def _paint_all(
+    target: Path,
+    jobs: _Jobs,
+    painter: Callable[[], TilePainter],
+    kit: Callable[[Crew], TileKit],
+    crew: Crew | None,
+    write: Callable[[Area, NDArray[np.uint8]], None],
+    report: Report | None,
+) -> None:
+    """Paint what is not painted yet, here or by workers."""
+    names = [tile.name for tile in jobs.tiles]
+    if crew is None:
+        here = painter()
+
+        def paint(number: int) -> None:
+            write(jobs.tiles[number].core, here.make(jobs.job(number)).pixels)
+            give_back()
+
+        work_through(target, names, paint, report)
+        return
+    executor = start(kit(crew), crew.workers, crew.ray)
+
+    def begun(number: int) -> tuple[TileJob, Any]:
+        job = jobs.job(number)
+        return job, executor.submit(job)
+
+    def taken(number: int, begun: tuple[TileJob, Any]) -> None:
+        made = collected(executor, *begun)
+        if isinstance(made, Failure):
+            raise BadInput(f"{target}: super-tile {names[number]} could not be painted: {made.reason}")
+        write(jobs.tiles[number].core, made.pixels)
+
+    try:
+        work_ahead(target, names, begun, taken, TILES_AHEAD * executor.workers, report)
+    finally:
+        executor.close()
+
+
+def _between(tissue: NDArray[Any], before: tuple[int, int], shape: tuple[int, int], cut: Area) -> NDArray[np.int8]:
+    """The layers of a map on a part of the mask, which may have been rescaled since the map was made."""
+    rows, columns = (
+        ((np.arange(first, last) + 0.5) * old / new).astype(np.intp)
+        for first, last, old, new in (
+            (cut.top, cut.bottom, before[0], shape[0]),
+            (cut.left, cut.right, before[1], shape[1]),
+        )
+    )
+    top, left = int(rows[0]), int(columns[0])
+    part = (top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1)
+    found: NDArray[np.int8] = tissue_layers(tissue, before, part)[(rows - top)[:, None], columns - left]
+    return found
 
 
 def _scaled(source: MaskSource, mpp: float | None, model: Model) -> MaskSource | ScaledMask:
@@ -199,6 +267,7 @@ def _job(
     side: int,
     form: str,
     classes: Mapping[int, str] | None,
+    tissue: NDArray[Any] | None,
 ) -> dict[str, object]:
     """What decides the pixels: a second process, or a second run, must mean the same."""
     named = json.dumps(sorted((classes or {}).items()))
@@ -208,6 +277,9 @@ def _job(
         "style": hashlib.sha256(style.vector.tobytes()).hexdigest(),
         "mask": index.digest,
         "classes": hashlib.sha256(named.encode()).hexdigest() if classes else "",
+        **(
+            {"tissue": hashlib.sha256(np.ascontiguousarray(tissue).tobytes()).hexdigest()} if tissue is not None else {}
+        ),
         "shape": list(index.shape),
         "seed": seed,
         "noise": noise,

@@ -44,6 +44,24 @@ class Setup:
     segmenter: Path | None
     licence: str
 
+    @property
+    def device(self) -> str:
+        """Where a worker computes."""
+        return self.plan.device
+
+    @property
+    def files(self) -> list[Path]:
+        """What has to travel to another machine."""
+        return [path for path in (self.model, self.segmenter) if path]
+
+    def moved(self, files: list[Path]) -> Setup:
+        """The same with the files where they lie there."""
+        return replace(self, model=files[0], segmenter=files[1] if len(files) > 1 else None)
+
+    def worker(self) -> Worker:
+        """What makes images."""
+        return Worker(self)
+
 
 @dataclass(frozen=True)
 class Try:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sian.errors import BadInput, warn
 from sian.layout import Layout
+from sian.memory import give_back
 from sian.networks import (
     ALL_CHANNELS,
     FINE,
@@ -197,6 +198,7 @@ def paint_core(
     )
     seen = _part_around(top, left, bottom, right, padded.shape, MARGIN)
     features = canvas.coarse((seen.top, seen.left, padded.shape[0] - seen.bottom, padded.shape[1] - seen.right))
+    give_back()  # the coarse blocks' memory, which windows of another size would not fit into
     image = np.empty((bottom - top, right - left, 3), np.uint8)
     for y in range(top, bottom, WINDOW):
         for x in range(left, right, WINDOW):
