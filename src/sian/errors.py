@@ -64,7 +64,7 @@ _LACKS = {
 
 
 class SianWarning(UserWarning):
-    """Something the user should know about a result that was made all the same."""
+    """Something the user should know about a result that SIAN made nevertheless."""
 
 
 def warn(sentence: str) -> None:

@@ -106,8 +106,8 @@ def check_there(kind: Literal["file", "folder"], *paths: Path | None, bundled: b
 
     Args:
         kind: what they should be.
-        paths: None stands for an option that was not given.
-        bundled: whether words such as "bundled" are names of files that come along.
+        paths: None for an option that was not given.
+        bundled: whether words such as "bundled" are names of files in the package.
 
     Raises:
         BadInput: there is nothing of that name.

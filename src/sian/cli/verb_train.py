@@ -43,7 +43,7 @@ def train(
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="A model file to start from; 'bundled' is the one that comes along."),
+        typer.Option(metavar="MODEL", help="A model file to start from; 'bundled' is the package's own."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", "-d", help="Data set on disk (see `sian data import`).")

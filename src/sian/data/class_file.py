@@ -20,7 +20,7 @@ SUFFIX = ".classes.json"
 
 
 def classes_of(mask: str | Path) -> dict[int, str] | None:
-    """Class name by id of a mask file's nuclei; None if nobody said.
+    """Class name by id of a mask file's nuclei; None if the file has no classes.
 
     Args:
         mask: the file. ``NAME.classes.json`` beside ``NAME.png`` goes before the item of a data set whose mask it is.

@@ -57,7 +57,7 @@ class Item(BaseModel):
         id: unique in the data set; a legal file name.
         image: path inside the data set, e.g. ``images/ID.png``.
         mask: path inside the data set, e.g. ``masks/ID.png``.
-        organ: lower-case English, as the data set names it; "unknown" if nobody said.
+        organ: lower-case English, as the data set names it; "unknown" if it does not say.
         split: "train", "test" or another name.
         preparation: "ffpe", "frozen" or "unknown".
         patient: who the tissue is from; for TCGA the first three fields of the barcode.
@@ -77,7 +77,7 @@ class Item(BaseModel):
         style: for synthetic items, the style that was asked for.
         seed: for synthetic items.
         plan: for synthetic items, the item's number in its plan.
-        classes: ids by class name, of the nuclei whose class is known; None if nobody said.
+        classes: ids by class name, of the nuclei whose class is known; None without classes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

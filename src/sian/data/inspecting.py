@@ -48,7 +48,7 @@ class Inspection:
         notes: what the user should know, a sentence each.
         organs: items by organ and split.
         preparations: items by preparation and split.
-        classes: nuclei by organ and class, with `NO_CLASS` for those of which nobody said; empty without classes.
+        classes: nuclei by organ and class, with `NO_CLASS` for nuclei without one; empty without classes.
     """
 
     folder: Path

@@ -37,7 +37,7 @@ class Tile:
         preparation: "ffpe", "frozen" or "unknown".
         image: (H, W, 3) uint8.
         layout: (H, W); `sian.layout.describe` of the whole instance mask.
-        patient: who the tissue is from; None if nobody said.
+        patient: who the tissue is from; None if unknown.
         weight: how often its windows are drawn beside other tiles'.
         ignored: (H, W) bool, pixels that are not compared; None for none.
     """

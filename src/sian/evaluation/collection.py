@@ -44,7 +44,7 @@ class Collection:
     Attributes:
         label: what reports call it: the folder's path, usually.
         sha256: a hash of names and files, or "" for pictures that exist in memory only.
-        compression: how most of its files are compressed, in words; "" where nobody knows.
+        compression: how most of its files are compressed, in words; "" if unknown.
     """
 
     def __init__(self, label: str, entries: Mapping[str, Entry], sha256: str = "", compression: str = "") -> None:

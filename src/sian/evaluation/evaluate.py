@@ -66,7 +66,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Tools:
-    """What images are measured with; each may be left out, and then its numbers are.
+    """What measures the images. Each part may be left out; its numbers are then missing.
 
     Attributes:
         extractor: for FID and KID.
@@ -313,7 +313,7 @@ def _of_organ(
 
 
 def _by_tile(row: Measured) -> dict[str, Any]:
-    """Paired metrics of what was cut from one tile; nothing when every image stands for itself."""
+    """Paired metrics of what was cut from one tile; nothing when every image is its own group."""
     if row.groups == row.names:
         return {}
     tiles = {tile: row.select([i for i, group in enumerate(row.groups) if group == tile]) for tile in row.groups}

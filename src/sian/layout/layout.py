@@ -34,15 +34,15 @@ class Layout:
         distance: (H, W) float32 in [0, 1]; Q, 1 on a nucleus' skeleton, towards 0 at its outline, 0 in the
             background.
         centre: (H, W) bool or None; pixels that *are* their nucleus' centroid. They have no direction and
-            stay in class 1 however the layout is turned. None stands for no such pixel.
+            stay in class 1 however the layout is turned. None if there are none.
         boundary: (H, W) bool or None; pixels with a neighbour of another id (what pix2pixHD and SPADE are given).
         depth: (H, W) float32 in [0, 1] or None; the distance to the outline over the nucleus' largest one (what
             Sharp-GAN is given).
         classes: (H, W) uint8 or None; the class of each pixel's nucleus, 1 for the first of `class_names`; 0 in the
-            background and where the class is not known. None stands for nobody having said.
+            background and where the class is not known. None if no class was given.
         class_names: what the numbers mean.
         tissue: (H, W, 5) int8 or None; what lies between the nuclei, as `tissue_layers` makes it of a coarse map. None
-            stands for nobody having said.
+            if no map was given.
     """
 
     semantic: NDArray[np.bool]

@@ -136,7 +136,7 @@ def _check_not_classes(mask: npt.NDArray[np.int32], name: str) -> None:
 def check_not_binary(mask: npt.NDArray[np.int32], name: str) -> None:
     """Refuse a mask whose only id is what binary masks hold, 1 or 255, in two pieces or more.
 
-    For masks whose ids nobody vouches for. Outlines are one nucleus each by their file's word, and so are SIAN's ids.
+    For masks whose ids may be wrong. Outlines are one nucleus each by their file's word, and so are SIAN's ids.
 
     Raises:
         BadInput: it looks like a binary mask.

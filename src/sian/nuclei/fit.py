@@ -149,7 +149,7 @@ def read_fit(path: str | Path) -> Fit:
     """Read a fit from a JSON file.
 
     Raises:
-        BadInput: no such file, not JSON, or numbers that cannot be.
+        BadInput: no such file, not JSON, or numbers out of range.
     """
     path = Path(path)
     try:
@@ -171,6 +171,6 @@ def read_fit(path: str | Path) -> Fit:
 
 
 def write_fit(path: str | Path, fit: Fit) -> None:
-    """Write a fit as JSON, atomically, one line a tissue's quantity."""
+    """Write a fit as JSON, atomically; each quantity of a tissue has a line."""
     text = json.dumps(fit.model_dump(), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n")

@@ -1,4 +1,4 @@
-"""Data sets at scale: a plan fixes every image, and whoever carries it out, wherever, makes the same bytes.
+"""Data sets at scale: a plan fixes every image, so every machine that carries it out makes the same bytes.
 
 ::
 

@@ -74,7 +74,7 @@ def train(
         recipe: a bundled recipe's name, a path, or a recipe. None takes the resumed run's own, or "small", or
             "finetune" where there is an `init`.
         data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``; None where there are `slides` alone.
-        slides: pictures without annotation to learn from as well: the bundled segmenter outlines windows of their
+        slides: further pictures to learn from, without annotation. The bundled segmenter outlines windows of their
             tissue.
         run: the run's folder.
         changes: of single values of a recipe that is read, e.g. {"stages.0.images": "2000"}.
@@ -83,7 +83,7 @@ def train(
         weights: folder that holds vgg19.safetensors, searched first.
         trust_weights: accept weights of an unknown SHA-256.
         aliases: other names of organs in the style bank, e.g. {"lung": "liver"}.
-        init: a model file to start from, "bundled" for the one that comes along; e.g. with the recipe "finetune".
+        init: a model file to start from, "bundled" for the one in the package; e.g. with the recipe "finetune".
         export: whether to make the model file; if not, the last checkpoint is returned.
         export_on_stop: whether to make the model file of what there is when the run is stopped.
         go_on_from: of a resumed run, the images of the checkpoint to take instead of the newest.
@@ -239,7 +239,7 @@ def _stopped(
 
 
 def _nothing(*_: object) -> None:
-    """For whoever did not ask to be told."""
+    """Say nothing."""
 
 
 def _recipe_and_start(

@@ -1,4 +1,4 @@
-"""Drawings that come along, so that nobody begins with nothing."""
+"""Drawings in the package, to begin with."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class LivePainter:
 
     @property
     def lock(self) -> threading.Condition:
-        """Held by whoever changes the drawing's layout."""
+        """To be held while the drawing's layout changes."""
         return self._ready
 
     def step(self, box: Box) -> int:

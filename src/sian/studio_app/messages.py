@@ -40,7 +40,7 @@ class Draw(_Message):
 
 
 class Erase(_Message):
-    """Pixels under a brush, or with a radius of 0 within an outline, belong to nobody."""
+    """Pixels under a brush, or with a radius of 0 within an outline, become background."""
 
     op: Literal["erase"]
     points: Points
@@ -138,7 +138,7 @@ class New(_Message):
 
 
 class Example(_Message):
-    """One of the drawings that come along."""
+    """One of the package's drawings."""
 
     op: Literal["example"]
     name: Name

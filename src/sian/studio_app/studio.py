@@ -1,4 +1,4 @@
-"""The studio without its page: one drawing, one painter, one autosave, and whoever listens."""
+"""The studio without its page: one drawing, one painter, one autosave, and the listeners."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Studio:
         folder: within the folder it was started in; for what is saved.
         autosave: within that folder.
         settings: style, seed and noise.
-        keeping: held by whoever adds to a data set.
+        keeping: to be held while an item is added to a data set.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Studio:
 
     @property
     def bundled(self) -> bool:
-        """Whether the model is the one that comes along."""
+        """Whether the model is the bundled one."""
         return self.model_path is None
 
     @property

@@ -45,7 +45,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         recipe: its sections "generator", "encoder" and "discriminator" may be left out; they are the model's then.
             Its generator may take noise in more blocks than the model's, which begin with a strength of 0 or of the
             recipe's `coarse_noise`, and tissue maps, which begin without any effect.
-        model: a model file; "bundled" is the one that comes along.
+        model: a model file; "bundled" is the package's own.
 
     Raises:
         BadInput: no such file, damaged, of another format, or of other networks than the recipe asks for.

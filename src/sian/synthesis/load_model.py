@@ -1,4 +1,4 @@
-"""`sian.load`: a model file, or the model that comes along, to a `Model`."""
+"""`sian.load`: a model file, or the bundled model, as a `Model`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUNDLED = "model.safetensors"
 
 
 def load(path: str | Path | None = None, device: str = "cpu", backend: Backend = "torch") -> Model:
-    """Load a model file; without a path, or called "bundled", the one that comes along.
+    """Load a model file; without a path, or with "bundled", the one in the package.
 
     Args:
         path: the file.

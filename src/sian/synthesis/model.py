@@ -48,7 +48,7 @@ class Model:
         styles: the style bank; ``model.styles["kidney"].sample(seed=3)``, and iterating gives organ names.
         sha256: the file's, which is the model's name in plans and reports.
         painter: generator and encoder, in eval mode.
-        looks: what its training windows look like; None where the file does not say.
+        looks: what its training windows look like; None if the file does not say.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Model:
             masks: (H, W) integer, 0 background, one id a nucleus; or a `Layout`; or a list of these. Any size.
             style: see `style`.
             seed: of the per-pixel noise, at least 0.
-            noise: its strength, at least 0; 0 paints the same texture everywhere it is not told otherwise.
+            noise: its strength, at least 0. With 0 the texture is flat and repeats.
             origin: absolute (y, x) of the first pixel, multiples of 32: windows of one image get the same noise.
             mpp: micrometres a pixel of the masks, 0.02 to 10: they are rescaled to the model's by nearest neighbour,
                 and the painting back to their size. Without it nothing is rescaled.
@@ -192,7 +192,7 @@ class Model:
         return images if isinstance(masks, Sequence) else images[0]
 
     def style(self, wanted: StyleLike) -> Style:
-        """Any way to ask for a style, as one vector.
+        """Turn any way to name a style into one vector.
 
         Args:
             wanted: an organ ("kidney"), with its preparation ("colon/frozen"), a draw from the bank ("kidney#3"), a
@@ -204,7 +204,7 @@ class Model:
             BadInput: an unknown name (the nearest one is offered), an image that is too small, a wrong vector.
 
         Warns:
-            SianWarning: the model has no style; whatever is asked for changes nothing.
+            SianWarning: the model has no style, so the style changes nothing.
         """
         if not self.has_style and not isinstance(wanted, Style):
             warn(f"{self.info.name}: this model has no style; a mask gets the same picture whatever style is asked for")
@@ -302,7 +302,7 @@ class Model:
         )
 
     def check_area(self, area: float, mpp: float | None = None) -> None:
-        """Warn of nuclei whose median area, in px at the model's magnification, is not what the model saw.
+        """Warn when the nuclei's median area, in px at the model's magnification, differs from what the model saw.
 
         Args:
             area: nan for no nucleus.

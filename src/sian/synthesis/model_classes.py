@@ -53,12 +53,12 @@ def with_classes(
         )
     numbered = as_numbered(mask.classes, mask.class_names, names)
     if bool((mask.semantic & (numbered == 0)).any()):
-        warn("some nuclei have no class; the model paints them as it likes")
+        warn("some nuclei have no class; the model chooses how they look")
     return replace(mask, classes=numbered, class_names=tuple(names))
 
 
 def classes_of_each(classes: Classes | Sequence[Classes | None] | None, count: int | None) -> list[Classes | None]:
-    """What was given of classes, mask by mask; None where nobody said.
+    """The classes that were given, mask by mask; None where none were.
 
     Args:
         classes: of one mask, or a list.
@@ -79,7 +79,7 @@ def left_over(classes: Classes | None, before: NDArray[np.int32], after: NDArray
     """The classes of a mask's nuclei but for those that rescaling it lost; ids that it never held stay, to be refused.
 
     Args:
-        classes: class name by id, or None if nobody said.
+        classes: class name by id, or None without classes.
         before: (H, W) ids.
         after: the same mask, rescaled.
 

@@ -20,7 +20,7 @@ Tissue: TypeAlias = "NDArray[Any]"  # an image (H, W, 3) uint8, or a map, see `s
 
 
 def tissue_of_each(tissue: Tissue | Sequence[Tissue | None] | None, count: int | None) -> list[Tissue | None]:
-    """What was given of tissue, mask by mask; None where nobody said.
+    """The tissue that was given, mask by mask; None where none was.
 
     Args:
         tissue: of one mask, or a list.

@@ -287,4 +287,4 @@ def _look(record: Mapping[str, Any]) -> Look:
 
 
 def _nothing(_: str) -> None:
-    """For whoever did not ask to be told."""
+    """Say nothing."""

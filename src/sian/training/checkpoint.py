@@ -231,7 +231,7 @@ def _own_hash(record: Mapping[str, Any]) -> str:
 
 
 def _expected_hash(path: Path) -> str | None:
-    """What `state.json` beside a file says of it; None where nobody wrote that down."""
+    """What `state.json` beside a file says of it; None where the file does not say it."""
     state = path.with_name("state.json")
     if not (path.parent.name.isdigit() and state.is_file()):
         return None

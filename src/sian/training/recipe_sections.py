@@ -132,9 +132,9 @@ class LossSection(Section):
     (Schönfeld et al. 2021), if there is one. `gan`: hinge (SPADE), lsgan (pix2pixHD) or bce
     (pix2pix), times `gan_weight` on the generator's side; with that, `feature_matching` and `segmenting` at 0 there is
     no discriminator. `l1`: between painting and image (pix2pix). `sharpness`:
-    of the nuclei's contours (Sharp-GAN). `diversity`: how much less two paintings of a window differ, of other noise,
-    than the window and its mirror image. It and `colour` tell windows with a tissue map from others: without one nobody
-    said what lies where, so that whole windows' colours are compared, and paintings are to differ. `kld` and
+    of the nuclei's contours (Sharp-GAN). `diversity`: how much less two paintings of a window with other noise differ
+    than the window and its mirror image. It applies to windows without a tissue map. `colour` compares whole windows
+    where there is no map, since nothing then says what lies where. `kld` and
     `regularisation` are for networks that have a style.
     """
 

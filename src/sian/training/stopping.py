@@ -34,7 +34,7 @@ def hold_out(tiles: Sequence[Tile], section: StoppingSection, seed: int) -> tupl
 
     None are looked at when there are fewer than `section.least`, or all are of one patient. Where each patient has more
     tiles than are to be held out, one of those with the fewest is held out, if it has no more than a third of all
-    tiles. A tile of nobody known stands for itself.
+    tiles. A tile of an unknown patient counts as a patient of its own.
     """
     if not section.tiles or len(tiles) < section.least:
         return list(tiles), []
