@@ -33,6 +33,7 @@ LAYERS = [
     "nuclei",
     "torchdata",
     "production",
+    "adaptation",
     "reproduce",
     "studio_app",
     "cli",

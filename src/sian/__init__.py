@@ -19,6 +19,7 @@ from sian.errors import BadInput, Interrupted, MissingResource, SianError, SianW
 
 if TYPE_CHECKING:
     from sian import evaluation, nuclei, production, segmentation
+    from sian.adaptation import adapt
     from sian.data import open_dataset
     from sian.files import read_image
     from sian.layout import Layout, describe, tissue_map
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _DOORS: dict[str, str] = {
     "Layout": "sian.layout",
     "Model": "sian.synthesis",
+    "adapt": "sian.adaptation",
     "describe": "sian.layout",
     "fit_style": "sian.production.fit_style",
     "load": "sian.synthesis",
@@ -62,6 +64,7 @@ __all__ = [
     "SianError",
     "SianWarning",
     "__version__",
+    "adapt",
     "describe",
     "evaluation",
     "fit_style",

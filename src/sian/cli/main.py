@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from sian.cli import (
     console,
+    verb_adapt,
     verb_data,
     verb_dataset,
     verb_demo,
@@ -107,6 +108,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "demo": verb_demo.demo,
     "masks": verb_masks.masks,
     "dataset": verb_dataset.dataset,
+    "adapt": verb_adapt.adapt,
     "evaluate": verb_evaluate.evaluate,
     "evaluate-model": verb_evaluate_model.evaluate_model,
     "doctor": verb_doctor.doctor,

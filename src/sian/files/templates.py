@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PACKAGES = ("sian.evaluation", "sian.reproduce")  # each has a folder templates/
+PACKAGES = ("sian.evaluation", "sian.reproduce", "sian.adaptation")  # each has a folder templates/
 
 
 def render(template: str, **values: Any) -> str:

@@ -20,14 +20,10 @@ from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
 from sian.files import read_image, write_png
 from sian.masks import nucleus_ids
+from sian.production.cut_windows import slide_windows
 from sian.segmentation.doubt import segment_with_doubt
-from sian.slides import open_slide
-from sian.slides.tissue import tissue_windows
-from sian.synthesis.magnification import rescale_image
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sian.data import Dataset
     from sian.data.sampling import Tile
     from sian.segmentation.segmenter import Segmenter
@@ -36,7 +32,6 @@ SIDE = 512  # px of a window at the model's magnification
 MOST_WINDOWS = 8  # of one slide
 LEAST_NUCLEI = 5  # of a window that is learned from
 SHARE = 1 / 3  # of what is learned from, where there are annotated tiles
-DIFFERS = 1.15  # pixel sizes that differ by more are rescaled
 FOLDER, DOUBTFUL = "slides", "doubtful"  # in the run's folder
 
 Report = Callable[[int, int], None]
@@ -77,7 +72,7 @@ def slide_tiles(
     for number, path in enumerate(map(Path, slides), 1):
         name = f"{path.stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
         if not any(item.patient == name for item in writer.items.values()):
-            for place, image in enumerate(_windows(path, mpp)):
+            for place, image in enumerate(slide_windows(path, mpp, SIDE, MOST_WINDOWS)):
                 mask, doubt = segment_with_doubt(segmenter, image)
                 sure = len(nucleus_ids(np.where(doubt, 0, mask)))
                 if sure >= LEAST_NUCLEI:
@@ -101,25 +96,6 @@ def weighted(tiles: Sequence[Tile], annotated: Sequence[Tile]) -> list[Tile]:
     """Tiles of slides that are drawn a third of the time, together, beside annotated ones."""
     weight = sum(tile.weight for tile in annotated) * SHARE / (1 - SHARE) / max(1, len(tiles))
     return [replace(tile, weight=weight) for tile in tiles]
-
-
-def _windows(path: Path, mpp: float | None) -> list[NDArray[np.uint8]]:
-    """Windows of tissue at the model's magnification; a picture that is smaller is one window."""
-    with open_slide(path) as slide:
-        factor = 1.0  # px of level 0 in one of the model's
-        if mpp and slide.mpp and not 1 / DIFFERS <= slide.mpp / mpp <= DIFFERS:
-            factor = mpp / slide.mpp
-        side = min(round(SIDE * factor), *slide.shape)
-        shape = (round(side / factor),) * 2
-        if min(shape) < SIDE // 2:
-            height, width = slide.shape
-            raise BadInput(
-                f"{path}: found {height} x {width} px, expected at least {SIDE // 2} x {SIDE // 2} px at the model's "
-                "magnification; leave it out"
-            )
-        level = slide.level_for(mpp, slide.mpp) if mpp and slide.mpp else 0
-        areas = tissue_windows(slide, side, MOST_WINDOWS)
-        return [rescale_image(slide.read(area, level).pixels, shape) for area in areas]
 
 
 def _with_doubt(tile: Tile, folder: Path) -> Tile:

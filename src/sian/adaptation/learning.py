@@ -1,0 +1,81 @@
+"""From outlined windows to a segmenter that has learned from them, in the minutes there are."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from sian.segmentation.segmenter import load, save
+from sian.segmentation.segmenter_export import export_run
+from sian.segmentation.segmenter_recipe import SegmenterRecipe
+from sian.segmentation.training import train
+from sian.segmentation.training_windows import TrainingTiles
+from sian.training.checks import holds_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from sian.segmentation.segmenter import Segmenter
+    from sian.segmentation.training_windows import KnownTile
+    from sian.training.device import Hardware
+
+    Report = Callable[[int, int], None]
+
+TIMED = 80  # windows that are learned from to see how quick the machine is
+LEAST, MOST = 400, 4000  # windows; longer was not better (docs/results/adapting.md)
+
+
+def adapted_recipe(start: Segmenter, images: int, seed: int) -> SegmenterRecipe:
+    """The recipe "adapt" for that segmenter's network, with its way to instances."""
+    recipe = SegmenterRecipe.load("adapt", {"images": str(images), "seed": str(seed)})
+    own = {"network": start.recipe.network, "instances": start.recipe.instances}
+    return recipe.model_copy(update=own)
+
+
+def affordable(start: Segmenter, tiles: Sequence[KnownTile], run: Path, seconds: float, hardware: Hardware) -> int:
+    """How many windows can be learned from in so many seconds, by a few that are timed."""
+    recipe, trial = adapted_recipe(start, TIMED, 0), run.with_name(f"{run.name}.timing")
+    shutil.rmtree(trial, ignore_errors=True)
+    begun = time.perf_counter()
+    train(recipe, TrainingTiles(tiles, recipe), trial, hardware=hardware, start=start)
+    a_window = (time.perf_counter() - begun) / TIMED
+    shutil.rmtree(trial)
+    batch = recipe.data.batch
+    return min(MOST, max(LEAST, math.floor(seconds / a_window / batch) * batch))
+
+
+def learn(
+    start: Segmenter,
+    tiles: Sequence[KnownTile],
+    run: Path,
+    images: int,
+    seed: int,
+    hardware: Hardware,
+    report: Report | None = None,
+) -> Segmenter:
+    """Go on from a segmenter with tiles; a run that was stopped goes on, at its own length.
+
+    Args:
+        start: what is begun with.
+        tiles: to learn from.
+        run: the run's folder.
+        images: windows.
+        seed: of the run.
+        hardware: where to compute.
+        report: called with (windows seen, windows in all).
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved.
+    """
+    resume = holds_run(run)
+    recipe = SegmenterRecipe.load(run / "recipe.yaml") if resume else adapted_recipe(start, images, seed)
+    known = TrainingTiles(tiles, recipe)
+    train(recipe, known, run, resume=resume, hardware=hardware, start=start, report=report)
+    file = export_run(run, known)
+    taught = load(file)
+    taught.facts |= {"mpp": start.mpp, "adapted_from": start.sha256}
+    save(taught, file)
+    return load(file, str(next(start.network.parameters()).device))

@@ -1,0 +1,68 @@
+"""Windows whose nuclei are known to the pixel: found outlines, painted in the styles of the slides' windows.
+
+An outline that a segmenter found may be wrong for its image; a painting of it is right by construction. Beside
+self-training this is what makes synthetic images help here (docs/results/adapting.md).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from sian import seeds
+from sian.data.sampling import Tile
+from sian.errors import SianWarning
+from sian.layout import describe
+from sian.segmentation.targets import pixel_classes
+from sian.segmentation.training_windows import KnownTile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sian.synthesis import Model
+
+    Report = Callable[[int, int], None]
+
+DATASET = "paintings"
+NOISE = 1.0
+
+
+def painted_tiles(
+    painter: Model,
+    images: Sequence[NDArray[np.uint8]],
+    masks: Sequence[NDArray[np.int32]],
+    count: int,
+    border_px: int,
+    seed: int,
+    report: Report | None = None,
+) -> list[KnownTile]:
+    """Paint masks, each in the style of another window than its own where there are several.
+
+    Args:
+        painter: takes styles from pictures.
+        images: (H, W, 3) uint8, whose styles are taken.
+        masks: (H, W) each, as a segmenter found them in these images.
+        count: how many to paint.
+        border_px: depth of the border class.
+        seed: of the draws and of the noise.
+        report: called with (painted, in all).
+    """
+    tiles = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SianWarning)  # that a style is new, or nuclei large, is why we are here
+        styles = [painter.encode(image) for image in images]
+        for number in range(count):
+            random = seeds.generator(seed, "paintings", number)
+            which = int(random.integers(len(masks)))
+            other = int(random.integers(1, len(styles))) if len(styles) > 1 else 0
+            style = styles[(which + other) % len(styles)]
+            mask = masks[which]
+            picture = painter.synthesize(mask, style=style, seed=int(random.integers(2**31)), noise=NOISE)
+            tile = Tile(f"painted-{number}", "own", "unknown", picture, describe(mask))
+            tiles.append(KnownTile(tile, pixel_classes(mask, border_px), None, DATASET, painter.info.licence, True))
+            if report:
+                report(number + 1, count)
+    return tiles

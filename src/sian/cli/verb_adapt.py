@@ -1,0 +1,113 @@
+"""`sian adapt`: a segmenter made better on slides that nobody annotated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sian.cli import console
+from sian.cli.arguments import Device, Json, Threads, check_outputs, check_there, named_files, use_threads
+from sian.cli.slide_options import Asked
+from sian.cli.slide_segmentation import is_whole, predict_picture
+
+if TYPE_CHECKING:
+    from sian.adaptation import Adapted
+    from sian.segmentation import Segmenter
+
+MASKS = "masks"  # folder of the pictures' masks and outlines
+
+
+def adapt(
+    slides: Annotated[
+        list[Path], typer.Argument(help="Slides, pictures or folders of them; no annotation.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.", show_default=False)],
+    labelled: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="A few annotated tiles of this stain, to choose by.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="How long it may take, about.", min=0.1)] = 20.0,
+    images: Annotated[
+        int | None, typer.Option(min=4, help="Learn from so many windows instead, however long it takes.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="What is begun with: 'bundled' if not given, or a file.")
+    ] = None,
+    painter: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="What paints the outlines: 'bundled' if not given, or a file.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of paintings, learning and judging.")] = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Make a segmenter better on slides that nobody annotated.
+
+    It outlines nuclei in windows of the slides, learns from these outlines and from paintings of them in the slides'
+    styles, and keeps what it learned only if that is no worse.
+    Writes OUT/segmenter.safetensors, OUT/report.html with outlines before and after, and OUT/masks with a mask and
+    outlines for QuPath (GeoJSON) of every picture of at most 4096 x 4096 px. Stopped, the same command goes on.
+    """
+    from sian.files.images import PICTURE_SUFFIXES
+
+    paths = named_files(slides, PICTURE_SUFFIXES, "image")
+    check_there("folder", labelled)
+    check_there("file", model, painter, bundled=True)
+    use_threads(threads)
+
+    from dataclasses import replace
+
+    from sian.adaptation import adapt as run
+    from sian.data import open_dataset
+    from sian.segmentation import load
+    from sian.training.device import Hardware
+
+    known = open_dataset(labelled) if labelled else None
+    result = run(
+        paths,
+        output,
+        segmenter=model,
+        painter=painter,
+        labelled=known,
+        minutes=minutes,
+        images=images,
+        seed=seed,
+        hardware=Hardware(device),
+        progress=console.progress,
+        say=console.say,
+    )
+    written = _masks(paths, output / MASKS, replace(load(result.model), tta=True))
+    if as_json:
+        console.print_json({**_facts(result), "written": written})
+        return
+    console.out(str(result.model))
+    console.say(f"its report: {result.report}; masks and outlines of {len(written)} pictures: {output / MASKS}")
+    if len(written) < len(paths):
+        console.say(f"whole slides: sian segment predict SLIDE -m {result.model} -o OUT")
+
+
+def _masks(paths: list[Path], folder: Path, segmenter: Segmenter) -> list[dict[str, Any]]:
+    """Masks and outlines of the pictures that are no whole slides."""
+    asked = Asked(None, None, None)
+    small = [path for path in paths if not is_whole(path, asked, segmenter.mpp)]
+    targets = [folder / f"{path.stem}.png" for path in small]
+    check_outputs(targets, small)
+    written = []
+    with console.progress("segmenting") as report:
+        for number, (path, target) in enumerate(zip(small, targets, strict=True), 1):
+            written.append(predict_picture(path, target, segmenter, asked, geojson=True))
+            report(number, len(small))
+    return written
+
+
+def _facts(result: Adapted) -> dict[str, Any]:
+    return {
+        "model": result.model,
+        "report": result.report,
+        "learned": result.learned,
+        "why": result.why,
+        "windows": result.windows,
+        "images": result.images,
+        "minutes": round(result.minutes, 1),
+    }

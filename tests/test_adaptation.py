@@ -1,0 +1,193 @@
+"""`sian adapt`, at toy size: what is compared, what is kept, and what is written."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sian import segmentation
+from sian.adaptation import adapt
+from sian.adaptation.adapting import check, verdict
+from sian.adaptation.painted import painted_tiles
+from sian.adaptation.result import Judged
+from sian.adaptation.steadiness import Seen, look
+from sian.cli.main import main
+from sian.data import DatasetInfo, DatasetWriter, open_dataset
+from sian.errors import BadInput
+from sian.files import write_png
+from sian.nuclei import scatter
+from sian.segmentation.segmenter import load
+from sian.training.device import Hardware
+
+CPU = Hardware("cpu")
+
+
+@pytest.fixture(autouse=True)
+def few_paintings(monkeypatch):
+    monkeypatch.setattr("sian.adaptation.adapting.PAINTED", 2)
+
+
+def stained(mask, seed=0):
+    """Dark nuclei on a pink ground, slightly noisy: any segmenter's friend."""
+    random = np.random.default_rng(seed)
+    image = np.where(mask[..., None] > 0, (90, 50, 130), (230, 180, 210)) + random.normal(0, 4, (*mask.shape, 3))
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    masks = [scatter(256, 256, seed=seed) for seed in range(2)]
+    return [stained(mask, seed) for seed, mask in enumerate(masks)], masks
+
+
+@pytest.fixture
+def pictures(tissue, tmp_path):
+    (tmp_path / "slides").mkdir()
+    for number, image in enumerate(tissue[0]):
+        write_png(tmp_path / "slides" / f"{number}.png", image)
+    return tmp_path / "slides"
+
+
+class FakePainter:
+    """Remembers what it was asked for; a style is the number of its picture."""
+
+    def __init__(self):
+        self.asked, self.encoded, self.info = [], 0, SimpleNamespace(licence="CC0")
+
+    def encode(self, _):
+        self.encoded += 1
+        return self.encoded - 1
+
+    def synthesize(self, mask, style, seed, noise):
+        assert noise == 1
+        self.asked.append((mask, style))
+        return stained(mask, seed)
+
+
+def seen(steadiness=0.7, nuclei=100, area=250.0):
+    return Seen(steadiness, 0.5, nuclei, area, [])
+
+
+@pytest.mark.parametrize(
+    ("now", "kept", "why"),
+    [
+        (seen(0.8), True, "learned from the slides"),
+        (seen(0.69), True, "learned"),
+        (seen(0.6), False, "steadiness went from 0.700 to 0.600"),
+        (seen(0.8, nuclei=210), False, "from 100 to 210"),
+        (seen(0.8, nuclei=0, area=float("nan")), False, "from 100 to 0"),
+        (seen(0.8, area=400.0), False, "from 250 to 400 px"),
+        (seen(float("nan")), False, "nan"),
+    ],
+)
+def test_what_is_kept_without_labels(now, kept, why):
+    better, sentence = verdict(Judged(seen(), None), Judged(now, None))
+    assert better is kept
+    assert why in sentence
+
+
+def test_labels_decide_where_there_are_some():
+    assert verdict(Judged(seen(), 0.50), Judged(seen(0.1), 0.51)) == (
+        True,
+        "kept the segmenter that learned from the slides: PQ on the labelled tiles went from 0.500 to 0.510",
+    )
+    assert not verdict(Judged(seen(), 0.51), Judged(seen(0.9), 0.50))[0]
+
+
+def test_a_segmenter_that_says_the_same_is_wholly_steady(tissue):
+    images, masks = tissue
+
+    class Same:
+        """Finds what is dark, in any colour and direction."""
+
+        def predict(self, image):
+            from scipy import ndimage
+
+            return ndimage.label(ndimage.gaussian_filter(image.mean(-1), 1) < 150)[0].astype(np.int32)
+
+    class Fickle(Same):
+        def predict(self, image):
+            found = super().predict(image)
+            found[:, : int(image[0, 0, 0])] = 0  # another part is not looked at in every colour
+            return found
+
+    steady = look(Same(), images, masks, 0)
+    assert steady.steadiness > 0.9
+    assert steady.accord > 0.6  # nuclei that touch are one to it
+    assert steady.nuclei > 20
+    assert look(Fickle(), images, masks, 0).steadiness < 0.5
+
+
+def test_a_painting_is_of_a_found_mask_in_the_style_of_another_window(tissue):
+    images, masks = tissue
+    painter = FakePainter()
+    tiles = painted_tiles(painter, images, masks, 6, 2, 0)
+    assert all(tile.synthetic for tile in tiles)
+    for tile, (mask, style) in zip(tiles, painter.asked, strict=True):
+        np.testing.assert_array_equal(tile.classes > 0, mask > 0)
+        which = next(number for number, one in enumerate(masks) if np.array_equal(one, mask))
+        assert style != which
+    again = FakePainter()
+    painted_tiles(again, images, masks, 6, 2, 0)
+    assert [style for _, style in again.asked] == [style for _, style in painter.asked]
+    assert {style for _, style in painter.asked} == {0, 1}
+
+
+def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["adapt", str(pictures), "-o", str(out), "--images", "8", "--device", "cpu", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    report = json.loads((out / "report.json").read_text())
+    assert report["why"] == printed["why"]
+    assert report["windows"] == 2
+    assert report["images"] == 8
+    model = load(out / "segmenter.safetensors")
+    assert model.facts.get("adapted_from", load().sha256) == load().sha256
+    assert model.mpp == load().mpp
+    page = (out / "report.html").read_text()
+    assert "Before and after" in page
+    assert page.count("data:image/jpeg") == 4
+    outlines = json.loads((out / "masks" / "1.geojson").read_text())
+    assert len(outlines["features"]) == printed["written"][1]["nuclei"] > 0
+    assert main(["adapt", str(pictures), "-o", str(out), "--images", "8"]) == 3
+    assert "holds a finished adaptation already" in capsys.readouterr().err
+
+
+def test_labelled_tiles_are_looked_at_and_a_start_that_is_better_is_kept(pictures, tissue, tmp_path, monkeypatch):
+    writer = DatasetWriter(tmp_path / "labelled", DatasetInfo(name="mine"))
+    for number, (image, mask) in enumerate(zip(*tissue, strict=True)):
+        writer.add(f"tile-{number}", image, mask)
+    spoilt = segmentation.untrained("segnet", 16)
+    monkeypatch.setattr("sian.adaptation.adapting.learn", lambda *_, **__: spoilt)
+    spoilt.facts["images"] = 8
+    result = adapt(
+        [pictures / "0.png"],
+        tmp_path / "out",
+        labelled=open_dataset(tmp_path / "labelled"),
+        images=8,
+        hardware=CPU,
+    )
+    assert not result.learned
+    assert result.start.pq > 0.3 > result.taught.pq
+    kept, start = load(result.model), load()
+    np.testing.assert_array_equal(kept.predict(tissue[0][0]), start.predict(tissue[0][0]))
+
+
+def test_what_cannot_work_is_said_first(tmp_path):
+    with pytest.raises(BadInput, match="found none"):
+        check([], tmp_path / "new", 20)
+    with pytest.raises(BadInput, match="expected a number above 0"):
+        check([tmp_path], tmp_path / "new", 0)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("")
+    with pytest.raises(BadInput, match="holds other files"):
+        check([tmp_path], tmp_path / "other", 20)
+    write_png(tmp_path / "white.png", np.full((300, 300, 3), 250, np.uint8))
+    with pytest.raises(BadInput, match="no tissue"):
+        adapt([tmp_path / "white.png"], tmp_path / "new", images=8, hardware=CPU)
+    write_png(tmp_path / "pink.png", np.full((300, 300, 3), (230, 180, 210), np.uint8))
+    with pytest.raises(BadInput, match="found 0 nuclei in 1 windows"):
+        adapt([tmp_path / "pink.png"], tmp_path / "new", images=8, hardware=CPU)
