@@ -28,6 +28,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Of training, of drawn references
 SegmenterPath = Annotated[
     str, typer.Option("--segmenter", metavar="MODEL", help="'judge', 'bundled', or a segmenter's file.")
 ]
+FromReports = Annotated[
+    bool, typer.Option("--from-reports", help="Train, paint and measure nothing: what the rows' folders hold.")
+]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where features of real images are kept.")]
 
 

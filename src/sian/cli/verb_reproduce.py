@@ -11,6 +11,7 @@ from sian.cli.arguments import Device, PrecisionName, Threads, TrustWeights, Wei
 from sian.cli.reproduce_options import (
     Cache,
     Data,
+    FromReports,
     Rows,
     Runs,
     ScaleName,
@@ -46,9 +47,11 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         workers: Workers = 0,
         cache: Cache = None,
         precision: PrecisionName = None,
+        from_reports: FromReports = False,
     ) -> None:
         check_runs(data, runs)
 
+        from sian.reproduce.gathering import gather_rows
         from sian.reproduce.rows import rows_named
         from sian.reproduce.running import run_rows
         from sian.reproduce.sheet_writing import markdown, write_sheet
@@ -72,7 +75,11 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
             segmenter=segmenter,
             cache=cache,
         )
-        outcome = run_rows(chosen, bench, rows_named(table.row_names, table.row_names))
+        outcome = (
+            gather_rows(chosen, bench)
+            if from_reports
+            else run_rows(chosen, bench, rows_named(table.row_names, table.row_names))
+        )
         made = sheet(table, bench.scale, outcome, style)
         stem = name if style == "paired" else f"{name}-{style}"
         for path in write_sheet(made, bench.runs / bench.scale.name, stem):
@@ -107,15 +114,19 @@ def figures(
     threads: Threads = None,
     workers: Workers = 0,
     precision: PrecisionName = None,
+    from_reports: FromReports = False,
 ) -> None:
-    """The paper's Figures 1, 2, 5, 6 and 7 with the rows of Table 1; rows that are missing are trained."""
+    """The paper's Figures 1, 2, 5, 6 and 7 with the rows of Table 1; rows that are missing are trained.
+
+    A row without a model shows the paintings that its folder keeps. Figure 1 needs a model.
+    """
     check_runs(data, runs)
 
     from sian.reproduce.figures import figures as draw
+    from sian.reproduce.gathering import gather_rows
+    from sian.reproduce.paintings import painter_of
     from sian.reproduce.rows import ROWS, rows_named
-    from sian.reproduce.running import train_row
     from sian.reproduce.tables import table_named
-    from sian.synthesis import load
 
     chosen = rows_named(split_names(rows) or table_named("table1").row_names, ROWS)
     bench = open_bench(
@@ -130,6 +141,9 @@ def figures(
         workers=workers,
         precision=precision,
     )
-    models = {row.name: (row, load(train_row(row, bench)).to(bench.device)) for row in chosen}
-    for path in draw(models, bench, bench.runs / bench.scale.name / "figures"):
+    if from_reports:
+        gathered = gather_rows(chosen, bench).reports
+        chosen = [row for row in chosen if row.name in gathered]
+    painters = [painter_of(row, bench) for row in chosen]
+    for path in draw(painters, bench, bench.runs / bench.scale.name / "figures"):
         console.out(str(path))

@@ -34,6 +34,7 @@ class Bench(Workbench):
         segmenter: "judge", or another segmenter's name or file.
         cache: where features of real images are kept; the user's cache if None.
         measured: whether anything will be; if not, the data set needs no test tiles.
+        judge_sha256: of the segmenter that reports must be of; of `segmenter`'s file if None.
     """
 
     scale: Scale
@@ -44,6 +45,7 @@ class Bench(Workbench):
     segmenter: str | Path = "judge"
     cache: Path | None = None
     measured: bool = True
+    judge_sha256: str | None = None
 
     def __post_init__(self) -> None:
         self.data.split("train")  # a data set without is said before any work
@@ -87,9 +89,13 @@ class Bench(Workbench):
         extractor = InceptionFeatures.load(self.weights, trust=self.trust_weights, device=self.device)
         return Tools(extractor, segmentation.load(self.segmenter, self.device).predict, self.cache)
 
-    @cached_property
+    @property
     def segmenter_sha256(self) -> str:
-        """Of the segmenter's file."""
+        """Of the segmenter that judges."""
+        return self.judge_sha256 or self._segmenter_file_sha256
+
+    @cached_property
+    def _segmenter_file_sha256(self) -> str:
         from sian.files.bundled import segmenter_path
 
         return sha256_file(segmenter_path(self.segmenter))

@@ -11,21 +11,20 @@ Nothing is chosen by eye: a window is the first of its organ with many nuclei, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from sian.evaluation.reconstruction import Reference, model_painter
+import sian
 from sian.evaluation.scenes import Scene, cut_windows
 from sian.files import write_png
 from sian.layout.picture import picture
 from sian.reproduce.bench import Bench
 from sian.reproduce.clusters import Cluster, clusters
-from sian.reproduce.rows import Row
-from sian.synthesis.labels import png_text
+from sian.reproduce.paintings import ModelPainter, RowPainter
 from sian.synthesis.sheet import contact_sheet, mask_picture
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from sian.synthesis.model import Model
 
     Picture = NDArray[np.uint8]  # (H, W, 3)
-    Models = Mapping[str, tuple[Row, Model]]
 
 ENLARGED = 288  # px of a cluster of 96 px
 CLUSTERS = 5  # of Figure 7
@@ -43,11 +41,12 @@ DESCRIBED = 3  # clusters of Figure 5
 MASKS = 2  # of Figure 1
 
 
-def figures(models: Models, bench: Bench, folder: Path) -> list[Path]:
+def figures(painters: Sequence[RowPainter], bench: Bench, folder: Path) -> list[Path]:
     """Draw all figures and write them as PNG.
 
     Args:
-        models: rows with their models, in the order of the columns; "sian" draws Figure 1.
+        painters: the rows, in the order of the columns. SIAN's model draws Figure 1, or the first that is a model's;
+            without any there is no Figure 1, whose styles are not among the paintings that rows keep.
         bench: what the rows share.
         folder: made if it does not exist.
 
@@ -56,39 +55,29 @@ def figures(models: Models, bench: Bench, folder: Path) -> list[Path]:
     """
     scene = bench.scene
     found = clusters(scene.windows, CLUSTERS)
-    paint = _PaintedWindows(models, scene, bench.seed)
+    by_models = [painter for painter in painters if isinstance(painter, ModelPainter)]
     drawn: dict[str, Callable[[], Picture]] = {
-        "figure1": lambda: _styles(models["sian"][1] if "sian" in models else next(iter(models.values()))[1], bench),
-        "figure2": lambda: _one_cluster(paint, scene, found[0]),
+        "figure2": lambda: _one_cluster(painters, scene, found[0]),
         "figure5": lambda: _layouts(scene, found[:DESCRIBED]),
-        "figure6": lambda: _organs(paint, scene),
-        "figure7": lambda: _enlarged(paint, scene, found),
+        "figure6": lambda: _organs(painters, scene),
+        "figure7": lambda: _enlarged(painters, scene, found),
     }
+    if by_models:
+        first = next((painter for painter in by_models if painter.name == "sian"), by_models[0])
+        drawn = {"figure1": lambda: _styles(first.model, bench), **drawn}
     paths = []
     with bench.progress("figures", "figures") as report:
         for number, (name, draw) in enumerate(drawn.items(), 1):
             paths.append(folder / f"{name}.png")
-            write_png(paths[-1], draw(), _text(models, bench, name))
+            write_png(paths[-1], draw(), _text(painters, bench, name))
             report(number, len(drawn))
     return paths
 
 
-class _PaintedWindows:
-    """Each window painted by each row once, in its own style, as the protocol does."""
-
-    def __init__(self, models: Models, scene: Scene, seed: int) -> None:
-        self.titles = [row.title for row, _ in models.values()]
-        self._painters = [model_painter(model, row.noise) for row, model in models.values()]
-        self._scene, self._seed = scene, seed
-        self._painted: dict[int, list[Picture]] = {}
-
-    def __call__(self, index: int) -> list[Picture]:
-        """Window `index` by every row."""
-        if index not in self._painted:
-            window, layout = self._scene.windows[index], self._scene.layouts[index]
-            reference = Reference(window.name, window.image, window.mask > 0)
-            self._painted[index] = [painter(layout, reference, self._seed) for painter in self._painters]
-        return self._painted[index]
+def windows_shown(scene: Scene) -> list[int]:
+    """The windows of which Figures 2, 6 and 7 show paintings."""
+    indices = [*_one_an_organ(scene.windows).values(), *(one.index for one in clusters(scene.windows, CLUSTERS))]
+    return sorted(set(indices))
 
 
 def _styles(model: Model, bench: Bench) -> Picture:
@@ -109,12 +98,12 @@ def _styles(model: Model, bench: Bench) -> Picture:
     return contact_sheet(rows, ["mask", *references], ["real", *(f"mask {n}" for n in range(1, len(chosen) + 1))])
 
 
-def _one_cluster(paint: _PaintedWindows, scene: Scene, cluster: Cluster) -> Picture:
+def _one_cluster(painters: Sequence[RowPainter], scene: Scene, cluster: Cluster) -> Picture:
     """Figure 2."""
     window = scene.windows[cluster.index]
     shown = [_cut(mask_picture(window.mask), cluster, sharp=True), _cut(window.image, cluster)]
-    shown += [_cut(image, cluster) for image in paint(cluster.index)]
-    return contact_sheet([shown], ["mask", "real", *paint.titles])
+    shown += [_cut(image, cluster) for image in _by_all(painters, cluster.index)]
+    return contact_sheet([shown], ["mask", "real", *(painter.title for painter in painters)])
 
 
 def _layouts(scene: Scene, found: Sequence[Cluster]) -> Picture:
@@ -127,25 +116,25 @@ def _layouts(scene: Scene, found: Sequence[Cluster]) -> Picture:
     return contact_sheet(rows, ["real", "M, semantic", "P, direction", "Q, distance"])
 
 
-def _organs(paint: _PaintedWindows, scene: Scene) -> Picture:
+def _organs(painters: Sequence[RowPainter], scene: Scene) -> Picture:
     """Figure 6."""
     rows, names = [], []
     for organ, index in _one_an_organ(scene.windows).items():
         window = scene.windows[index]
-        rows.append([mask_picture(window.mask), window.image, *paint(index)])
+        rows.append([mask_picture(window.mask), window.image, *_by_all(painters, index)])
         names.append(organ)
-    return contact_sheet(rows, ["mask", "real", *paint.titles], names)
+    return contact_sheet(rows, ["mask", "real", *(painter.title for painter in painters)], names)
 
 
-def _enlarged(paint: _PaintedWindows, scene: Scene, found: Sequence[Cluster]) -> Picture:
+def _enlarged(painters: Sequence[RowPainter], scene: Scene, found: Sequence[Cluster]) -> Picture:
     """Figure 7: a column a cluster."""
     columns = []
     for cluster in found:
         window = scene.windows[cluster.index]
         column = [_cut(mask_picture(window.mask), cluster, sharp=True)]
         column += [_cut(_layout_picture(window.mask > 0), cluster, sharp=True), _cut(window.image, cluster)]
-        columns.append(column + [_cut(image, cluster) for image in paint(cluster.index)])
-    names = ["mask", "semantic", "real", *paint.titles]
+        columns.append(column + [_cut(image, cluster) for image in _by_all(painters, cluster.index)])
+    names = ["mask", "semantic", "real", *(painter.title for painter in painters)]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return contact_sheet(rows, [scene.windows[cluster.index].organ for cluster in found], names)
 
@@ -174,10 +163,20 @@ def _layout_picture(semantic: NDArray[np.bool_]) -> Picture:
     return drawn
 
 
-def _text(models: Models, bench: Bench, name: str) -> dict[str, str]:
+def _by_all(painters: Sequence[RowPainter], index: int) -> list[Picture]:
+    return [painter(index) for painter in painters]
+
+
+def _text(painters: Sequence[RowPainter], bench: Bench, name: str) -> dict[str, str]:
     """What a figure says of itself: synthetic parts, which models, the licence."""
-    model = next(iter(models.values()))[1]
-    text: dict[str, Any] = png_text(model, None, bench.seed)
-    listed = ", ".join(f"{row}: {painted.sha256}" for row, (_, painted) in models.items())
-    more = {"Title": f"{name}: synthetic H&E images beside real ones", "Model": listed, "Scale": bench.scale.name}
-    return {**text, **more}
+    return {
+        "Title": f"{name}: synthetic H&E images beside real ones",
+        "Synthetic": "true",
+        "Software": f"sian {sian.__version__}",
+        "Model": ", ".join(f"{painter.name}: {painter.sha256}" for painter in painters),
+        "Style": "several",
+        "Seed": str(bench.seed),
+        "Licence": ", ".join(dict.fromkeys(painter.licence for painter in painters)),
+        "Disclaimer": "Painted by a generative model; not for diagnosis",
+        "Scale": bench.scale.name,
+    }

@@ -68,11 +68,11 @@ def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> O
         Interrupted: the user stopped; rows that are done stay, the row in work goes on next time.
     """
     rows, others = list(rows), list(others)
-    outcome = Outcome(floors=_finished(bench.floors_path(), bench, None))
+    outcome = Outcome(floors=finished_report(bench.floors_path(), bench, None))
     pending = []
     for row in rows:
         with outcome.failing(row):
-            if (report := _report_of(row, bench)) is None:
+            if (report := report_of(row, bench)) is None:
                 pending.append(row)
             else:
                 outcome.reports[row.name] = report
@@ -84,19 +84,24 @@ def run_rows(rows: Iterable[Row], bench: Bench, others: Iterable[Row] = ()) -> O
     for row in others:
         if row.name not in {*outcome.reports, *outcome.failures}:
             with outcome.failing(row):
-                if (report := _report_of(row, bench)) is not None:
+                if (report := report_of(row, bench)) is not None:
                     outcome.reports[row.name] = report
     if outcome.floors is None:
         outcome.floors = measure_floors(bench)
-    for row in (*rows, *others):
+    hear_judges(outcome, [*rows, *others], bench, outcome.floors)
+    return outcome
+
+
+def hear_judges(outcome: Outcome, rows: Iterable[Row], bench: Bench, floors: Mapping[str, Any]) -> None:
+    """Add what other judges say of rows; a report that cannot stand beside the floors becomes a failure."""
+    for row in rows:
         if row.name in outcome.reports:
             with outcome.failing(row):
-                _check_inception(row, bench, outcome.reports[row.name], outcome.floors)
+                check_inception(row, bench, outcome.reports[row.name], floors)
                 if judged := read_judged(bench.folder(row), outcome.reports[row.name]):
                     outcome.judged[row.name] = judged
             if row.name in outcome.failures:
                 del outcome.reports[row.name]
-    return outcome
 
 
 def run_row(row: Row, bench: Bench) -> dict[str, Any]:
@@ -105,7 +110,7 @@ def run_row(row: Row, bench: Bench) -> dict[str, Any]:
     Raises:
         BadInput: its folder holds a run of another recipe.
     """
-    if (report := _report_of(row, bench)) is not None:
+    if (report := report_of(row, bench)) is not None:
         return report
     model = train_row(row, bench)
     return measure_row(row, bench, model, of_job(read_job(model.parent)))
@@ -143,13 +148,26 @@ def read_report(path: Path) -> dict[str, Any] | None:
     raise BadInput(f"{path}: expected a report of `sian reproduce`, found something else; remove the file")
 
 
-def _report_of(row: Row, bench: Bench) -> dict[str, Any] | None:
-    """The row's report, if it is of the model that lies beside it and of this protocol."""
-    report = _finished(bench.report_path(row), bench, row)
+def report_of(row: Row, bench: Bench) -> dict[str, Any] | None:
+    """The row's report, if it is of the model that lies beside it and of this protocol.
+
+    Raises:
+        BadInput: it is of another scale, row or recipe; or it is of another protocol, and its model is not here to be
+            measured again.
+    """
+    path = bench.report_path(row)
+    report = finished_report(path, bench, row)
     model = bench.folder(row) / "model.safetensors"
-    if report is not None and not model.is_file() and read_job(model.parent).get("model") is False:
-        wanted = row.load(bench.scale, bench.seed)
-        return report if _is_of(report["reproduce"]["recipe"], wanted, bench.report_path(row)) else None
+    if not model.is_file() and read_job(model.parent).get("model") is False:
+        if report is None and path.is_file():
+            raise BadInput(
+                f"{path}: is of other test tiles, another seed or another segmenter than this table, and its model is "
+                "not here to be measured again; give the --data, --seed and --segmenter that it was measured with, or "
+                "remove this row's folder to train it anew"
+            )
+        if report is None:
+            return None
+        return report if _is_of(report["reproduce"]["recipe"], row.load(bench.scale, bench.seed), path) else None
     if report is None or not model.is_file():
         return None
     recipe = row.load(bench.scale, bench.seed)
@@ -158,7 +176,7 @@ def _report_of(row: Row, bench: Bench) -> dict[str, Any] | None:
     return report
 
 
-def _finished(path: Path, bench: Bench, row: Row | None) -> dict[str, Any] | None:
+def finished_report(path: Path, bench: Bench, row: Row | None) -> dict[str, Any] | None:
     """A report that was made as this bench would make it.
 
     Raises:
@@ -182,7 +200,7 @@ def _finished(path: Path, bench: Bench, row: Row | None) -> dict[str, Any] | Non
     return report if segmenter.get("sha256") == bench.segmenter_sha256 else None
 
 
-def _check_inception(row: Row, bench: Bench, report: Mapping[str, Any], floors: Mapping[str, Any]) -> None:
+def check_inception(row: Row, bench: Bench, report: Mapping[str, Any], floors: Mapping[str, Any]) -> None:
     """Refuse a report whose features are of other weights than the floors'."""
     found, expected = (str(one["weights"]["inception"]) for one in (report, floors))
     if found == expected:
