@@ -3,10 +3,14 @@
 In an environment of its own (TensorFlow stays out of SIAN's):
 
     python -m venv judge && judge/bin/pip install -r benchmarks/judges/requirements.txt
-    judge/bin/python benchmarks/judges/stardist_judge.py train data/monuseg runs/stardist
-    judge/bin/python benchmarks/judges/stardist_judge.py segment runs/stardist IMAGES MASKS
+    judge/bin/python benchmarks/judges/stardist_judge.py segment benchmarks/judges/stardist_monuseg.npz IMAGES MASKS
     sian evaluate-model --model MODEL --data data/monuseg --segmented MASKS --judge stardist ...
 
+    judge/bin/python benchmarks/judges/stardist_judge.py train data/monuseg runs/stardist     # another one
+    judge/bin/python benchmarks/judges/stardist_judge.py keep runs/stardist runs/stardist.npz
+
+`segment` takes a folder of `train` or a file of `keep`, which holds the weights in half precision, and beside it a JSON
+with thresholds and training. stardist_monuseg.npz is what the published tables are judged by.
 `train` reads a data set of SIAN's (items.jsonl, images, masks), holds some tiles out for StarDist's own thresholds, and
 writes `training.json` with seed, length, tiles and versions. `segment` writes one 16-bit grey PNG for each image.
 Images are divided by 255 and not normalised one by one, so that a window is seen as the tile that it was cut from.
@@ -15,8 +19,10 @@ Images are divided by 255 and not normalised one by one, so that a window is see
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +54,9 @@ def main() -> None:
     training.add_argument("out", type=Path)
     training.add_argument("--epochs", type=int, default=20)
     training.add_argument("--seed", type=int, default=SEED)
+    keeping = verbs.add_parser("keep")
+    keeping.add_argument("model", type=Path)
+    keeping.add_argument("file", type=Path)
     segmenting = verbs.add_parser("segment")
     segmenting.add_argument("model", type=Path)
     segmenting.add_argument("images", type=Path)
@@ -55,6 +64,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.verb == "train":
         train(options.data, options.out, options.epochs, options.seed)
+    elif options.verb == "keep":
+        keep(options.model, options.file)
     else:
         segment(options.model, options.images, options.masks)
 
@@ -69,20 +80,7 @@ def train(data: Path, out: Path, epochs: int, seed: int) -> None:
     held, learned = ([items[n] for n in part] for part in (order[:HELD_OUT], order[HELD_OUT:]))
     images, masks = read(data, learned)
     checked = read(data, held)
-    config = Config2D(
-        n_rays=RAYS,
-        grid=(2, 2),
-        n_channel_in=3,
-        unet_n_filter_base=FEATURES,
-        train_patch_size=(PATCH, PATCH),
-        train_batch_size=BATCH,
-        train_epochs=epochs,
-        train_steps_per_epoch=STEPS_AN_EPOCH,
-        train_n_val_patches=CHECKED_PATCHES,
-        train_learning_rate=RATE,
-        train_tensorboard=False,
-    )
-    model = StarDist2D(config, name=NAME, basedir=str(out))
+    model = StarDist2D(configuration(epochs), name=NAME, basedir=str(out))
     started = time.process_time()
 
     def jittered(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,6 +111,23 @@ def train(data: Path, out: Path, epochs: int, seed: int) -> None:
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
+def configuration(epochs: int = 1) -> Config2D:
+    """StarDist's defaults for pictures of three channels, but for the length and the rate."""
+    return Config2D(
+        n_rays=RAYS,
+        grid=(2, 2),
+        n_channel_in=3,
+        unet_n_filter_base=FEATURES,
+        train_patch_size=(PATCH, PATCH),
+        train_batch_size=BATCH,
+        train_epochs=epochs,
+        train_steps_per_epoch=STEPS_AN_EPOCH,
+        train_n_val_patches=CHECKED_PATCHES,
+        train_learning_rate=RATE,
+        train_tensorboard=False,
+    )
+
+
 def read(data: Path, items: list[dict[str, str]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Images in [0, 1] and masks of some items."""
     images = [picture(data / item["image"]) for item in items]
@@ -125,13 +140,43 @@ def picture(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
 
 
-def segment(folder: Path, images: Path, masks: Path) -> None:
-    """Write what is found in every PNG of a folder."""
+def keep(folder: Path, file: Path) -> None:
+    """Write a trained model's weights in half precision, and what to know of them as JSON."""
     model = StarDist2D(None, name=NAME, basedir=str(folder))
+    weights = {f"{n:03d} {weight.path}": weight.numpy() for n, weight in enumerate(model.keras_model.weights)}
+    np.savez_compressed(file, **{name: values.astype(np.float16) for name, values in weights.items()})
+    facts = {
+        "what": "StarDist 2D (Schmidt et al. 2018) trained on MoNuSeg's training tiles (Kumar et al. 2017)",
+        "licence": "CC BY-NC-SA 4.0, as MoNuSeg's",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "parameters": sum(values.size for values in weights.values()),
+        "thresholds": {"prob": float(model.thresholds.prob), "nms": float(model.thresholds.nms)},
+        **json.loads((folder / "training.json").read_text(encoding="utf-8")),
+    }
+    file.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def open_model(path: Path) -> StarDist2D:
+    """A folder of `train`, or a file of `keep` with its JSON beside it."""
+    if path.is_dir():
+        return StarDist2D(None, name=NAME, basedir=str(path))
+    facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if facts["sha256"] != hashlib.sha256(path.read_bytes()).hexdigest():
+        sys.exit(f"{path}: is not the file that {path.with_suffix('.json').name} describes; fetch both again")
+    model = StarDist2D(configuration(), name=NAME, basedir=None)
+    with np.load(path, allow_pickle=False) as kept:
+        model.keras_model.set_weights([kept[name].astype(np.float32) for name in sorted(kept.files)])
+    model.thresholds = facts["thresholds"]
+    return model
+
+
+def segment(path: Path, images: Path, masks: Path) -> None:
+    """Write what is found in every PNG of a folder."""
+    model = open_model(path)
     masks.mkdir(parents=True, exist_ok=True)
-    for path in sorted(images.glob("*.png")):
-        found, _ = model.predict_instances(picture(path))
-        Image.fromarray(found.astype(np.uint16)).save(masks / path.name)
+    for picture_path in sorted(images.glob("*.png")):
+        found, _ = model.predict_instances(picture(picture_path))
+        Image.fromarray(found.astype(np.uint16)).save(masks / picture_path.name)
 
 
 if __name__ == "__main__":

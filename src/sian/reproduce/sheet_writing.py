@@ -8,8 +8,14 @@ from pathlib import Path
 
 from sian.files import write_text
 from sian.files.templates import render
+from sian.reproduce.differences import Difference
 from sian.reproduce.sheets import Sheet, SheetRow
 from sian.reproduce.tables import Column
+
+_DIFFERENCES = (
+    "Differences, ours / *the paper's*. Brackets: 95 % of a bootstrap over tiles, the two rows paired tile by tile; of "
+    "FID, in how many organs the difference has the same sign."
+)
 
 
 def write_sheet(sheet: Sheet, folder: Path, stem: str = "") -> list[Path]:
@@ -37,6 +43,10 @@ def markdown(sheet: Sheet) -> str:
         _markdown_row([row.title, row.n or "–", *(_pair(row, column, "*{}*") for column in sheet.columns)])
         for row in sheet.rows
     ]
+    if sheet.differences:
+        keys = _difference_heads(sheet)
+        lines += ["", _DIFFERENCES, "", _markdown_row(["", *keys.values()]), _markdown_row(["---"] * (len(keys) + 1))]
+        lines += [_markdown_row([name, *cells]) for name, cells in _difference_rows(sheet, "*{}*")]
     facts = _fact_names(sheet)
     if facts:
         lines += [
@@ -87,8 +97,9 @@ def html(sheet: Sheet) -> str:
         for row in sheet.rows
     ]
     heads = [_title(column) for column in sheet.columns]
+    about = {"differences": _difference_rows(sheet, "{}"), "difference_heads": list(_difference_heads(sheet).values())}
     title = f"{sheet.title} ({sheet.scale})"
-    return render("sheet.html", title=title, heads=heads, rows=rows, facts=facts, notes=sheet.notes)
+    return render("sheet.html", title=title, heads=heads, rows=rows, facts=facts, notes=sheet.notes, **about)
 
 
 def _title(column: Column) -> str:
@@ -115,6 +126,33 @@ def _pair(row: SheetRow, column: Column, style: str) -> str:
     ours = _number(row.ours.get(column.key), column) + _interval(row, column)
     paper = row.paper.get(column.key)
     return ours if paper is None else f"{ours} / {style.format(_number(paper, column))}"
+
+
+def _difference_heads(sheet: Sheet) -> dict[str, str]:
+    """Keys and titles of the columns that any difference has."""
+    found = {one.column.key for pair in sheet.differences for one in pair}
+    return {column.key: _title(column) for column in sheet.columns if column.key in found}
+
+
+def _difference_rows(sheet: Sheet, style: str) -> list[tuple[str, list[str]]]:
+    """For each pair its name and its cells; `style` is of the paper's number."""
+    rows = []
+    for pair in sheet.differences:
+        if pair:
+            cells = {one.column.key: _difference(one, style) for one in pair}
+            name = f"{pair[0].row} − {pair[0].against}"
+            rows.append((name, [cells.get(key, "–") for key in _difference_heads(sheet)]))
+    return rows
+
+
+def _difference(one: Difference, style: str) -> str:
+    digits = one.column.digits
+    text = f"{one.value:+.{digits}f}"
+    if one.interval is not None:
+        text += f" [{one.interval[0]:+.{digits}f}, {one.interval[1]:+.{digits}f}]"
+    if one.organs is not None:
+        text += f" ({one.organs[0]} of {one.organs[1]} organs)"
+    return text if one.paper is None else f"{text} / {style.format(f'{one.paper:+.{digits}f}')}"
 
 
 def _cell(row: SheetRow, column: Column) -> dict[str, str]:

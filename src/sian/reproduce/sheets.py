@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sian.errors import BadInput
+from sian.reproduce.differences import Difference, differences
 from sian.reproduce.judges import REAL, floors_of, judges_columns
 from sian.reproduce.running import Outcome
 from sian.reproduce.scales import Scale
@@ -54,6 +55,7 @@ class Sheet:
         columns: its numbers.
         rows: its lines.
         notes: sentences below.
+        differences: between rows, a list for each pair.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Sheet:
     columns: Sequence[Column]
     rows: Sequence[SheetRow]
     notes: Sequence[str]
+    differences: Sequence[Sequence[Difference]] = ()
 
 
 def sheet(table: Table, scale: Scale, outcome: Outcome, style: str) -> Sheet:
@@ -86,7 +89,16 @@ def sheet(table: Table, scale: Scale, outcome: Outcome, style: str) -> Sheet:
     rows = [_row(table, line.row, line.title, line.paper, outcome) for line in table.lines]
     if outcome.floors:
         rows += _floors(table, outcome.floors, floors_of(outcome.judged))
-    return Sheet(table.name, table.title, scale.name, table.columns, rows, _notes(table, scale, outcome, style))
+    both = {name: {**report, "judges": outcome.judged.get(name, {})} for name, report in outcome.reports.items()}
+    return Sheet(
+        table.name,
+        table.title,
+        scale.name,
+        table.columns,
+        rows,
+        _notes(table, scale, outcome, style),
+        differences(table, table.columns, both),
+    )
 
 
 def _row(table: Table, name: str, title: str, paper: Mapping[str, float], outcome: Outcome) -> SheetRow:

@@ -75,6 +75,7 @@ class Table:
         columns: its numbers.
         lines: its rows.
         note: what a reader must know.
+        pairs: rows whose difference is a claim of the paper, each a row and the one it is compared with.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Table:
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     note: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def row_names(self) -> list[str]:
@@ -109,6 +111,9 @@ def _line(row: str, title: str, columns: tuple[Column, ...], *paper: float) -> L
 _TABLE1 = (_FID, _SSIM, _DQ, _SQ, _PQ)
 _TABLE3 = (_FID, _SSIM, _PQ)
 
+_RIVALS = ("pix2pix", "sharpgan", "pix2pixhd", "spade", "spade-boundary", "spade-layout")
+_PARTS = ("inst", "style", "style-loss", "direction", "distance", "inst-style", "sian")
+
 TABLES: dict[str, Table] = {
     "table1": Table(
         "table1",
@@ -124,6 +129,7 @@ TABLES: dict[str, Table] = {
             _line("sian", "SIAN", _TABLE1, 115.7, 0.515, 0.757, 0.761, 0.586),
         ),
         "pix2pix, Sharp-GAN and pix2pixHD take no style: they cannot follow the reference image.",
+        tuple(("sian", rival) for rival in _RIVALS),
     ),
     "table2": Table(
         "table2",
@@ -157,6 +163,7 @@ TABLES: dict[str, Table] = {
         ),
         "The paper's text gives other percentages than these numbers; the table is as printed. The baseline is SIAN's "
         "generator with SPADE's blocks; its discriminator sees M alone.",
+        tuple((part, "baseline") for part in _PARTS),
     ),
 }
 
