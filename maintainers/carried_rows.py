@@ -1,14 +1,16 @@
-"""``python -m maintainers.carried_rows paint|judge|carry``: a row's numbers and a few pictures without its weights.
+"""``python -m maintainers.carried_rows paint|judge|carry|page``: a row's numbers and a few pictures, not its weights.
 
     paint   RUNS/SCALE/ROW/paintings/WINDOW.png: the protocol's paintings, for segmenters from elsewhere
     judge   RUNS/SCALE/ROW/judge-NAME.json: what such a segmenter found in them; nothing is painted again
     carry   INTO/SCALE/ROW: report, judges, job and the windows that figures show; small enough to be committed
+    page    a page's tables, between <!-- table1 --> and <!-- end of table1 -->, become those in INTO/SCALE/table1.md
 
 `sian reproduce table1 --from-reports -o INTO` makes the tables of what was carried.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -126,9 +128,11 @@ def carry(
     from sian.files import write_json
     from sian.reproduce.figures import windows_shown
     from sian.reproduce.paintings import SHOWN, keep_paintings, painter_of
-    from sian.reproduce.running import read_job, report_of
+    from sian.reproduce.running import read_job, read_report, report_of
 
     folder, there = bench.folder(row), into / scale / name
+    report = read_report(bench.report_path(row))
+    bench.judge_sha256 = report["inputs"]["segmenter"]["sha256"] if report is not None else None  # whoever it was
     if report_of(row, bench) is None:
         raise BadInput(f"{folder}: found no report of the model there; measure the row first by `sian reproduce`")
     there.mkdir(parents=True, exist_ok=True)
@@ -142,6 +146,36 @@ def carry(
     console.say(f"{there}: {size / 1000:.0f} kB")
     if size > ROW_BYTES:
         raise BadInput(f"{there}: has {size:,} bytes, expected at most {ROW_BYTES:,}; commit less of it")
+
+
+@app.command()
+def page(
+    path: Annotated[Path, typer.Argument(metavar="PAGE", help="A page in Markdown with marked places.")],
+    tables: Annotated[Path, typer.Option(help="Folder with table1.md and so on, as `sian reproduce` wrote them.")],
+) -> None:
+    """Put tables into a page; their own headings stay out."""
+    from sian.files import write_text
+
+    write_text(path, filled(path.read_text(encoding="utf-8"), tables))
+
+
+def filled(text: str, tables: Path) -> str:
+    """A page with the tables of a folder at its marked places.
+
+    Raises:
+        BadInput: a table that the page names is not there.
+    """
+
+    def table(found: re.Match[str]) -> str:
+        source = tables / f"{found[1]}.md"
+        if not source.is_file():
+            raise BadInput(
+                f"{source}: not found, but the page has a place for it; make it by `sian reproduce {found[1]}`"
+            )
+        _, _, body = source.read_text(encoding="utf-8").partition("\n")
+        return f"<!-- {found[1]} -->\n\n{body.strip()}\n\n<!-- end of {found[1]} -->"
+
+    return re.sub(r"<!-- (table\d) -->.*?<!-- end of \1 -->", table, text, flags=re.DOTALL)
 
 
 def _row(
