@@ -54,6 +54,7 @@ def main() -> None:
     training.add_argument("out", type=Path)
     training.add_argument("--epochs", type=int, default=20)
     training.add_argument("--seed", type=int, default=SEED)
+    training.add_argument("--start", type=Path, help="go on from this folder of `train`, with the same seed")
     keeping = verbs.add_parser("keep")
     keeping.add_argument("model", type=Path)
     keeping.add_argument("file", type=Path)
@@ -63,24 +64,28 @@ def main() -> None:
     segmenting.add_argument("masks", type=Path)
     options = parser.parse_args()
     if options.verb == "train":
-        train(options.data, options.out, options.epochs, options.seed)
+        train(options.data, options.out, options.epochs, options.seed, options.start)
     elif options.verb == "keep":
         keep(options.model, options.file)
     else:
         segment(options.model, options.images, options.masks)
 
 
-def train(data: Path, out: Path, epochs: int, seed: int) -> None:
-    """Train on the split "train" and write down how."""
+def train(data: Path, out: Path, epochs: int, seed: int, start: Path | None = None) -> None:
+    """Train on the split "train", from StarDist's first weights or from another run's, and write down how."""
     lines = (data / "items.jsonl").read_text(encoding="utf-8").splitlines()
     items = [item for item in map(json.loads, lines) if item["split"] == "train"]
     random = np.random.default_rng(seed)
-    keras.utils.set_random_seed(seed)  # the first weights, and the patches that StarDist draws
     order = random.permutation(len(items))
     held, learned = ([items[n] for n in part] for part in (order[:HELD_OUT], order[HELD_OUT:]))
     images, masks = read(data, learned)
     checked = read(data, held)
+    before = [] if start is None else json.loads((start / "training.json").read_text(encoding="utf-8"))["rounds"]
+    keras.utils.set_random_seed(seed + len(before))  # the first weights, and the patches that StarDist draws
+    random = np.random.default_rng([seed, len(before)]) if before else random
     model = StarDist2D(configuration(epochs), name=NAME, basedir=str(out))
+    if start is not None:
+        model.keras_model.load_weights(start / NAME / "weights_best.h5")
     started = time.process_time()
 
     def jittered(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,19 +98,24 @@ def train(data: Path, out: Path, epochs: int, seed: int) -> None:
 
     model.prepare_for_training()
     model.callbacks.append(LearningRateScheduler(lambda epoch: RATE * (1 + math.cos(math.pi * epoch / epochs)) / 2))
-    history = model.train(images, masks, validation_data=checked, augmenter=jittered, seed=seed, epochs=epochs).history
+    history = model.train(
+        images, masks, validation_data=checked, augmenter=jittered, seed=seed + len(before), epochs=epochs
+    ).history
     model.optimize_thresholds(*checked)
-    facts = {
-        "seed": seed,
+    this = {
         "epochs": epochs,
         "steps": epochs * STEPS_AN_EPOCH,
         "patches": epochs * STEPS_AN_EPOCH * BATCH,
-        "patch_px": PATCH,
         "cpu_hours": round((time.process_time() - started) / 3600, 3),
-        "learned": sorted(item["id"] for item in learned),
-        "held_out": sorted(item["id"] for item in held),
         "loss": [round(float(value), 4) for value in history["loss"]],
         "loss_held_out": [round(float(value), 4) for value in history["val_loss"]],
+    }
+    facts = {
+        "seed": seed,
+        "patch_px": PATCH,
+        "rounds": [*before, this],  # each with a schedule of its own, from the best weights of the one before
+        "learned": sorted(item["id"] for item in learned),
+        "held_out": sorted(item["id"] for item in held),
         "versions": {name: version(name) for name in ("stardist", "csbdeep", "tensorflow-cpu", "keras", "numpy")},
     }
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
