@@ -29,14 +29,17 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import sian
+from sian import seeds
 from sian.adaptation.learning import learn
 from sian.adaptation.painted import painted_tiles
 from sian.data import Dataset, open_dataset
@@ -46,6 +49,9 @@ from sian.segmentation.segmenter import Segmenter, load
 from sian.segmentation.self_training import outline, self_taught
 from sian.segmentation.training_windows import KnownTile, read_known
 from sian.training.device import Hardware
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.int32]
 
 UNANNOTATED = ("03", "05", "07", "09", "10")  # TNBC's slides that are learned from, and developed on
 ARMS = ("start", "real", "self", "real+self", "painted", "self+painted", "real+painted", "labels+painted", "oracle")
@@ -118,8 +124,8 @@ def _tiles(arguments: argparse.Namespace, arm: str, target: Dataset, start: Segm
     labelled = [open_dataset(path).split("train") for path in arguments.labelled]
     tiles: list[KnownTile] = []
     real = [tile for data in labelled for tile in read_known(data, BORDER)] if "real" in arm else []
-    masks = [outline(start, image) for image in images] if arm != "real" else []
-    found = [self_taught(i.id, x, m, BORDER, "") for i, x, m in zip(items, images, masks, strict=True)] if masks else []
+    masks = _kept(arguments.out / "outlines.npz", lambda: [outline(start, image) for image in images])
+    found = [self_taught(i.id, x, m, BORDER, "") for i, x, m in zip(items, images, masks, strict=True)]
     tiles += real
     if "self" in arm or arm == "labels+painted":
         area = sum(tile.classes.size for tile in real) / max(1, sum(tile.classes.size for tile in found))
@@ -127,11 +133,39 @@ def _tiles(arguments: argparse.Namespace, arm: str, target: Dataset, start: Segm
     if "painted" in arm:
         if arm == "labels+painted":
             masks = _corners(labelled)
-        tiles += painted_tiles(sian.load(), images, masks, PAINTED, BORDER, 0)
+        tiles += _painted(
+            arguments.out / f"paintings-of-{'labels' if arm == 'labels+painted' else 'outlines'}.npz", images, masks
+        )
     return tiles
 
 
-def _corners(labelled: list[Dataset]) -> list[np.ndarray[Any, np.dtype[np.int32]]]:
+def _painted(path: Path, images: list[Image], masks: list[Mask]) -> list[KnownTile]:
+    """Paintings, made once for all arms and seeds that share their masks."""
+
+    drawn = [int(seeds.generator(0, "paintings", number).integers(len(masks))) for number in range(PAINTED)]
+
+    def paint() -> list[Image]:
+        tiles = painted_tiles(sian.load(), images, masks, PAINTED, BORDER, 0)
+        assert all(np.array_equal(t.classes > 0, masks[n] > 0) for n, t in zip(drawn, tiles, strict=True))  # noqa: S101
+        return [tile.tile.image for tile in tiles]
+
+    tiles = zip(drawn, _kept(path, paint), strict=True)
+    return [
+        replace(self_taught(f"painted-{n}", image, masks[which], BORDER, ""), synthetic=True)
+        for n, (which, image) in enumerate(tiles)
+    ]
+
+
+def _kept(path: Path, make: Callable[[], list[Any]]) -> list[Any]:
+    """Arrays of a file, made and kept where there is none."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **{f"{number:03d}": array for number, array in enumerate(make())})
+    with np.load(path, allow_pickle=False) as found:
+        return [found[name] for name in sorted(found.files)]
+
+
+def _corners(labelled: list[Dataset]) -> list[Mask]:
     """The middle 512 px of every labelled mask."""
     found = []
     for data in labelled:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sian.evaluation.notes import versions
-from sian.evaluation.pictures import SEEN_COLOUR, TRUE_COLOUR, data_uri, outlined
+from sian.evaluation.pictures import SEEN_COLOUR, data_uri, outlined
 from sian.files.atomic import json_text, write_together
 from sian.files.templates import render
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sian.adaptation/1"
 SHOWN = 6  # windows on the page
+AFTER_COLOUR = (40, 255, 60)  # a green that stands out from purple
 
 
 def write_report(
@@ -52,7 +53,7 @@ def write_report(
         {
             "name": f"window {number}",
             "before": data_uri(outlined(images[number], result.start.seen.masks[number], SEEN_COLOUR), 512),
-            "after": data_uri(outlined(images[number], after[number], TRUE_COLOUR), 512),
+            "after": data_uri(outlined(images[number], after[number], AFTER_COLOUR), 512),
         }
         for number in chosen
     ]
