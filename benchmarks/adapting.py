@@ -146,7 +146,7 @@ def _painted(path: Path, images: list[Image], masks: list[Mask]) -> list[KnownTi
 
     def paint() -> list[Image]:
         tiles = painted_tiles(sian.load(), images, masks, PAINTED, BORDER, 0)
-        assert all(np.array_equal(t.classes > 0, masks[n] > 0) for n, t in zip(drawn, tiles, strict=True))  # noqa: S101
+        assert all(np.array_equal(t.classes > 0, masks[n] > 0) for n, t in zip(drawn, tiles, strict=True))
         return [tile.tile.image for tile in tiles]
 
     tiles = zip(drawn, _kept(path, paint), strict=True)
