@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.studio.test_server import HOST, TOKEN, connect, until
 from tests.synthesis.toys import ENCODER, GENERATOR, lively, write_toy
 
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
-from sian.errors import BadInput
+from sian.errors import BadInput, SianWarning
 from sian.layout import describe
 from sian.layout.tissue_map import CELL, tissue_layers
 from sian.networks import build_painter
@@ -217,9 +218,17 @@ def client(knowing):
 
 
 def test_the_lines_make_the_same_picture_from_what_is_saved(client, knowing, tmp_path, monkeypatch):
+    knowing.open(np.kron([[0, 0], [0, 7]], np.ones((64, 64), int)), "drawing", classes={7: "of another model"})
     draw(knowing, 30, 30, "dead")
     draw(knowing, 90, 30, "stromal")
+    assert knowing.state()["unclassed"] == 1
     say(knowing, op="tissue", what="lumen", points=[[90, 100]], radius=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SianWarning)  # one nucleus is large, and has no class that the model knows
+        same_picture(client, tmp_path, monkeypatch)
+
+
+def same_picture(client, tmp_path, monkeypatch):
     for what in ("mask", "classes", "tissue"):
         answer = client.get(f"/save/{what}")
         name = answer.headers["content-disposition"].split("''")[1]

@@ -76,9 +76,10 @@ def style(studio: Studio) -> File:
 
 
 def classes(studio: Studio) -> File:
-    """The nuclei's classes, as every command reads them beside the mask."""
-    drawn = studio.drawn()
-    content = json.dumps(ids_by_class(drawn.classes) or {}, indent=2) + "\n"
+    """The nuclei's classes that the model knows, as every command reads them beside the mask."""
+    drawn, names = studio.drawn(), studio.model.info.classes
+    known = {nucleus: name for nucleus, name in drawn.classes.items() if name in names}
+    content = json.dumps(ids_by_class(known) or {}, indent=2) + "\n"
     return File(f"{drawn.stem}_mask{SUFFIX}", "application/json", content.encode())
 
 
