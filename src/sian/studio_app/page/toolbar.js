@@ -145,7 +145,7 @@ export class Toolbar {
     for (const name of names) {
       const sign = make("span", { class: "sign", "aria-hidden": "true" });
       sign.style.background = `rgb(${colourOfClass(name ? this.facts.classes.indexOf(name) + 1 : 0).join(" ")})`;
-      group.append(make("button", { role: "radio", "data-value": name }, [sign, name || "no class"]));
+      group.append(make("button", { role: "radio", "data-value": name, title: name || "no class" }, [sign, name || "no class"]));
     }
     radios(group, (name) => {
       this.options.kind = name;
