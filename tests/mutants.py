@@ -282,7 +282,7 @@ BREAKS = [
     ),
     # Slides.
     Break("synthesis/supertiles.py", "noise.origin[1] + tile.cut.left", "noise.origin[1]", TILES),
-    Break("networks/folded.py", "NEEDED = (1 << 20, 128, 96, 40)", "NEEDED = (1 << 20, 128, 96, 24)", TILES),
+    Break("networks/folded.py", '"nearest": (1 << 20, 128, 96, 40)', '"nearest": (1 << 20, 128, 96, 24)', TILES),
     Break("slides/nucleus_index.py", "return grown.joined(", "return (lambda _: grown)(", TILES),
     Break("slides/nucleus_index.py", "(np.minimum, 2)", "(np.maximum, 2)", TILES),
     Break("slides/pyramids.py", "blocks.sum(axis=(1, 3)) + 2", "blocks.sum(axis=(1, 3))", PAINTED),

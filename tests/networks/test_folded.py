@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sian.networks import LEVELS, FoldedGenerator, Generator, PlainBrush, folded, within
 from sian.networks.brush import FINE
+from sian.networks.generator import doubled
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ def painted(brush: folded.FoldedBrush | PlainBrush, generator: Generator, size: 
 
 OPTIONS = [
     {},
+    {"upsampling": "bilinear"},
     {"plain_skips": 2, "noise_blocks": (2, 3, 4, 5, 6)},
     {"classes": 3},
     {"tissue": True},
@@ -78,7 +80,7 @@ def test_folding_changes_rounding_only(
     assert torch.allclose(plain, generator(torch_layout(generator), style, generator.noise_of(3, 96, 96)), atol=2e-5)
 
 
-@pytest.mark.parametrize("options", OPTIONS[:3], ids=str)
+@pytest.mark.parametrize("options", OPTIONS[:4], ids=str)
 @pytest.mark.parametrize("margins", [(32, 32, 32, 32), (0, 32, 32, 0), (16, 0, 0, 24)], ids=str)
 @pytest.mark.usefixtures("seeded")
 @torch.inference_mode()
@@ -125,6 +127,26 @@ def test_what_cannot_be_folded_is_said() -> None:
     assert not FoldedGenerator.fits(Generator(*small, spectral=False))  # in training mode
     assert not FoldedGenerator.fits(Generator(*small, spectral=False).eval().half())
     assert not FoldedGenerator.fits(nn.Conv2d(1, 1, 1))
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+@pytest.mark.usefixtures("seeded")
+@torch.inference_mode()
+def test_what_the_coarse_blocks_leave_out_early_was_not_needed(upsampling: str) -> None:
+    generator, style = trained_like(upsampling=upsampling), torch.linspace(-2, 2, 5)[None]
+    layout = torch.rand(1, 19, 704, 704, generator=torch.Generator().manual_seed(6))
+    maps, noise = dict(enumerate(generator.pyramid(layout, 6))), generator.noise_of(3, 704, 704)
+    margins = (320, 320, 320, 320)
+    whole = PlainBrush(generator, style).coarse(maps, noise[:FINE], margins)
+    quick = FoldedGenerator(generator).brush(style).coarse(maps, noise[:FINE], margins)
+    assert whole.shape == (1, 8, 8, 8)
+    assert torch.allclose(whole, quick, atol=5e-6)
+
+
+def test_bilinear_doubling_by_hand() -> None:
+    x = torch.tensor([[[[0.0, 4.0]]]])
+    assert doubled(x, "bilinear").tolist() == [[[[0, 1, 3, 4]] * 2]]
+    assert doubled(x, "nearest").tolist() == [[[[0, 0, 4, 4]] * 2]]
 
 
 def test_the_two_parts_are_all_blocks() -> None:

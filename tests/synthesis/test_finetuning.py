@@ -115,6 +115,14 @@ def test_more_noise_begins_silent(toy_file):
         start_from(Recipe.parse({**FINETUNE, "generator": {"noise_blocks": []}}, "tune"), toy_file)
 
 
+def test_another_way_of_doubling_features_is_taken_on(toy_file):
+    as_it_was, had = start_from(Recipe.parse(FINETUNE, "tune"), toy_file)
+    whole, start = start_from(Recipe.parse({**FINETUNE, "generator": {"upsampling": "bilinear"}}, "tune"), toy_file)
+    assert (as_it_was.generator.upsampling, whole.generator.upsampling) == ("nearest", "bilinear")
+    assert whole.generator.model_copy(update={"upsampling": "nearest"}) == as_it_was.generator
+    assert start.painter.keys() == had.painter.keys()
+
+
 def test_the_bundled_recipe_takes_its_networks_from_the_model(toy_file):
     recipe, start = start_from(Recipe.load("finetune"), toy_file)
     assert list(recipe.generator.channels) == list(toys.GENERATOR["channels"])

@@ -47,9 +47,10 @@ def test_windows_equal_one_pass_for_any_size(generator, size):
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 @pytest.mark.parametrize("plain_skips", [0, 2])
-@pytest.mark.parametrize("downsampling", ["area", "nearest"])
-def test_windows_equal_one_pass_for_any_generator(padding, plain_skips, downsampling):
-    generator = toy_painter(padding=padding, plain_skips=plain_skips, downsampling=downsampling).generator
+@pytest.mark.parametrize(("downsampling", "upsampling"), [("area", "nearest"), ("nearest", "bilinear")])
+def test_windows_equal_one_pass_for_any_generator(padding, plain_skips, downsampling, upsampling):
+    changes = {"plain_skips": plain_skips, "downsampling": downsampling, "upsampling": upsampling}
+    generator = toy_painter(padding=padding, **changes).generator
     layout = describe(grid_mask(150, 230))
     whole = paint(generator, layout, style(), Noise(), ONE_PASS)
     assert difference(whole, paint(generator, layout, style(), Noise(), 96)) <= 1

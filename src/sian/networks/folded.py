@@ -24,14 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sian.networks.brush import COARSE_LEVEL, FINE, NO_MARGINS, Margins, at_level, within
-from sian.networks.generator import LEVELS, SLOPE, Generator, SianResidualBlock
-from sian.networks.layouts import LAYOUT_CHANNELS
+from sian.networks.generator import LEVELS, SLOPE, Generator, SianResidualBlock, doubled, doubles
+from sian.networks.layouts import LAYOUT_CHANNELS, Upsampling
 from sian.networks.sian_block import SianBlock
 
 # Px of a window's margin that the blocks at 1/2 and at full size still need; the others need all. Near a border the
 # three convolutions of a block's layout are wrong within 3 px of its level, its own two carry that 2 px further, and
 # the last convolution 1 px more. So 6 px at full size. What is right there takes 3 px of what the block before painted
-# right, which at 1/2 is wrong within 5 px, 10 px of the image: 13 px.
+# right, which at 1/2 is wrong within 5 px, 10 px of the image: 13 px. Bilinear doubling needs no more of them: two
+# pixels of the level before for three.
 SEEN = {1: 16, 0: 8}
 
 
@@ -67,7 +68,8 @@ class FoldedGenerator:
 
 # Px of margin that each coarse block is given: what it sees of the layout (5 px of its level) beyond what the blocks
 # after it need of its result (2 px of their levels each, in whole pixels of its own).
-NEEDED = (1 << 20, 128, 96, 40)
+# Bilinear doubling makes two pixels of three.
+NEEDED: dict[Upsampling, tuple[int, ...]] = {"nearest": (1 << 20, 128, 96, 40), "bilinear": (1 << 20, 144, 112, 40)}
 
 
 class FoldedBrush:
@@ -87,9 +89,9 @@ class FoldedBrush:
         """
         x, left = self.generator.begin(maps[LEVELS[0]], self.style), margins
         for index, drawn in enumerate(noise):
-            level, kept = LEVELS[index], _at_most(margins, NEEDED[index])
-            if index and level < LEVELS[index - 1]:
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            level, kept = LEVELS[index], _at_most(margins, NEEDED[self.generator.upsampling][index])
+            if doubles(index):
+                x = doubled(x, self.generator.upsampling)
             cut = _pixels(margins, kept, level)
             layout, own = within(maps[level], cut), None if drawn is None else within(drawn, cut)
             x, left = self.blocks[index](_last(within(x, _pixels(left, kept, level))), _last(layout), own), kept
@@ -106,8 +108,8 @@ class FoldedBrush:
         left = margins
         for index, drawn in enumerate(noise, FINE):
             level, kept = LEVELS[index], _kept(margins, LEVELS[index])
-            if level < LEVELS[index - 1]:
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            if doubles(index):
+                x = doubled(x, self.generator.upsampling)
             cut = _pixels(margins, kept, level)
             layout, own = within(maps[level], cut), None if drawn is None else within(drawn, cut)
             x, left = self.blocks[index](_last(within(x, _pixels(left, kept, level))), _last(layout), own), kept

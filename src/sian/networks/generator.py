@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sian.networks.convolution import Padding, conv
 from sian.networks.interface import GeneratorInterface
-from sian.networks.layouts import CONDITIONS, Condition, Downsampling, pyramid, select
+from sian.networks.layouts import CONDITIONS, Condition, Downsampling, Upsampling, pyramid, select
 from sian.networks.noise import noise_at
 from sian.networks.sian_block import SianBlock
 
@@ -99,6 +99,18 @@ class SianResidualBlock(nn.Module):
         return result
 
 
+def doubles(index: int) -> bool:
+    """Whether a block works at a finer level than the one before it."""
+    return index > 0 and LEVELS[index] < LEVELS[index - 1]
+
+
+def doubled(x: Tensor, upsampling: Upsampling) -> Tensor:
+    """(n, c, h, w) to (n, c, 2 h, 2 w); bilinear as for images, so that a pixel's two halves lie a quarter off it."""
+    if upsampling == "nearest":
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 class LevelGenerator(GeneratorInterface):
     """Seven residual blocks at `LEVELS`, coarse to fine: what SIAN's and SPADE's generators have in common.
 
@@ -108,6 +120,7 @@ class LevelGenerator(GeneratorInterface):
     blocks: nn.ModuleList  # each called with features, maps, style, noise
     to_rgb: nn.Conv2d
     downsampling: Downsampling
+    upsampling: Upsampling = "nearest"
     noise_blocks: tuple[int, ...] = ()
     seen: Condition = "layout"
     stride, smallest = STRIDE, 2 * STRIDE  # reflect padding needs two pixels at 1/32
@@ -131,8 +144,8 @@ class LevelGenerator(GeneratorInterface):
 
     def block(self, index: int, x: Tensor, layout: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         """One residual block, after doubling `x` where the block's level is finer than the one before."""
-        if index and LEVELS[index] < LEVELS[index - 1]:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        if doubles(index):
+            x = doubled(x, self.upsampling)
         result: Tensor = self.blocks[index](x, layout, style, noise)
         return result
 
@@ -197,6 +210,8 @@ class Generator(LevelGenerator):
         style_dim: length D of the style vector (SPADE: 256).
         padding: "reflect", or "zeros" as SPADE.
         downsampling: how the layout gets to the coarse levels.
+        upsampling: how features get to the next finer level: "nearest" as SPADE; "bilinear" leaves no grid of 8 px in
+            large even areas.
         noise_blocks: which of the seven blocks take per-pixel noise; none in the faithful recipe.
         plain_skips: how many of the last blocks have a 1x1 convolution as skip.
         spectral: whether spectral norm is on (training) or folded into the weights (a model file).
@@ -217,6 +232,7 @@ class Generator(LevelGenerator):
         *,
         padding: Padding = "zeros",
         downsampling: Downsampling = "area",
+        upsampling: Upsampling = "nearest",
         noise_blocks: Sequence[int] = (),
         plain_skips: int = 0,
         spectral: bool = True,
@@ -229,7 +245,8 @@ class Generator(LevelGenerator):
         super().__init__()
         if len(channels) != len(LEVELS):
             raise ValueError(f"found {len(channels)} blocks, expected {len(LEVELS)}")
-        self.style_dim, self.downsampling, self.noise_blocks = style_dim, downsampling, tuple(noise_blocks)
+        self.style_dim, self.downsampling, self.upsampling = style_dim, downsampling, upsampling
+        self.noise_blocks = tuple(noise_blocks)
         self.condition, self.classes, self.tissue = _CONDITION[direction, distance], classes, tissue
         self.start = conv(len(CONDITIONS[self.condition]) + self.beside, channels[0], padding=padding)
         self.start_style = nn.Linear(style_dim, channels[0])

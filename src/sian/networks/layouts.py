@@ -39,6 +39,7 @@ CONDITIONS: dict[Condition, tuple[int, ...]] = {
 }
 
 Downsampling = Literal["area", "nearest"]
+Upsampling = Literal["nearest", "bilinear"]
 
 
 def channels_of(conditions: Iterable[Condition]) -> int:

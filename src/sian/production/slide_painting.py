@@ -95,7 +95,7 @@ def paint_slide(
     if form not in get_args(SlideForm):
         raise BadInput(f"form {form!r}: expected one of {', '.join(get_args(SlideForm))}")
     target = with_suffix(target, form)
-    check_local(model.painter.generator)
+    generator = check_local(model.painter.generator)
     vector = model.style(style)
     opened = open_mask(mask, shape)
     before, source = opened.shape, _scaled(opened, mpp, model)
@@ -110,7 +110,7 @@ def paint_slide(
             return target
         notes = {**png_text(model, vector, seed, source.path.name), "Job": digest}
         facts = SlideFacts(target.name.removesuffix(SUFFIX[form]), index.shape, source.mpp, notes)
-        tiles = supertiles(index.shape, side)
+        tiles = supertiles(index.shape, side, generator.upsampling)
         begin(target, job, lambda folder: _writer(folder, facts, side, form).prepare())
         writer = _writer(target.with_name(f"{target.name}.unfinished"), facts, side, form)
         drawn = Noise(seed, noise)

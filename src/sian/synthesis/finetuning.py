@@ -68,6 +68,8 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
     if _adds_tissue(recipe, trained):
         taken["generator"] = taken["generator"].model_copy(update={"tissue": True})
         weights |= widened_by_tissue(weights, len(content.info.classes))
+    if changed := _other_upsampling(recipe, trained):
+        taken["generator"] = taken["generator"].model_copy(update={"upsampling": changed})
     if strength := getattr(recipe, "coarse_noise", 0.0):
         weights |= stirred(weights, strength, recipe.seed)
     if "discriminator" not in recipe.model_fields_set:
@@ -167,10 +169,12 @@ def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path, wi
         return
     asked, has = getattr(recipe, section), getattr(trained, section)
     for key in type(asked).model_fields:
-        grows = (key == "noise_blocks" and _more_noise(recipe, trained)) or (
-            key == "tissue" and _adds_tissue(recipe, trained)
+        changes = (
+            (key == "noise_blocks" and _more_noise(recipe, trained))
+            or (key == "tissue" and _adds_tissue(recipe, trained))
+            or (key == "upsampling" and _other_upsampling(recipe, trained))
         )
-        if key in without or grows:
+        if key in without or changes:
             continue
         if key in asked.model_fields_set and getattr(asked, key) != getattr(has, key):
             raise BadInput(
@@ -199,6 +203,15 @@ def _adds_tissue(recipe: Recipe, trained: Recipe) -> bool:
     """Whether the recipe's generator takes tissue maps, and the model's does not."""
     asked = "generator" in recipe.model_fields_set and takes_tissue(recipe)
     return asked and isinstance(trained.generator, GeneratorSection) and not trained.generator.tissue
+
+
+def _other_upsampling(recipe: Recipe, trained: Recipe) -> str | None:
+    """The way of doubling features that the recipe asks for, where the model learned by another; it has no weights."""
+    if not isinstance(recipe.generator, GeneratorSection) or not isinstance(trained.generator, GeneratorSection):
+        return None
+    named = "generator" in recipe.model_fields_set and "upsampling" in recipe.generator.model_fields_set
+    asked = recipe.generator.upsampling
+    return asked if named and asked != trained.generator.upsampling else None
 
 
 def _plain(value: object) -> str:

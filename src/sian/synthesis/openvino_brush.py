@@ -23,7 +23,7 @@ from sian.errors import MissingResource
 from sian.networks import FINE, LEVELS, NO_MARGINS, FoldedGenerator, Margins, within
 from sian.networks.brush import COARSE_LEVEL, at_level
 from sian.networks.folded import FoldedBlock, FoldedConvolution, FoldedSian
-from sian.networks.generator import SLOPE, Generator
+from sian.networks.generator import SLOPE, Generator, doubles
 from sian.networks.layouts import CONDITIONS
 
 if TYPE_CHECKING:
@@ -196,14 +196,15 @@ class _Draw:
 
     def blocks(self, x: Any) -> Any:
         for index in range(self.first, self.end):
-            if index and LEVELS[index] < LEVELS[index - 1]:
+            if doubles(index):
+                nearest = self.folded.generator.upsampling == "nearest"
                 x = self.ops.interpolate(
                     x,
-                    mode="nearest",
+                    mode="nearest" if nearest else "linear_onnx",
                     shape_calculation_mode="scales",
                     scales_or_sizes=self.constant(np.array([2.0, 2.0], np.float32)),
                     axes=self.constant(np.array([2, 3])),
-                    coordinate_transformation_mode="asymmetric",
+                    coordinate_transformation_mode="asymmetric" if nearest else "half_pixel",
                     nearest_mode="floor",
                 )
             x = self.block(self.folded.blocks[index], x, self.maps[LEVELS[index]], self.noise.get(index))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sian.errors import BadInput
 from sian.networks import FINE, LEVELS
-from sian.networks.generator import STRIDE, Generator
+from sian.networks.generator import STRIDE, Generator, doubles
 from sian.slides.levels import Area
 from sian.synthesis.painting import MARGIN, WINDOW, Noise, paint_core
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sian.layout import Layout
     from sian.networks import Brush, GeneratorInterface
+    from sian.networks.layouts import Upsampling
 
 SIDE = 2048  # px of a super-tile; at 1024 the halo costs a third more, and 2048 needs 1.2 GB
 FEATURES_SEEN = 2  # px of a block's level on each side: two 3x3 convolutions
@@ -30,20 +31,21 @@ LAYOUT_SEEN = 5  # px likewise: three 3x3 convolutions make the modulation of th
 START_SEEN = 1  # px at 1/32: the convolution that begins
 
 
-def halo(margin: int = MARGIN) -> int:
+def halo(margin: int = MARGIN, upsampling: Upsampling = "nearest") -> int:
     """Px of layout around an area that decide its pixels, a multiple of 32, for an area that starts at such a multiple.
 
     Walks back from the features that the fine windows are given, block by block: what a block at 1 / 2**level needs of
-    the layout and of the features before it, whole pixels of that level.
+    the layout and of the features before it, whole pixels of that level. Bilinear doubling mixes in one more.
 
-    >>> halo()
-    288
+    >>> halo(), halo(upsampling="bilinear")
+    (288, 320)
     """
     edge = seen = -margin
-    for level in reversed(LEVELS[:FINE]):
+    for index in reversed(range(FINE)):
+        level = LEVELS[index]
         first = edge // 2**level
         seen = min(seen, (first - LAYOUT_SEEN) * 2**level)
-        edge = (first - FEATURES_SEEN) * 2**level
+        edge = (first - FEATURES_SEEN - (upsampling == "bilinear" and doubles(index))) * 2**level
     seen = min(seen, (edge // STRIDE - START_SEEN) * STRIDE)
     return -(seen // STRIDE * STRIDE)
 
@@ -70,19 +72,22 @@ class SuperTile:
         return f"{self.row:04d}-{self.column:04d}"
 
 
-def supertiles(shape: tuple[int, int], side: int = SIDE) -> list[SuperTile]:
+def supertiles(
+    shape: tuple[int, int], side: int = SIDE, upsampling: Upsampling = "nearest"
+) -> list[SuperTile]:  # fmt: skip
     """The super-tiles of an image, row by row.
 
     Args:
         shape: height and width of the image.
         side: of a super-tile, a multiple of 512, so that the fine windows are those of painting in one pass.
+        upsampling: the generator's.
 
     Raises:
         BadInput: another side.
     """
     if side % WINDOW or side <= 0:
         raise BadInput(f"super-tiles of {side} px: expected a multiple of {WINDOW}, e.g. {SIDE}")
-    around = halo()
+    around = halo(upsampling=upsampling)
     tiles = []
     for row, top in enumerate(range(0, shape[0], side)):
         for column, left in enumerate(range(0, shape[1], side)):

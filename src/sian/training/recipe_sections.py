@@ -26,6 +26,7 @@ class GeneratorSection(Section):
     style_dim: int = Field(default=256, ge=1)
     padding: Literal["zeros", "reflect"] = "zeros"
     downsampling: Literal["area", "nearest"] = "nearest"
+    upsampling: Literal["nearest", "bilinear"] = "nearest"
     noise_blocks: tuple[BlockIndex, ...] = ()
     plain_skips: int = Field(default=0, ge=0, le=7)
     direction: bool = True
