@@ -67,6 +67,8 @@ def test_a_second_judge_has_columns_and_a_floor(bench, reports):
     assert cells(text, "Second")[column] == "–"
     assert cells(text, "floor: segmenter on real images")[column] == "0.456"
     assert cells(text, "floor: halves")[column] == "–"
+    first = reports["first"]["inputs"]["segmenter"]["sha256"]
+    assert f"by the segmenter of SHA-256 {first[:12]}, but where a column names another judge" in text
     plain = cells(text, "").index("PQ ↑")
     assert cells(text, "First")[plain].startswith(f"{reports['first']['metrics']['pq']:.3f} [")
 

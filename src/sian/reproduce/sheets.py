@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sian.errors import BadInput
 from sian.reproduce.differences import Difference, differences
-from sian.reproduce.judges import REAL, floors_of, judges_columns
+from sian.reproduce.judges import FOUND_BY, REAL, floors_of, judges_columns
 from sian.reproduce.running import Outcome
 from sian.reproduce.scales import Scale
 from sian.reproduce.tables import Column, Table
@@ -182,11 +182,21 @@ def _notes(table: Table, scale: Scale, outcome: Outcome, style: str) -> list[str
         notes.append(
             "Brackets: 95 % of a bootstrap over test tiles. Two rows whose brackets overlap by far are not told apart."
         )
+    notes += _judges(table, outcome)
     notes += _other_tiles(table, outcome)
     notes += [scale.warning] if scale.warning else []
     notes += [table.note] if table.note else []
     notes += [f"{name} failed: {error}" for name, error in outcome.failures.items()]
     return notes
+
+
+def _judges(table: Table, outcome: Outcome) -> list[str]:
+    """A sentence on who judges, where a table has a judge's numbers."""
+    known = (report.get("inputs") or {} for report in (outcome.floors or {}, *outcome.reports.values()))
+    judge = next((one["segmenter"]["sha256"] for one in known if (one.get("segmenter") or {}).get("sha256")), None)
+    if judge is None or not any(column.key in FOUND_BY for column in table.columns):
+        return []
+    return [f"DQ, SQ and PQ are by the segmenter of SHA-256 {judge[:12]}, but where a column names another judge."]
 
 
 def _other_tiles(table: Table, outcome: Outcome) -> list[str]:
