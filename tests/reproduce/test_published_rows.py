@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from maintainers.carried_rows import ROW_BYTES, filled
 
@@ -21,6 +23,7 @@ from sian.training import Hardware
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 REPORTS = RESULTS / "reports"
+JUDGES = RESULTS.parents[1] / "benchmarks" / "judges"
 PAGE = RESULTS / "reproduce-core.md"
 ROWS = sorted(path.parent for path in REPORTS.glob("core/*/report.json"))
 
@@ -63,3 +66,18 @@ def test_a_published_row_is_whole_and_small(folder):
     assert json.loads((folder / "job.json").read_text(encoding="utf-8"))["model"] is False
     assert list((folder / "shown").glob("*.webp"))
     assert (folder / "judge-stardist.json").is_file()
+
+
+def test_the_second_judge_is_the_file_that_its_card_describes():
+    """Half precision, no pickle, and trained on no tile that rows are judged on."""
+    card = json.loads((JUDGES / "stardist_monuseg.json").read_text(encoding="utf-8"))
+    file = JUDGES / "stardist_monuseg.npz"
+    assert file.stat().st_size < 4_000_000
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == card["sha256"]
+    with np.load(file, allow_pickle=False) as kept:
+        assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}
+        assert sum(kept[name].size for name in kept.files) == card["parameters"]
+    seen = {*card["learned"], *card["held_out"]}
+    judged = json.loads((ROWS[0] / "report.json").read_text(encoding="utf-8"))["per_tile"]
+    assert (len(seen), len(judged)) == (30, 14)
+    assert not seen & judged.keys()
