@@ -5,6 +5,7 @@
     python benchmarks/slides.py --walk 32768              # the walk alone, with super-tiles of one colour
     python benchmarks/slides.py --outlines 8192           # the same walk, of the mask as GeoJSON
     python benchmarks/slides.py --segment 2048 4096
+    python benchmarks/slides.py --paint 8192 --workers 1 2          # by processes, wall time; with --ray by Ray
 
 Each size runs in a process of its own, whose peak is the kernel's (ru_maxrss). Masks are one invented scene of 1024 px,
 repeated with other ids, in a tiled TIFF.
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +73,8 @@ def write_outlines(path: Path, side: int) -> int:
     return count
 
 
-def measure(kind: str, side: int) -> dict[str, object]:
-    """One size, in this process."""
+def measure(kind: str, side: int, workers: int, ray: bool) -> dict[str, object]:
+    """One size, in this process or by workers of this machine."""
     import torch
 
     import sian
@@ -100,13 +102,15 @@ def measure(kind: str, side: int) -> dict[str, object]:
             nuclei = segment_slide(folder / "slide.tif", folder / "out", segmenter=load()).nuclei
         else:
             from sian.production import slide_painting, tile_painting
+            from sian.production.tile_painting import Crew
 
             if kind in ("walk", "outlines"):
                 tile_painting.paint_supertile = nothing
             elif kind == "middle":
                 tile_painting.paint_supertile = middle_of(side, tile_painting.paint_supertile)
             shape = (side, side) if outlines else None
-            slide_painting.paint_slide(mask, "kidney", folder / "out", model=model, shape=shape)
+            crew = Crew(workers, ray) if workers else None
+            slide_painting.paint_slide(mask, "kidney", folder / "out", model=model, shape=shape, crew=crew)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -119,6 +123,7 @@ def measure(kind: str, side: int) -> dict[str, object]:
         "cpu_seconds": round(cpu, 1),
         "cpu_us_a_pixel": round(1e6 * cpu / side**2, 3),
         "peak_gb": round(peak, 2),
+        **({"workers": workers, "ray": ray} if workers else {}),
     }
 
 
@@ -166,13 +171,16 @@ def main() -> None:
     for kind in ("paint", "middle", "walk", "outlines", "segment", "tile"):
         parser.add_argument(f"--{kind}", type=int, nargs="*", default=[], metavar="SIDE")
     parser.add_argument("--here", nargs=2, metavar=("KIND", "SIDE"), help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, nargs="*", default=[0], help="of --paint: processes, 0 for this one")
+    parser.add_argument("--ray", action="store_true", help="of --workers: Ray's actors")
     given = parser.parse_args()
     if given.here:
-        print(json.dumps(measure(given.here[0], int(given.here[1]))))
+        print(json.dumps(measure(given.here[0], int(given.here[1]), given.workers[0], given.ray)))
         return
     for kind in ("tile", "paint", "middle", "walk", "outlines", "segment"):
-        for side in getattr(given, kind):
-            command = [sys.executable, __file__, "--here", kind, str(side)]
+        for side, workers in product(getattr(given, kind), given.workers if kind == "paint" else [0]):
+            command = [sys.executable, __file__, "--here", kind, str(side), "--workers", str(workers)]
+            command += ["--ray"] * given.ray
             print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), flush=True)
 
 

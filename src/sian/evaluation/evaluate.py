@@ -135,7 +135,7 @@ def _check_counts(fake: Collection, real: Collection) -> None:
         if len(side) < 2:
             raise BadInput(
                 f"{side.label}: found {len(side)} image, expected at least 2, since one has no distribution; "
-                "name a folder with more."
+                "name a folder with more, or cut slides into smaller windows."
             )
 
 
