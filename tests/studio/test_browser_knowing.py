@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.studio.test_browser import Server, browser, drag, place, settled, wait_for_count
-from tests.studio.test_classes_and_tissue import knowing_path
+from tests.studio.test_browser import Server, drag, place, settled, wait_for_count
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser", "knowing_path"]  # fixtures
 
 
 @pytest.fixture

@@ -5,20 +5,18 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from tests.studio.conftest import NAMES
 from tests.studio.test_server import HOST, TOKEN, connect, until
-from tests.synthesis.toys import ENCODER, GENERATOR, lively, write_toy
 
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput, SianWarning
 from sian.layout import describe
 from sian.layout.tissue_map import CELL, tissue_layers
-from sian.networks import build_painter
 from sian.nuclei import generate
 from sian.studio_app import corrected, messages, saving
 from sian.studio_app.server import application
@@ -26,18 +24,7 @@ from sian.studio_app.studio import Studio
 from sian.studio_app.tissue_brush import as_map, layers_again, nothing_said, tissue_stroke
 from sian.synthesis import load
 
-NAMES = ["dead", "epithelial", "stromal"]
 SHAPE = (144, 200)  # no multiples of a cell in width
-
-
-@pytest.fixture(scope="session")
-def knowing_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy that knows classes and tissue maps."""
-    generator = {**GENERATOR, "tissue": True}
-    painter = lively(build_painter(generator, ENCODER, seed=0, spectral=False, classes=len(NAMES)))
-    recipe = {"generator": generator, "encoder": {**ENCODER}}
-    path = tmp_path_factory.mktemp("knowing") / "knowing.safetensors"
-    return write_toy(path, weights=painter.state_dict(), classes=NAMES, recipe=recipe)
 
 
 @pytest.fixture
