@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -188,3 +192,19 @@ def test_without_openslide_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(MissingResource, match=r"pip install 'sian\[slides\]'"):
         open_slide(write_svs(tmp_path / "a.svs", IMAGE))
     np.testing.assert_array_equal(read_picture(write_pages(tmp_path / "a.tif", IMAGE)).pixels, IMAGE)
+
+
+def test_zarr_tiles_that_disagree_in_size_are_one_sentence(tmp_path):
+    """Zarr reads chunks at once: the others have ended when the error is said, or Python would list them at its end."""
+    labels = np.zeros((300, 300), np.uint16)
+    labels[5:20, 5:20] = 1
+    store = write_zarr(tmp_path / "a.zarr", picture(300, 300), labels=labels)
+    head = store / "labels" / "nuclei" / "0" / "zarr.json"
+    content = json.loads(head.read_text())
+    content["chunk_grid"]["configuration"]["chunk_shape"] = [32, 48]
+    head.write_text(json.dumps(content))
+    command = [sys.executable, "-m", "sian", "synthesize", str(store), "--style", "kidney", "--form", "ome-zarr"]
+    done = subprocess.run([*command, "-o", str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot be read as a Zarr array" in done.stderr

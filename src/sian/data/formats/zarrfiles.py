@@ -1,9 +1,8 @@
 """Read Zarr arrays that others wrote: metadata and chunks are judged before Zarr opens anything.
 
 Zarr 2 can name the codec "pickle", which runs code, and any version can claim any shape; links and ".." can lead out
-of the folder. Here: numbers only, codecs from a list, bounded shapes and numbers of chunks, ordinary files inside the
-folder only. A chunk that is not there reads as background: in a picture that is refused, in labels it is Zarr's way to
-store empty parts.
+of the folder. Here: numbers only, codecs of a list, bounded shapes and numbers of chunks, ordinary files inside it.
+A chunk that is not there reads as background: in a picture it is refused, in labels Zarr stores empty parts that way.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import numpy as np
 
 from sian.data.formats.format import check_shape
 from sian.data.formats.zarrchunks import CRC_BYTES, check_chunk
+from sian.data.formats.zarrtasks import let_reads_end
 from sian.errors import BadInput, MissingResource, first_line
 from sian.files.images import MAX_PIXELS
 from sian.files.jsonfiles import read_json
@@ -40,8 +40,7 @@ CODECS_3 = {"bytes", "transpose", "crc32c", *COMPRESSORS_3}
 SHARDS, CHECKSUM = "sharding_indexed", "crc32c"
 DTYPE_2 = re.compile(r"[<>|]([uif])([1248])")
 DTYPE_3 = re.compile(r"(?:u?int|float)(8|16|32|64)")
-INDEX_BYTES = 16  # a chunk of a shard: its place and its length
-NOT_STORED = 2**64 - 1
+INDEX_BYTES, NOT_STORED = 16, 2**64 - 1  # a chunk of a shard: its place and its length, or that it has none
 METADATA_FILES = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 
 
@@ -211,6 +210,7 @@ class LazyArray:
         try:
             return np.asarray(self._array[part])
         except Exception as error:
+            let_reads_end()
             raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> BadInput:
