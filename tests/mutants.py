@@ -294,7 +294,7 @@ BREAKS = [
         "if len(waiting) > ahead:",
         "tests/slides/test_slide_workers.py",
     ),
-    Break("slides/outline_levels.py", "ORDER BY id", "", "tests/slides/test_outline_masks.py"),
+    Break("slides/outline_levels.py", "ORDER BY id", "ORDER BY id DESC", "tests/slides/test_outline_masks.py"),
     Break(
         "slides/outline_levels.py",
         "- (area.left, area.top)",
