@@ -10,13 +10,16 @@ import pytest
 
 from sian import segmentation
 from sian.adaptation import adapt
-from sian.adaptation.adapting import check, verdict
-from sian.adaptation.painted import painted_tiles
+from sian.adaptation.adapting import _judged, _silent, check, verdict
+from sian.adaptation.going_on import begin, fingerprint
+from sian.adaptation.painted import check_painter, painted_tiles
 from sian.adaptation.result import Judged
+from sian.adaptation.slide_cutting import cut_slides
 from sian.adaptation.steadiness import Seen, look
 from sian.cli.main import main
+from sian.cli.verb_adapt import _asked
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
-from sian.errors import BadInput
+from sian.errors import BadInput, Interrupted
 from sian.files import write_png
 from sian.nuclei import scatter
 from sian.segmentation.segmenter import load
@@ -55,7 +58,8 @@ class FakePainter:
     """Remembers what it was asked for; a style is the number of its picture."""
 
     def __init__(self):
-        self.asked, self.encoded, self.info = [], 0, SimpleNamespace(licence="CC0")
+        self.asked, self.encoded, self.info = [], 0, SimpleNamespace(licence="CC0", name="fake")
+        self.has_style = True
 
     def encode(self, _):
         self.encoded += 1
@@ -138,8 +142,11 @@ def test_a_painting_is_of_a_found_mask_in_the_style_of_another_window(tissue):
 
 def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, capsys):
     out = tmp_path / "out"
+    write_png(pictures / "2.png", np.full((300, 300, 3), 250, np.uint8))  # glass
     assert main(["adapt", str(pictures), "-o", str(out), "--images", "8", "--device", "cpu", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
+    assert list(printed["left_out"]) == [str(pictures / "2.png")]
+    assert sorted(path.name for path in (out / "masks").glob("*.png")) == ["0.png", "1.png"]
     report = json.loads((out / "report.json").read_text())
     assert report["why"] == printed["why"]
     assert report["windows"] == 2
@@ -149,6 +156,7 @@ def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, 
     assert model.mpp == load().mpp
     page = (out / "report.html").read_text()
     assert "Before and after" in page
+    assert "1 left out" in page
     assert page.count("data:image/jpeg") == 4
     outlines = json.loads((out / "masks" / "1.geojson").read_text())
     assert len(outlines["features"]) == printed["written"][1]["nuclei"] > 0
@@ -172,6 +180,9 @@ def test_labelled_tiles_are_looked_at_and_a_start_that_is_better_is_kept(picture
     )
     assert not result.learned
     assert result.start.pq > 0.3 > result.taught.pq
+    page = result.report.read_text()
+    assert "PQ on the labelled tiles went" in page
+    assert "after learning, which was not kept" in page
     kept, start = load(result.model), load()
     np.testing.assert_array_equal(kept.predict(tissue[0][0]), start.predict(tissue[0][0]))
 
@@ -191,3 +202,84 @@ def test_what_cannot_work_is_said_first(tmp_path):
     write_png(tmp_path / "pink.png", np.full((300, 300, 3), (230, 180, 210), np.uint8))
     with pytest.raises(BadInput, match="found 0 nuclei in 1 windows"):
         adapt([tmp_path / "pink.png"], tmp_path / "new", images=8, hardware=CPU)
+
+
+def test_a_slide_that_cannot_be_used_is_left_out_and_said(pictures):
+    write_png(pictures / "white.png", np.full((300, 300, 3), 250, np.uint8))
+    (pictures / "empty.png").write_bytes(b"")
+    said, counts = [], []
+    slides = sorted(pictures.iterdir())
+    cut = cut_slides(slides, 0.25, lambda *numbers: counts.append(numbers), said.append)
+    assert len(cut.windows) == 2
+    assert [path.name for path in cut.left_out] == ["empty.png", "white.png"]
+    assert counts[-1] == (4, 4)
+    assert "2 of 4 slides were left out" in said[-1]
+    with pytest.raises(BadInput, match="none of the 2 slides can be used"):
+        cut_slides(slides[2:], 0.25, lambda *_: None, said.append)
+
+
+@pytest.mark.parametrize("part", ["affordable", "learn"])
+def test_a_stopped_adaptation_goes_on_with_the_same_things_only(part, pictures, tmp_path, monkeypatch):
+    slides, out = sorted(pictures.iterdir()), tmp_path / "out"
+
+    def stopped(_start, _tiles, run, *_):
+        folder = run if part == "learn" else run.with_name("run.timing")
+        folder.mkdir()
+        (folder / "recipe.yaml").write_text("")
+        raise Interrupted("go on with --resume")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"sian.adaptation.adapting.{part}", stopped)
+        with pytest.raises(Interrupted, match="go on with the same command"):
+            adapt(slides, out, images=None if part == "affordable" else 4, hardware=CPU)
+    check(slides, out, 20)
+    made_of = json.loads((out / "begun.json").read_text())
+    begin(out, made_of, learning=True)
+    if part == "learn":
+        with pytest.raises(BadInput, match="holds a stopped adaptation with other slides and seed"):
+            adapt(slides[:1], out, images=4, seed=1, hardware=CPU)
+
+
+def test_what_was_begun_may_be_another_until_something_was_learned(tmp_path):
+    begin(tmp_path, {"slides": "a", "seed": 0}, learning=False)
+    begin(tmp_path, {"slides": "b", "seed": 0}, learning=False)
+    begin(tmp_path, {"slides": "b", "seed": 0}, learning=True)
+    with pytest.raises(BadInput, match="with other seed; give what it was begun with"):
+        begin(tmp_path, {"slides": "b", "seed": 1}, learning=True)
+    one, other = np.zeros((2, 3, 3), np.uint8), np.zeros((3, 2, 3), np.uint8)
+    assert fingerprint([one, other]) != fingerprint([other, one])
+    assert fingerprint([one]) == fingerprint([one.copy()])
+
+
+def test_a_painter_without_styles_is_refused_before_the_work(tissue):
+    painter = FakePainter()
+    check_painter(painter, tissue[0][0])
+    painter.has_style = False
+    with pytest.raises(BadInput, match="fake: has no style"):
+        check_painter(painter, tissue[0][0])
+
+
+def test_labels_without_a_nucleus_decide_nothing(tissue, tmp_path):
+    writer = DatasetWriter(tmp_path / "blank", DatasetInfo(name="blank"))
+    writer.add("tile", np.full((64, 64, 3), 230, np.uint8), np.zeros((64, 64), np.int32))
+    blank = open_dataset(tmp_path / "blank")
+    start = load()
+    judged = _judged(start, tissue[0][:1], tissue[1][:1], blank, 0, "judging", _silent)
+    assert judged.pq is None  # and not nan, which JSON cannot say
+
+
+def test_numbers_that_mean_nothing_are_refused(tmp_path):
+    for wrong, sentence in (({"images": 0}, "found 0 windows"), ({"seed": -1}, "found the seed -1")):
+        with pytest.raises(BadInput, match=sentence):
+            check([tmp_path], tmp_path / "new", 20, **wrong)
+    DatasetWriter(tmp_path / "none", DatasetInfo(name="none"))
+    with pytest.raises(BadInput, match="holds no annotated tiles"):
+        check([tmp_path], tmp_path / "new", 20, labelled=open_dataset(tmp_path / "none"))
+
+
+def test_a_picture_of_another_pixel_size_is_rescaled_for_its_mask(tissue, tmp_path):
+    for name, mpp in (("near", 0.26), ("far", 0.5)):
+        write_png(tmp_path / f"{name}.png", tissue[0][0], mpp=mpp)
+    write_png(tmp_path / "silent.png", tissue[0][0])
+    asked = [_asked(tmp_path / f"{name}.png", 0.25).mpp for name in ("near", "far", "silent")]
+    assert asked == [None, "file", None]

@@ -2,6 +2,8 @@
 
 ::
 
+    slide_cutting.py  windows of all slides; which slides are left out
+    going_on.py     whether a folder holds a stopped adaptation of the same things
     steadiness.py   a score without labels: does a segmenter find the same when colours and directions change
     painted.py      what was outlined, painted in the styles of the slides
     learning.py     from windows to a segmenter that has learned from outlines and paintings, in the minutes there are

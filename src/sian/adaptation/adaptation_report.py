@@ -18,20 +18,30 @@ if TYPE_CHECKING:
 
     from sian.adaptation.result import Adapted, Judged
 
+    Outlined = tuple[int, NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
+
 FORMAT = "sian.adaptation/1"
 SHOWN = 6  # windows on the page
 AFTER_COLOUR = (40, 255, 60)  # a green that stands out from purple
 
 
-def write_report(
-    result: Adapted, images: Sequence[NDArray[np.uint8]], after: Sequence[NDArray[np.int32]], inputs: Mapping[str, Any]
-) -> None:
+def shown(windows: int) -> list[int]:
+    """Which windows are on the page: spread over all.
+
+    >>> shown(2), shown(48)
+    ([0, 1], [4, 12, 20, 28, 36, 44])
+    """
+    count = min(SHOWN, windows)
+    return [(2 * number + 1) * windows // (2 * count) for number in range(count)]
+
+
+def write_report(result: Adapted, windows: Sequence[Outlined], inputs: Mapping[str, Any]) -> None:
     """Write report.json and report.html beside the model.
 
     Args:
         result: what came of it.
-        images: the windows, (H, W, 3) uint8.
-        after: what the result finds in each, by test-time augmentation.
+        windows: their number, the image, (H, W, 3) uint8, and the masks that were found by test-time augmentation
+            before and after learning, (H, W) each.
         inputs: what it was made of.
     """
     facts: dict[str, Any] = {
@@ -44,18 +54,17 @@ def write_report(
         "windows": result.windows,
         "images": result.images,
         "minutes": round(result.minutes, 1),
+        "left_out": {str(path): reason for path, reason in result.left_out.items()},
         "inputs": inputs,
         "versions": versions(),
     }
-    count = min(SHOWN, len(images))
-    chosen = [(2 * i + 1) * len(images) // (2 * count) for i in range(count)]
     figures = [
         {
             "name": f"window {number}",
-            "before": data_uri(outlined(images[number], result.start.seen.masks[number], SEEN_COLOUR), 512),
-            "after": data_uri(outlined(images[number], after[number], AFTER_COLOUR), 512),
+            "before": data_uri(outlined(image, before, SEEN_COLOUR), 512),
+            "after": data_uri(outlined(image, after, AFTER_COLOUR), 512),
         }
-        for number in chosen
+        for number, image, before, after in windows
     ]
     page = render(
         "adaptation.html", facts=facts, figures=figures, command=f"sian segment predict SLIDE -m {result.model}"

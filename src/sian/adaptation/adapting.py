@@ -14,23 +14,25 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sian.adaptation.adaptation_report import write_report
-from sian.adaptation.learning import affordable, learn
-from sian.adaptation.painted import painted_tiles
+from sian.adaptation.adaptation_report import shown, write_report
+from sian.adaptation.going_on import begin, check_output, fingerprint
+from sian.adaptation.learning import affordable, begun_length, learn
+from sian.adaptation.painted import check_painter, painted_tiles
 from sian.adaptation.result import Adapted, Judged
+from sian.adaptation.slide_cutting import cut_slides
 from sian.adaptation.steadiness import look
 from sian.errors import BadInput, Interrupted
 from sian.evaluation.agreement import agreement, summarize
+from sian.files.locks import only_writer
 from sian.masks import nucleus_ids
-from sian.production.cut_windows import slide_windows
 from sian.segmentation.segmenter import Segmenter, load, save
 from sian.segmentation.self_training import outline, self_taught
 from sian.synthesis import load as load_painter
-from sian.training.device import Hardware
+from sian.training.checks import holds_run
+from sian.training.device import Hardware, launch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,15 +40,12 @@ if TYPE_CHECKING:
 
     from sian.data import Dataset
 
-SIDE = 512  # px of a window
-WINDOWS = 48  # of all slides
-MOST_OF_ONE = 12  # of one slide
 LEAST_NUCLEI = 30  # in all windows; fewer teach nothing
 SLACK = 0.02  # steadiness may fall by so much before the result is refused
 COUNTS, AREAS = 2.0, 1.5  # by so many times nuclei, and their median area, may change
 PAINTED = 66  # paintings to learn from beside the windows
 RESERVE = 1.3  # judging again takes as long as it took, and a little more
-MODEL, RUN, REPORT = "segmenter.safetensors", "run", "report.json"
+MODEL, RUN = "segmenter.safetensors", "run"
 
 Report = Callable[[int, int], None]
 Progress = Callable[[str, str], AbstractContextManager[Report]]  # what is done, what is counted
@@ -87,11 +86,40 @@ def adapt(
         BadInput: a slide cannot be read, they hold hardly a nucleus, or the output holds something else.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    begun, output, hardware = time.monotonic(), Path(output), hardware or Hardware()
+    output, hardware = Path(output), hardware or Hardware()
     progress, say = progress or _silent, say or _nothing
-    check(slides, output, minutes)
-    start, judge = load(segmenter, _device(hardware)), load("judge", _device(hardware))
-    cut = _cut(slides, start, progress, say)
+    check(slides, output, minutes, images, seed, labelled)
+    with only_writer(output):
+        return _adapted(
+            slides, output, segmenter, painter, labelled, minutes, images, seed, hardware, progress, say
+        )  # fmt: skip
+
+
+def _adapted(
+    slides: Sequence[str | Path],
+    output: Path,
+    segmenter: str | Path | None,
+    painter: str | Path | None,
+    labelled: Dataset | None,
+    minutes: float,
+    images: int | None,
+    seed: int,
+    hardware: Hardware,
+    progress: Progress,
+    say: Say,
+) -> Adapted:
+    """What `adapt` does, once its arguments are known to be good and nobody else writes there."""
+    # What is read, and whether it can be used.
+    begun, device, run = time.monotonic(), str(launch(hardware).device), output / RUN
+    start, judge, paints = load(segmenter, device), load("judge", device), load_painter(painter, device)
+    with progress("cutting windows", "slides") as report:
+        whole = cut_slides(slides, start.mpp, report, say)
+    cut = whole.windows
+    check_painter(paints, cut[0])
+    made_of = {"slides": fingerprint(cut), "model": start.sha256, "painter": paints.sha256, "seed": seed}
+    begin(output, made_of | {"images": images}, learning=holds_run(run))
+
+    # What is known before learning.
     with progress("outlining", "windows") as report:
         masks = [outline(start, image) for image in counted(cut, report)]
     found = sum(len(nucleus_ids(mask)) for mask in masks)
@@ -105,25 +133,28 @@ def adapt(
     first = _judged(start, cut, others, labelled, seed, "judging what there is", progress)
     reserve = RESERVE * (time.monotonic() - before)
 
+    # Learning.
     names = [f"window-{number}" for number in range(len(cut))]
     licence = str(start.facts.get("licence", "unknown"))
     border = start.recipe.losses.border_px
     tiles = [self_taught(*one, border, licence) for one in zip(names, cut, masks, strict=True)]
     with progress("painting", "windows") as report:
-        tiles += painted_tiles(load_painter(painter, _device(hardware)), cut, masks, PAINTED, border, seed, report)
-    run = output / RUN
-    left = minutes * 60 - (time.monotonic() - begun) - reserve
-    length = images or affordable(start, tiles, run, left, hardware)
+        tiles += painted_tiles(paints, cut, masks, PAINTED, border, seed, report)
     try:
+        left = minutes * 60 - (time.monotonic() - begun) - reserve
+        length = images or begun_length(run) or affordable(start, tiles, run, left, hardware, say)
         with progress("learning", "windows") as report:
             taught = learn(start, tiles, run, length, seed, hardware, report)
     except Interrupted as error:
         raise Interrupted(f"{error}".replace("--resume", "the same command")) from None
     second = _judged(taught, cut, others, labelled, seed, "judging what was learned", progress)
 
+    # What is kept.
     better, why = verdict(first, second)
     kept = taught if better else start
     save(kept, output / MODEL)
+    chosen = shown(len(cut))
+    figures = [(number, cut[number], masks[number], outline(taught, cut[number])) for number in chosen]
     result = Adapted(
         output / MODEL,
         output / "report.html",
@@ -134,29 +165,38 @@ def adapt(
         len(cut),
         int(taught.facts["images"]),
         (time.monotonic() - begun) / 60,
+        whole.left_out,
     )
-    inputs = {"slides": [str(path) for path in slides], "segmenter": start.sha256, "painted": PAINTED, "seed": seed}
-    write_report(result, cut, masks if not better else [outline(kept, image) for image in cut], inputs)
+    inputs = {"slides": [str(path) for path in slides], "segmenter": start.sha256, "painter": paints.sha256}
+    write_report(result, figures, inputs | {"painted": PAINTED, "seed": seed})
     say(why)
     return result
 
 
-def check(slides: Sequence[str | Path], output: Path, minutes: float) -> None:
+def check(
+    slides: Sequence[str | Path],
+    output: Path,
+    minutes: float,
+    images: int | None = None,
+    seed: int = 0,
+    labelled: Dataset | None = None,
+) -> None:
     """Refuse what cannot work before anything is read.
 
     Raises:
-        BadInput: no slides, no time, or a folder that holds something else.
+        BadInput: no slides, no time, no windows, no annotated tile, or a folder that holds something else.
     """
     if not slides:
         raise BadInput("expected pictures or slides to adapt to, found none; name some")
     if not 0 < minutes < math.inf:
         raise BadInput(f"found {minutes:g} minutes, expected a number above 0, e.g. 20")
-    if (output / REPORT).exists():
-        raise BadInput(f"{output}: holds a finished adaptation already; give another folder with -o")
-    if output.exists() and not output.is_dir():
-        raise BadInput(f"{output}: found a file, expected a folder to make; give another name with -o")
-    if output.is_dir() and any(output.iterdir()) and not (output / RUN).is_dir():
-        raise BadInput(f"{output}: holds other files; give a new folder with -o")
+    if images is not None and images < 1:
+        raise BadInput(f"found {images} windows to learn from, expected at least 1; leave images out or give e.g. 2000")
+    if seed < 0:
+        raise BadInput(f"found the seed {seed}, expected 0 or more")
+    if labelled is not None and not len(labelled):
+        raise BadInput(f"{labelled.folder}: holds no annotated tiles, expected a few to choose by; leave it out")
+    check_output(output)
 
 
 def verdict(start: Judged, taught: Judged) -> tuple[bool, str]:
@@ -197,23 +237,6 @@ def counted(things: Sequence[NDArray[np.uint8]], report: Report) -> Sequence[NDA
     return each()  # type: ignore[return-value]
 
 
-def _cut(
-    slides: Sequence[str | Path], segmenter: Segmenter, progress: Progress, say: Say
-) -> list[NDArray[np.uint8]]:  # fmt: skip
-    """Windows of all slides, as evenly as there is room for."""
-    most = max(1, min(MOST_OF_ONE, WINDOWS // len(slides)))
-    chosen = slides
-    if len(slides) > WINDOWS:
-        chosen = [slides[number * len(slides) // WINDOWS] for number in range(WINDOWS)]
-        say(f"{WINDOWS} of {len(slides)} slides are learned from, spread over the list")
-    cut = []
-    with progress("cutting windows", "slides") as report:
-        for number, path in enumerate(chosen, 1):
-            cut += slide_windows(Path(path), segmenter.mpp, SIDE, most)
-            report(number, len(chosen))
-    return cut
-
-
 def _judged(
     segmenter: Segmenter,
     cut: Sequence[NDArray[np.uint8]],
@@ -227,13 +250,13 @@ def _judged(
         seen = look(segmenter, cut, others, seed, report)
     if labelled is None:
         return Judged(seen, None)
-    thorough = replace(segmenter, tta=True)
-    scores = [agreement(labelled.mask(item), thorough.predict(labelled.image(item))) for item in labelled]
-    return Judged(seen, summarize(scores)[0]["pq"])
-
-
-def _device(hardware: Hardware) -> str:
-    return "cpu" if hardware.computes_on_cpu else "cuda"
+    scores = []
+    with progress(f"{what} by the labels", "tiles") as report:
+        for number, item in enumerate(labelled, 1):
+            scores.append(agreement(labelled.mask(item), outline(segmenter, labelled.image(item))))
+            report(number, len(labelled))
+    pq = summarize(scores)[0]["pq"]
+    return Judged(seen, pq if pq == pq else None)  # no value where neither labels nor segmenter hold a nucleus
 
 
 def _silent(what: str, counted: str) -> AbstractContextManager[Report]:

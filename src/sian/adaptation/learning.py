@@ -35,14 +35,28 @@ def adapted_recipe(start: Segmenter, images: int, seed: int) -> SegmenterRecipe:
     return recipe.model_copy(update=own)
 
 
-def affordable(start: Segmenter, tiles: Sequence[KnownTile], run: Path, seconds: float, hardware: Hardware) -> int:
-    """How many windows can be learned from in so many seconds, by a few that are timed."""
+def begun_length(run: Path) -> int | None:
+    """How many windows a stopped run was to learn from; None where none was begun."""
+    return SegmenterRecipe.load(run / "recipe.yaml").images if holds_run(run) else None
+
+
+def affordable(
+    start: Segmenter,
+    tiles: Sequence[KnownTile],
+    run: Path,
+    seconds: float,
+    hardware: Hardware,
+    say: Callable[[str], None],
+) -> int:
+    """How many windows can be learned from in so many seconds, by a few that are timed; says if these are too few."""
     recipe, trial = adapted_recipe(start, TIMED, 0), run.with_name(f"{run.name}.timing")
     shutil.rmtree(trial, ignore_errors=True)
     begun = time.perf_counter()
     train(recipe, TrainingTiles(tiles, recipe), trial, hardware=hardware, start=start)
     a_window = (time.perf_counter() - begun) / TIMED
     shutil.rmtree(trial)
+    if seconds < LEAST * a_window:
+        say(f"there is too little time left: learning from {LEAST} windows all the same, {LEAST * a_window:.0f} s")
     batch = recipe.data.batch
     return min(MOST, max(LEAST, math.floor(seconds / a_window / batch) * batch))
 

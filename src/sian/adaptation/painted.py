@@ -9,9 +9,11 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sian import seeds
 from sian.data.sampling import Tile
-from sian.errors import SianWarning
+from sian.errors import BadInput, SianWarning
 from sian.layout import describe
 from sian.segmentation.targets import pixel_classes
 from sian.segmentation.training_windows import KnownTile
@@ -19,7 +21,6 @@ from sian.segmentation.training_windows import KnownTile
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from sian.synthesis import Model
@@ -28,6 +29,27 @@ if TYPE_CHECKING:
 
 DATASET = "paintings"
 NOISE = 1.0
+
+
+def check_painter(painter: Model, image: NDArray[np.uint8]) -> None:
+    """Refuse at once a painter that cannot paint a bare mask in an image's style, not after minutes of outlining.
+
+    Args:
+        painter: a model.
+        image: (H, W, 3) uint8, whose style is taken.
+
+    Raises:
+        BadInput: it has no style, or needs more than a mask.
+    """
+    if not painter.has_style:
+        raise BadInput(
+            f"{painter.info.name}: has no style, expected a painter that takes the slides'; give another one"
+        )
+    mask = np.zeros((64, 64), np.int32)
+    mask[24:40, 24:40] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SianWarning)
+        painter.synthesize(mask, style=painter.encode(image), seed=0, noise=NOISE)
 
 
 def painted_tiles(

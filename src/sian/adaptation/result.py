@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Adapted:
         windows: that were cut.
         images: windows that were learned from, with repetition.
         minutes: by the clock.
+        left_out: slides that could not be used, and why.
     """
 
     model: Path
@@ -48,3 +49,4 @@ class Adapted:
     windows: int
     images: int
     minutes: float
+    left_out: dict[Path, str] = field(default_factory=dict)

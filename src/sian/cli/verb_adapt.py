@@ -9,8 +9,9 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import Device, Json, Threads, check_outputs, check_there, named_files, use_threads
-from sian.cli.slide_options import Asked
+from sian.cli.slide_options import FILE, Asked
 from sian.cli.slide_segmentation import is_whole, predict_picture
+from sian.errors import Interrupted
 
 if TYPE_CHECKING:
     from sian.adaptation import Adapted
@@ -52,6 +53,8 @@ def adapt(
     from sian.files.images import PICTURE_SUFFIXES
 
     paths = named_files(slides, PICTURE_SUFFIXES, "image")
+    targets = {path: output / MASKS / f"{path.stem}.png" for path in paths}
+    check_outputs([*targets.values(), *(target.with_suffix(".geojson") for target in targets.values())], paths)
     check_there("folder", labelled)
     check_there("file", model, painter, bundled=True)
     use_threads(threads)
@@ -77,28 +80,43 @@ def adapt(
         progress=console.progress,
         say=console.say,
     )
-    written = _masks(paths, output / MASKS, replace(load(result.model), tta=True))
+    used = {path: target for path, target in targets.items() if path not in result.left_out}
+    written = _masks(used, result.model, replace(load(result.model, device), tta=True))
     if as_json:
         console.print_json({**_facts(result), "written": written})
         return
     console.out(str(result.model))
     console.say(f"its report: {result.report}; masks and outlines of {len(written)} pictures: {output / MASKS}")
-    if len(written) < len(paths):
-        console.say(f"whole slides: sian segment predict SLIDE -m {result.model} -o OUT")
+    if len(written) < len(used):
+        console.say(f"whole slides: sian segment predict SLIDE -m {result.model} --mpp file -o OUT")
 
 
-def _masks(paths: list[Path], folder: Path, segmenter: Segmenter) -> list[dict[str, Any]]:
+def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter) -> list[dict[str, Any]]:
     """Masks and outlines of the pictures that are no whole slides."""
-    asked = Asked(None, None, None)
-    small = [path for path in paths if not is_whole(path, asked, segmenter.mpp)]
-    targets = [folder / f"{path.stem}.png" for path in small]
-    check_outputs(targets, small)
-    written = []
-    with console.progress("segmenting") as report:
-        for number, (path, target) in enumerate(zip(small, targets, strict=True), 1):
-            written.append(predict_picture(path, target, segmenter, asked, geojson=True))
-            report(number, len(small))
+    asked = {path: _asked(path, segmenter.mpp) for path in targets}
+    small = [path for path in targets if not is_whole(path, Asked(), segmenter.mpp)]
+    written: list[dict[str, Any]] = []
+    try:
+        with console.progress("segmenting") as report:
+            for number, path in enumerate(small, 1):
+                written.append(predict_picture(path, targets[path], segmenter, asked[path], geojson=True))
+                report(number, len(small))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"{model.parent}: the segmenter and its report are finished, stopped after {len(written)} of {len(small)} "
+            f"masks; the others: sian segment predict PICTURES -m {model} --tta --geojson -o OUT"
+        ) from None
     return written
+
+
+def _asked(path: Path, mpp: float) -> Asked:
+    """A picture that says another pixel size than the segmenter's is rescaled, as its windows were."""
+    from sian.slides import open_slide
+    from sian.synthesis.magnification import DIFFERS
+
+    with open_slide(path) as slide:
+        differs = slide.mpp is not None and not 1 / DIFFERS <= slide.mpp / mpp <= DIFFERS
+    return Asked(mpp=FILE if differs else None)
 
 
 def _facts(result: Adapted) -> dict[str, Any]:
@@ -110,4 +128,5 @@ def _facts(result: Adapted) -> dict[str, Any]:
         "windows": result.windows,
         "images": result.images,
         "minutes": round(result.minutes, 1),
+        "left_out": {str(path): reason for path, reason in result.left_out.items()},
     }

@@ -92,7 +92,8 @@ def tissue_windows(slide: Slide, side: int, count: int, within: Area | None = No
     shares = np.array([_share(mask, step, place) for place in places])
     if not shares.max(initial=0) > 0:
         raise BadInput(
-            f"{slide.path}: found no tissue (stained, coloured pixels); expected some; give --region X,Y,WIDTH,HEIGHT"
+            f"{slide.path}: found no tissue (stained, coloured pixels), expected some; leave it out, or name a region "
+            "that holds some"
         )
     good = np.flatnonzero(shares >= min(LEAST_SHARE, float(shares.max())))
     chosen = [int(good[np.argmax(shares[good])])]
