@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 AHEAD = 3  # jobs under way for each worker
 TRIES = 2  # a failed job is tried once more
+LOOK = 1.0  # seconds between two looks at the workers while an image is waited for
+PATIENCE = 3  # looks; a pool that has lost a worker says so at once, unless it waits for the rest of a message
 
 
 class Job(Protocol):
@@ -158,14 +160,37 @@ class LocalProcesses:
 
     def collect(self, handle: Future[Any]) -> Any:
         """Wait for a job's image."""
-        try:
-            return handle.result()
-        except BrokenProcessPool as error:
-            raise WorkerLost("its process died (killed, or out of memory); try fewer workers") from error
+        looks = 0
+        while True:
+            try:
+                return handle.result(LOOK)
+            except BrokenProcessPool as error:
+                raise WorkerLost("its process died (killed, or out of memory); try fewer workers") from error
+            except TimeoutError:
+                if handle.done():  # the job's own
+                    raise
+                looks = looks + 1 if self._has_dead() else 0
+                if looks == PATIENCE:
+                    self._break()
 
     def close(self) -> None:
         """Wait for the images in work, and for them alone."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _has_dead(self) -> bool:
+        processes = getattr(self._pool, "_processes", None) or {}
+        return any(process.exitcode is not None for process in list(processes.values()))
+
+    def _break(self) -> None:
+        """Free a pool that waits for the rest of a message whose sender was killed while it wrote.
+
+        Nobody else will write it, but the pipe stays open as long as this process and the other workers hold it.
+        """
+        for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+            process.kill()
+        results = getattr(self._pool, "_result_queue", None)
+        if results is not None:
+            results._writer.close()
 
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
