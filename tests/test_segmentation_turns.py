@@ -39,3 +39,11 @@ def test_what_is_said_turns_with_the_image(kind):
     straight, turned = segmenter.maps(image)[0], segmenter.maps(turn_image(image, 1, True))[0]
     np.testing.assert_allclose(turn_image(straight, 1, True), turned, atol=1e-4)
     assert np.abs(straight - once).max() > 1e-3  # it does change what one view says
+
+
+def test_a_network_that_is_very_sure_overflows_nothing():
+    sure = np.full((19, 32, 32), -200.0, np.float32)  # 1 / (1 + exp(200)) is no float32, and a warning is an error here
+    found = averaged("unet", lambda _: sure, np.zeros((32, 32, 3), np.uint8))
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    assert (found[0] < 0).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from sian.layout import turn_image
 from sian.layout.layout import turned_classes
@@ -51,7 +52,7 @@ def _views(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArray[
 def _likely(kind: str, output: Maps) -> Maps:
     """Probabilities of M and of P's classes (and Q as it is), or of SegNet's three classes."""
     if kind == "unet":
-        parts = (_sigmoid(output[:1]), _softmax(output[1 : 1 + DIRECTION_CLASSES]), output[-1:])
+        parts = (expit(output[:1]), _softmax(output[1 : 1 + DIRECTION_CLASSES]), output[-1:])
         joined: Maps = np.concatenate(parts)
         return joined
     return _softmax(output)
@@ -65,11 +66,6 @@ def _logits(kind: str, likely: Maps) -> Maps:
         return joined
     logits: Maps = np.log(likely.clip(LEAST))
     return logits
-
-
-def _sigmoid(logits: Maps) -> Maps:
-    likely: Maps = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    return likely
 
 
 def _softmax(logits: Maps) -> Maps:
