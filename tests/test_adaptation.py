@@ -275,6 +275,13 @@ def test_numbers_that_mean_nothing_are_refused(tmp_path):
     DatasetWriter(tmp_path / "none", DatasetInfo(name="none"))
     with pytest.raises(BadInput, match="holds no annotated tiles"):
         check([tmp_path], tmp_path / "new", 20, labelled=open_dataset(tmp_path / "none"))
+    DatasetWriter(tmp_path / "lost", DatasetInfo(name="lost")).add(
+        "tile", np.full((64, 64, 3), 230, np.uint8), np.zeros((64, 64), np.int32)
+    )
+    for mask in (tmp_path / "lost" / "masks").iterdir():
+        mask.unlink()
+    with pytest.raises(BadInput, match="expected a mask"):
+        check([tmp_path], tmp_path / "new", 20, labelled=open_dataset(tmp_path / "lost"))
 
 
 def test_a_picture_of_another_pixel_size_is_rescaled_for_its_mask(tissue, tmp_path):

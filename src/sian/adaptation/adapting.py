@@ -126,7 +126,7 @@ def _adapted(
     if found < LEAST_NUCLEI:
         raise BadInput(
             f"{slides[0]}: found {found} nuclei in {len(cut)} windows of all slides, expected at least {LEAST_NUCLEI}; "
-            "give H&E at about 0.25 um a pixel, or slides that say their micrometres a pixel"
+            "give H&E at about 0.25 um a pixel, slides that say their micrometres a pixel, or another --model"
         )
     before = time.monotonic()
     others = [judge.predict(image) for image in cut]
@@ -184,7 +184,8 @@ def check(
     """Refuse what cannot work before anything is read.
 
     Raises:
-        BadInput: no slides, no time, no windows, no annotated tile, or a folder that holds something else.
+        BadInput: no slides, no time, no windows, no annotated tile or one that cannot be read, or a folder that holds
+            something else.
     """
     if not slides:
         raise BadInput("expected pictures or slides to adapt to, found none; name some")
@@ -194,9 +195,14 @@ def check(
         raise BadInput(f"found {images} windows to learn from, expected at least 1; leave images out or give e.g. 2000")
     if seed < 0:
         raise BadInput(f"found the seed {seed}, expected 0 or more")
-    if labelled is not None and not len(labelled):
-        raise BadInput(f"{labelled.folder}: holds no annotated tiles, expected a few to choose by; leave it out")
     check_output(output)
+    if labelled is None:
+        return
+    if not len(labelled):
+        raise BadInput(f"{labelled.folder}: holds no annotated tiles, expected a few to choose by; leave it out")
+    for item in labelled:
+        labelled.image(item)
+        labelled.mask(item)
 
 
 def verdict(start: Judged, taught: Judged) -> tuple[bool, str]:
