@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from tests.synthesis import toys
 
 import sian
@@ -15,7 +16,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput
 from sian.files import read_image, write_png
 from sian.masks import write_mask
-from sian.production.mask_supply import InventedMask
+from sian.production.mask_supply import InventedMask, StoredMask
 from sian.production.restyle import restyle, restyle_dataset
 from sian.synthesis import Model, load
 
@@ -194,3 +195,62 @@ def test_plans_tell_models_of_invented_glands():
     assert glands.make(tissue=True)[1].tissue is not None
     assert glands.make()[1].tissue is None
     assert plain.make(tissue=True)[1].tissue is None
+
+
+def plan_file(folder, model, data, **masks):
+    values = {
+        "name": "kept",
+        "images": 2,
+        "styles": ["kidney"],
+        "form": "folders",
+        "model": {"file": str(model)},
+        "masks": {"source": str(data.folder), "keep": "tissue", **masks},
+    }
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def test_a_plan_keeps_the_tissue_of_a_data_sets_images(told_file, model, data, tmp_path):
+    assert main(["dataset", str(plan_file(tmp_path, told_file, data)), "-o", str(tmp_path / "set")]) == 0
+    made = open_dataset(tmp_path / "set")
+    mask, image = data.mask(data.items[0]), data.image(data.items[0])
+    for item in made:
+        expected = model.synthesize(mask, "kidney", seed=item.seed, tissue=image)
+        assert np.array_equal(made.image(item), expected)
+        assert (expected != model.synthesize(mask, "kidney", seed=item.seed)).any()
+
+
+def test_a_window_of_a_plan_keeps_the_tissue_of_its_place(told_file, data):
+    (item,) = data
+    path = data.path(item.mask)
+    cut = StoredMask(path, "one", "", (64, 96), 5, image=data.path(item.image)).loaded()
+    window, layout = cut.make()
+    whole = sian.describe(data.mask(item), tissue=data.image(item))
+    places = [
+        (y, x)
+        for y in range(193)
+        for x in range(225)
+        if np.array_equal(data.mask(item)[y : y + 64, x : x + 96], window)
+    ]
+    assert any(np.array_equal(layout.tissue, whole.window(y, x, 64, 96).tissue) for y, x in places)
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [({"source": "nuclei", "size": 64}, "expected masks.source to be a data set"), ({}, "trained without tissue maps")],
+)
+def test_a_plan_that_cannot_keep_tissue_is_refused(masks, said, toy_file, told_file, data, tmp_path, capfd):
+    model = toy_file if not masks else told_file
+    assert main(["dataset", str(plan_file(tmp_path, model, data, **masks)), "-o", str(tmp_path / "set")]) == 3
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_folder_of_masks_has_no_tissue_to_keep(told_file, data, tmp_path, capfd):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    write_mask(folder / "one.png", data.mask(data.items[0]))
+    path = plan_file(tmp_path, told_file, data, source=str(folder))
+    assert main(["dataset", str(path), "-o", str(tmp_path / "set")]) == 3
+    assert "holds no image of the mask one.png" in capfd.readouterr().err

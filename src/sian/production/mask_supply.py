@@ -15,7 +15,7 @@ from sian import seeds
 from sian.data import open_dataset
 from sian.data.class_file import classes_of_each
 from sian.errors import BadInput, nearest
-from sian.files import sha256_file
+from sian.files import read_image, sha256_file
 from sian.masks import nucleus_ids, read_mask
 from sian.masks.files import MASK_SUFFIXES
 from sian.nuclei.fit import Organ, default_fit, read_fit
@@ -70,15 +70,17 @@ class StoredMask:
     seed: int
     pixels: bytes = b""  # .npy
     classes: Mapping[int, str] | None = None  # by id, for a model that knows some
+    image: Path | None = None  # whose tissue is kept
+    shown: bytes = b""  # its pixels, .npy
 
     def loaded(self) -> StoredMask:
         """The same with its pixels, for a worker that may not see the file."""
-        stream = io.BytesIO()
-        np.save(stream, read_mask(self.path), allow_pickle=False)
-        return replace(self, pixels=stream.getvalue())
+        shown = b"" if self.image is None else _packed(read_image(self.image))
+        return replace(self, pixels=_packed(read_mask(self.path)), shown=shown)
 
-    def make(self, tissue: bool = False) -> tuple[Mask, Layout]:  # noqa: ARG002 - nobody knows what lay between them
-        """The mask and its layout; a nucleus at a window's edge keeps the layout that it has on the whole mask."""
+    def make(self, tissue: bool = False) -> tuple[Mask, Layout]:
+        """The mask and its layout; at a window's edge nuclei and tissue are as on the whole mask."""
+        del tissue  # the plan says whether it is kept
         whole: Mask = np.load(io.BytesIO(self.pixels), allow_pickle=False)
         if self.size is None or whole.shape == self.size:
             return whole, self._layout(whole)
@@ -109,10 +111,17 @@ class StoredMask:
     def _layout(self, whole: Mask) -> Layout:
         from sian.layout import describe
 
+        image = np.load(io.BytesIO(self.shown), allow_pickle=False) if self.shown else None
         try:
-            return describe(whole, self.classes)
+            return describe(whole, self.classes, tissue=image)
         except BadInput as error:
             raise BadInput(f"{self.path}: {error}") from None
+
+
+def _packed(array: npt.NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
 
 
 class InventedMasks:
@@ -155,10 +164,15 @@ class StoredMasks:
         size = plan.masks.size
         self.size = (size, size) if isinstance(size, int) else size
         found, self.licence = _of_dataset(self.folder, plan.masks.split) or _of_folder(self.folder)
+        if plan.masks.keep == "tissue":
+            _check_images(self.folder, found)
+        else:
+            found = [mask._replace(image=None) for mask in found]
         if not any(mask.classes for mask in found) or not model_classes():
             found = [mask._replace(classes=None) for mask in found]
         self.files = {mask.path: sha256_file(mask.path) for mask in found}
         self.classes = {mask.path: mask.classes for mask in found}
+        self.images = {mask.path: mask.image for mask in found}
         listed = "\n".join(self._listed(mask) for mask in found)
         self.sha256 = hashlib.sha256(listed.encode()).hexdigest()
         self.by_organ: dict[str, list[Path]] = {"": [mask.path for mask in found]}
@@ -174,6 +188,8 @@ class StoredMasks:
     def _listed(self, mask: _Found) -> str:
         """A line of what `sha256` is of: all that decides a mask."""
         line = f"{mask.organ} {self.folder_name(mask.path)} {self.files[mask.path]}"
+        if mask.image is not None:
+            line += f" {sha256_file(mask.image)}"
         return line if mask.classes is None else f"{line} {json.dumps(mask.classes, sort_keys=True)}"
 
     def check(self, organ: str) -> None:
@@ -193,7 +209,8 @@ class StoredMasks:
             self._orders[organ] = seeds.generator(self.seed, f"order of masks {organ}").permutation(len(paths))
         path = paths[self._orders[organ][turn % len(paths)]]
         name = self.folder_name(path)
-        return StoredMask(path, name, self.files[path], self.size, seed, classes=self.classes[path])
+        classes, image = self.classes[path], self.images[path]
+        return StoredMask(path, name, self.files[path], self.size, seed, classes=classes, image=image)
 
 
 MaskOrder = InventedMask | StoredMask
@@ -204,6 +221,16 @@ class _Found(NamedTuple):
     organ: str
     path: Path
     classes: Mapping[int, str] | None
+    image: Path | None = None
+
+
+def _check_images(folder: Path, found: Sequence[_Found]) -> None:
+    for mask in found:
+        if mask.image is None or not mask.image.is_file():
+            raise BadInput(
+                f"{folder}: holds no image of the mask {mask.path.name}, expected one, whose tissue the plan's "
+                "masks.keep asks for; give a data set (`sian data import`), or leave masks.keep out"
+            )
 
 
 def _of_dataset(folder: Path, split: str | None) -> tuple[list[_Found], str] | None:
@@ -211,7 +238,9 @@ def _of_dataset(folder: Path, split: str | None) -> tuple[list[_Found], str] | N
         return None
     data = open_dataset(folder)
     chosen = data.split(split) if split else data
-    found = [_Found(item.organ, data.path(item.mask), item.class_by_id or None) for item in chosen]
+    found = [
+        _Found(item.organ, data.path(item.mask), item.class_by_id or None, data.path(item.image)) for item in chosen
+    ]
     return found, data.info.licence
 
 

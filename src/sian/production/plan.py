@@ -41,7 +41,9 @@ class MaskSection(Section):
     `source`: "nuclei" (invented by `sian.nuclei`), a folder of masks, or a data set. `size`: px, one side or (height,
     width); of stored masks a window of that size is cut out at a random place, the whole mask without it. `fit`: a
     fit.json for invented nuclei, the bundled one without it. `glands`: the share of invented masks that are arranged
-    around gland-like lumina. `split`: of a data set. `sha256`: of all masks of a folder or data set, or of the fit.
+    around gland-like lumina. `split`: of a data set. `keep`: "tissue" also keeps what lies between the nuclei of a data
+    set's own images, coarsely, for a model that takes tissue maps. `sha256`: of all masks of a folder or data set (and
+    of the images whose tissue is kept), or of the fit.
     """
 
     source: str = NUCLEI
@@ -49,6 +51,7 @@ class MaskSection(Section):
     fit: str | None = None
     glands: float = Field(default=0.0, ge=0.0, le=1.0)
     split: str | None = None
+    keep: Literal["nuclei", "tissue"] = "nuclei"
     sha256: Sha256 | None = None
 
 

@@ -96,6 +96,8 @@ class Schedule:
         self.masks: MaskSource = (
             InventedMasks(plan) if plan.masks.source == NUCLEI else StoredMasks(plan, self._model_classes)
         )
+        if plan.masks.keep == "tissue":
+            self._check_tissue(plan)
         masks = _checked(Path(plan.masks.source), self.masks.sha256, plan.masks.sha256, "masks.sha256")
         gate = plan.gate
         self.segmenter_file = _asset(plan, gate.segmenter, SEGMENTERS) if gate else None
@@ -167,6 +169,21 @@ class Schedule:
 
         return read_info(self.model_file).classes
 
+    def _check_tissue(self, plan: Plan) -> None:
+        from sian.synthesis.modelfile import read_info
+
+        if plan.masks.source == NUCLEI:
+            raise BadInput(
+                f"plan {plan.name}: masks.keep is 'tissue', expected masks.source to be a data set whose images have "
+                "some; leave it out: invented masks of glands bring invented maps"
+            )
+        info = read_info(self.model_file)
+        if not info.recipe.get("generator", {}).get("tissue"):
+            raise BadInput(
+                f"{self.model_file}: was trained without tissue maps, which the plan's masks.keep asks for; take a "
+                "model of the recipe tissue, or leave masks.keep out"
+            )
+
     def _place(self, number: int) -> tuple[int, int, int]:
         """Which style an image has, which of that style's images it is, and of how many."""
         entry, rank = self._order.place(number)
@@ -216,6 +233,8 @@ def deciding(plan: Plan) -> dict[str, Any]:
     del values["model"]["file"]
     if values["backend"] == "torch":  # as before there were others: the same plan, the same SHA-256
         del values["backend"]
+    if values["masks"]["keep"] == "nuclei":  # likewise
+        del values["masks"]["keep"]
     if values["masks"]["source"] != NUCLEI:
         values["masks"]["source"] = "stored"
     del values["masks"]["fit"]
