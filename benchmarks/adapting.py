@@ -4,6 +4,7 @@ r"""Adapting a segmenter to slides that nobody annotated: which way helps, on sl
         --labelled data/monuseg data/cryonuseg data/monuseg7 --list
     python benchmarks/adapting.py ... self+painted 0          # one row: an arm and a seed
     python benchmarks/adapting.py ... --all                   # all that are missing, seed by seed
+    python benchmarks/adapting.py ... self+painted --average  # the mean of its seeds' weights
     python benchmarks/adapting.py ... --table [--development]
 
 No label of the target is seen by the bundled painter or segmenter. Without annotation: all images of the slides in
@@ -40,14 +41,15 @@ from numpy.typing import NDArray
 
 import sian
 from sian import seeds
-from sian.adaptation.learning import learn
+from sian.adaptation.averaging import averaged
+from sian.adaptation.learning import adapted_recipe, learn
 from sian.adaptation.painted import painted_tiles
 from sian.data import Dataset, open_dataset
 from sian.evaluation.agreement import agreement
 from sian.files.atomic import write_json
 from sian.segmentation.segmenter import Segmenter, load
 from sian.segmentation.self_training import outline, self_taught
-from sian.segmentation.training_windows import KnownTile, read_known
+from sian.segmentation.training_windows import KnownTile, TrainingTiles, read_known
 from sian.training.device import Hardware
 
 Image = NDArray[np.uint8]
@@ -67,6 +69,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.table:
         table(arguments)
+    elif arguments.average:
+        average(arguments, arguments.arm)
     elif arguments.list or not (arguments.arm or arguments.all):
         print("\n".join(f"{arm} {seed}" for arm, seed in _missing(arguments)))
     else:
@@ -86,6 +90,19 @@ def row(arguments: argparse.Namespace, arm: str, seed: int) -> None:
         run = arguments.out / "runs" / f"{arm}-{arguments.windows}-{seed}"
         segmenter = learn(start, tiles, run, arguments.windows, seed, Hardware("cpu"))
     minutes = (time.process_time() - begun) / 60
+    _finish(arguments, arm, seed, segmenter, minutes)
+
+
+def average(arguments: argparse.Namespace, arm: str) -> None:
+    """Score the mean of the weights of an arm's seeds."""
+    target, start = open_dataset(arguments.target), load()
+    runs = sorted((arguments.out / "runs").glob(f"{arm}-{arguments.windows}-*"))
+    known = TrainingTiles(_tiles(arguments, arm, target, start), adapted_recipe(start, arguments.windows, 0))
+    _finish(arguments, arm, "average", averaged([load(run / "model.safetensors") for run in runs], known), 0.0)
+
+
+def _finish(arguments: argparse.Namespace, arm: str, seed: int | str, segmenter: Segmenter, minutes: float) -> None:
+    target = open_dataset(arguments.target)
     scores = {
         part: {item.id: _scores(segmenter, target, item) for item in _items(target, unannotated=part == "development")}
         for part in ("development", "test")
@@ -103,7 +120,8 @@ def table(arguments: argparse.Namespace) -> None:
     rows: dict[str, list[dict[str, Any]]] = {}
     for path in sorted((arguments.out / "rows").glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
-        if facts["windows"] == arguments.windows and part in facts["scores"]:
+        wanted = facts["arm"] == "start" or (facts["seed"] == "average") == arguments.average
+        if wanted and facts["windows"] == arguments.windows and part in facts["scores"]:
             rows.setdefault(facts["arm"], []).append(facts["scores"][part])
     for key in ("pq", "pq_tta"):
         known = {arm: _by_tile(found, key) for arm, found in rows.items()}
@@ -214,7 +232,7 @@ def _missing(arguments: argparse.Namespace) -> list[tuple[str, int]]:
     return [(arm, seed) for arm, seed in wanted if not _path(arguments, arm, seed).exists()]
 
 
-def _path(arguments: argparse.Namespace, arm: str, seed: int) -> Path:
+def _path(arguments: argparse.Namespace, arm: str, seed: int | str) -> Path:
     return Path(arguments.out / "rows" / f"{arm}-{arguments.windows}-{seed}.json")
 
 
@@ -229,7 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--no-development", action="store_true")
     parser.add_argument("--development", action="store_true")
-    for flag in ("--list", "--all", "--table"):
+    for flag in ("--list", "--all", "--table", "--average"):
         parser.add_argument(flag, action="store_true")
     return parser.parse_args()
 

@@ -63,18 +63,18 @@ def _exported(
     state, _ = checkpoint.read_state(found[-1])
     network = build(**recipe.network.model_dump(), seed=recipe.seed)
     network.load_state_dict(checkpoint.read_tensors(found[-1] / "average.safetensors"))
-    average.estimate_batch_norm(network, _passes(network, tiles, recipe, report))
+    average.estimate_batch_norm(network, training_passes(network, tiles, recipe, report))
     facts = {**_facts(run, state), **tiles.facts}
     return save(Segmenter(network.eval(), recipe, facts), target, storage)
 
 
-def _passes(
+def training_passes(
     network: torch.nn.Module,
     tiles: TrainingTiles,
     recipe: SegmenterRecipe,
-    report: Callable[[int, int], None] | None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Iterator[Callable[[], object]]:
-    """Training windows through the network, one batch at a time."""
+    """Training windows through the network, one batch a call, for batch norm to see."""
     for number, (images, _) in zip(range(NORM_BATCHES), tiles.batches(recipe), strict=False):
         random = seeds.torch_generator(recipe.seed, "batch norm", number)
         pictures = jitter(images, recipe.augment, random) * 2 - 1
