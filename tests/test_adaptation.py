@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from sian import segmentation
 from sian.adaptation import adapt
 from sian.adaptation.adapting import _judged, _silent, check, verdict
+from sian.adaptation.averaging import averaged
 from sian.adaptation.going_on import begin, fingerprint
 from sian.adaptation.painted import check_painter, painted_tiles
 from sian.adaptation.result import Judged
@@ -23,6 +25,9 @@ from sian.errors import BadInput, Interrupted
 from sian.files import write_png
 from sian.nuclei import scatter
 from sian.segmentation.segmenter import load
+from sian.segmentation.segmenter_export import training_passes
+from sian.segmentation.self_training import self_taught
+from sian.segmentation.training_windows import TrainingTiles
 from sian.training.device import Hardware
 
 CPU = Hardware("cpu")
@@ -150,7 +155,7 @@ def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, 
     report = json.loads((out / "report.json").read_text())
     assert report["why"] == printed["why"]
     assert report["windows"] == 2
-    assert report["images"] == 8
+    assert report["images"] == 12  # three runs of a batch each
     model = load(out / "segmenter.safetensors")
     assert model.facts.get("adapted_from", load().sha256) == load().sha256
     assert model.mpp == load().mpp
@@ -169,7 +174,7 @@ def test_labelled_tiles_are_looked_at_and_a_start_that_is_better_is_kept(picture
     for number, (image, mask) in enumerate(zip(*tissue, strict=True)):
         writer.add(f"tile-{number}", image, mask)
     spoilt = segmentation.untrained("segnet", 16)
-    monkeypatch.setattr("sian.adaptation.adapting.learn", lambda *_, **__: spoilt)
+    monkeypatch.setattr("sian.adaptation.adapting.learn_often", lambda *_, **__: spoilt)
     spoilt.facts["images"] = 8
     result = adapt(
         [pictures / "0.png"],
@@ -218,13 +223,13 @@ def test_a_slide_that_cannot_be_used_is_left_out_and_said(pictures):
         cut_slides(slides[2:], 0.25, lambda *_: None, said.append)
 
 
-@pytest.mark.parametrize("part", ["affordable", "learn"])
+@pytest.mark.parametrize("part", ["affordable", "learn_often"])
 def test_a_stopped_adaptation_goes_on_with_the_same_things_only(part, pictures, tmp_path, monkeypatch):
     slides, out = sorted(pictures.iterdir()), tmp_path / "out"
 
     def stopped(_start, _tiles, run, *_):
-        folder = run if part == "learn" else run.with_name("run.timing")
-        folder.mkdir()
+        folder = run / "0" if part == "learn_often" else run.with_name("run.timing")
+        folder.mkdir(parents=True)
         (folder / "recipe.yaml").write_text("")
         raise Interrupted("go on with --resume")
 
@@ -235,7 +240,7 @@ def test_a_stopped_adaptation_goes_on_with_the_same_things_only(part, pictures, 
     check(slides, out, 20)
     made_of = json.loads((out / "begun.json").read_text())
     begin(out, made_of, learning=True)
-    if part == "learn":
+    if part == "learn_often":
         with pytest.raises(BadInput, match="holds a stopped adaptation with other slides and seed"):
             adapt(slides[:1], out, images=4, seed=1, hardware=CPU)
 
@@ -290,3 +295,32 @@ def test_a_picture_of_another_pixel_size_is_rescaled_for_its_mask(tissue, tmp_pa
     write_png(tmp_path / "silent.png", tissue[0][0])
     asked = [_asked(tmp_path / f"{name}.png", 0.25).mpp for name in ("near", "far", "silent")]
     assert asked == [None, "file", None]
+
+
+def test_the_mean_of_several_segmenters(tissue):
+    images, masks = tissue
+    tiles = [self_taught(str(n), image, mask, 2, "") for n, (image, mask) in enumerate(zip(images, masks, strict=True))]
+    one, other = segmentation.untrained("segnet", 2, seed=1), segmentation.untrained("segnet", 2, seed=2)
+    one.recipe = one.recipe.model_copy(update={"data": one.recipe.data.model_copy(update={"size": 64, "batch": 2})})
+    known = TrainingTiles(tiles, one.recipe)
+    mean = averaged([one, other], known)
+    states = [segmenter.network.state_dict() for segmenter in (one, other, mean)]
+    for name, tensor in states[2].items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(tensor, (states[0][name] + states[1][name]) / 2)
+    # Batch norm is that of the mean's own features: of the first convolution, on the same windows, by hand.
+    first, norm = first_layers(mean.network)
+    seen = []
+    handle = first.register_forward_hook(lambda _, __, output: seen.append(output.mean((0, 2, 3))))
+    with torch.inference_mode():
+        for run in training_passes(mean.network, known, one.recipe):
+            run()
+    handle.remove()
+    torch.testing.assert_close(norm.running_mean, torch.stack(seen).mean(0), atol=1e-4, rtol=1e-3)
+    assert (mean.network.training, mean.sha256) == (False, "")
+
+
+def first_layers(network):
+    """The first convolution, and the batch norm after it."""
+    parts = [part for part in network.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.BatchNorm2d)]
+    return parts[0], parts[1]

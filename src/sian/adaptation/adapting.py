@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from sian.adaptation.adaptation_report import shown, write_report
 from sian.adaptation.going_on import begin, check_output, fingerprint
-from sian.adaptation.learning import affordable, begun_length, learn
+from sian.adaptation.learning import affordable, begun_length, has_begun, learn_often
 from sian.adaptation.painted import check_painter, painted_tiles
 from sian.adaptation.result import Adapted, Judged
 from sian.adaptation.slide_cutting import cut_slides
@@ -31,7 +31,6 @@ from sian.masks import nucleus_ids
 from sian.segmentation.segmenter import Segmenter, load, save
 from sian.segmentation.self_training import outline, self_taught
 from sian.synthesis import load as load_painter
-from sian.training.checks import holds_run
 from sian.training.device import Hardware, launch
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _adapted(
     cut = whole.windows
     check_painter(paints, cut[0])
     made_of = {"slides": fingerprint(cut), "model": start.sha256, "painter": paints.sha256, "seed": seed}
-    begin(output, made_of | {"images": images}, learning=holds_run(run))
+    begin(output, made_of | {"images": images}, learning=has_begun(run))
 
     # What is known before learning.
     with progress("outlining", "windows") as report:
@@ -144,7 +143,7 @@ def _adapted(
         left = minutes * 60 - (time.monotonic() - begun) - reserve
         length = images or begun_length(run) or affordable(start, tiles, run, left, hardware, say)
         with progress("learning", "windows") as report:
-            taught = learn(start, tiles, run, length, seed, hardware, report)
+            taught = learn_often(start, tiles, run, length, seed, hardware, report)
     except Interrupted as error:
         raise Interrupted(f"{error}".replace("--resume", "the same command")) from None
     second = _judged(taught, cut, others, labelled, seed, "judging what was learned", progress)

@@ -7,6 +7,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+from sian.adaptation.averaging import averaged
 from sian.segmentation.segmenter import load, save
 from sian.segmentation.segmenter_export import export_run
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     Report = Callable[[int, int], None]
 
+RUNS = 3  # that differ in their seed; the mean of their weights is the result
 TIMED = 80  # windows that are learned from to see how quick the machine is
-LEAST, MOST = 400, 4000  # windows; longer was not better (docs/results/adapting.md)
+LEAST, MOST = 600, 6000  # windows of all runs; longer was not better (docs/results/adapting.md)
 
 
 def adapted_recipe(start: Segmenter, images: int, seed: int) -> SegmenterRecipe:
@@ -36,8 +38,13 @@ def adapted_recipe(start: Segmenter, images: int, seed: int) -> SegmenterRecipe:
 
 
 def begun_length(run: Path) -> int | None:
-    """How many windows a stopped run was to learn from; None where none was begun."""
-    return SegmenterRecipe.load(run / "recipe.yaml").images if holds_run(run) else None
+    """How many windows stopped runs were to learn from; None where none was begun."""
+    return RUNS * SegmenterRecipe.load(run / "0" / "recipe.yaml").images if has_begun(run) else None
+
+
+def has_begun(run: Path) -> bool:
+    """Whether the first of the runs has."""
+    return holds_run(run / "0")
 
 
 def affordable(
@@ -57,8 +64,41 @@ def affordable(
     shutil.rmtree(trial)
     if seconds < LEAST * a_window:
         say(f"there is too little time left: learning from {LEAST} windows all the same, {LEAST * a_window:.0f} s")
-    batch = recipe.data.batch
-    return min(MOST, max(LEAST, math.floor(seconds / a_window / batch) * batch))
+    return min(MOST, max(LEAST, math.floor(seconds / a_window)))
+
+
+def learn_often(
+    start: Segmenter,
+    tiles: Sequence[KnownTile],
+    run: Path,
+    images: int,
+    seed: int,
+    hardware: Hardware,
+    report: Report | None = None,
+) -> Segmenter:
+    """Go on from a segmenter several times, and take the mean of what became of it.
+
+    Args:
+        start: what is begun with.
+        tiles: to learn from.
+        run: the folder of the runs.
+        images: windows of all runs.
+        seed: of the first; the others have the next ones.
+        hardware: where to compute.
+        report: called with (windows seen, windows in all).
+
+    Raises:
+        Interrupted: as `learn`.
+    """
+    each = -(-images // RUNS)
+    taught = []
+    for number in range(RUNS):
+        done = number * each
+        own = (lambda seen, _, done=done: report(done + seen, RUNS * each)) if report else None
+        taught.append(learn(start, tiles, run / str(number), each, seed * RUNS + number, hardware, own))
+    mean = averaged(taught, TrainingTiles(tiles, taught[0].recipe))
+    mean.facts = {**mean.facts, "images": sum(one.facts["images"] for one in taught), "averaged_runs": RUNS}
+    return mean
 
 
 def learn(
