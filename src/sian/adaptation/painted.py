@@ -1,7 +1,7 @@
 """Windows whose nuclei are known to the pixel: found outlines, painted in the styles of the slides' windows.
 
 An outline that a segmenter found may be wrong for its image; a painting of it is right by construction. Beside
-self-training this is what makes synthetic images help here (docs/results/adapting.md).
+self-training paintings added 0.010 PQ, with an interval that touches 0 (docs/results/adapting.md).
 """
 
 from __future__ import annotations
