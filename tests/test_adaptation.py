@@ -23,6 +23,7 @@ from sian.cli.verb_adapt import _asked
 from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput, Interrupted
 from sian.files import write_png
+from sian.masks import nucleus_ids, read_mask
 from sian.nuclei import scatter
 from sian.segmentation.segmenter import load
 from sian.segmentation.segmenter_export import training_passes
@@ -293,7 +294,7 @@ def test_a_picture_of_another_pixel_size_is_rescaled_for_its_mask(tissue, tmp_pa
     for name, mpp in (("near", 0.26), ("far", 0.5)):
         write_png(tmp_path / f"{name}.png", tissue[0][0], mpp=mpp)
     write_png(tmp_path / "silent.png", tissue[0][0])
-    asked = [_asked(tmp_path / f"{name}.png", 0.25).mpp for name in ("near", "far", "silent")]
+    asked = [_asked(tmp_path / f"{name}.png", 0.25, None).mpp for name in ("near", "far", "silent")]
     assert asked == [None, "file", None]
 
 
@@ -324,3 +325,25 @@ def first_layers(network):
     """The first convolution, and the batch norm after it."""
     parts = [part for part in network.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.BatchNorm2d)]
     return parts[0], parts[1]
+
+
+def test_a_given_pixel_size_counts_before_what_a_file_says(tmp_path):
+    write_png(tmp_path / "far.png", np.zeros((300, 300, 3), np.uint8), mpp=0.5)
+    assert [_asked(tmp_path / "far.png", 0.25, given).mpp for given in (None, 0.26, 1.0)] == ["file", None, "1"]
+
+
+def test_a_given_pixel_size_is_that_of_windows_and_masks(tmp_path, capsys):
+    """20x: windows are twice as large as what they show, and masks have the picture's own size."""
+    mask = scatter(512, 512, seed=4)
+    write_png(tmp_path / "half.png", np.ascontiguousarray(stained(mask)[::2, ::2]))
+    (window,) = cut_slides([tmp_path / "half.png"], 0.25, lambda *_: None, print, given=0.5).windows
+    assert window.shape == (512, 512, 3)
+    out = tmp_path / "out"
+    given = ["adapt", str(tmp_path / "half.png"), "-o", str(out), "--images", "4", "--mpp", "0.5", "--device", "cpu"]
+    assert main(given) == 0
+    found = read_mask(out / "masks" / "half.png")
+    assert found.shape == (256, 256)
+    assert 0.5 < len(nucleus_ids(found)) / len(nucleus_ids(mask)) < 2
+    capsys.readouterr()
+    assert main([*given[:2], "-o", str(tmp_path / "new"), "--mpp", "0"]) == 3
+    assert "mpp" in capsys.readouterr().err

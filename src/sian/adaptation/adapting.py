@@ -31,6 +31,7 @@ from sian.masks import nucleus_ids
 from sian.segmentation.segmenter import Segmenter, load, save
 from sian.segmentation.self_training import outline, self_taught
 from sian.synthesis import load as load_painter
+from sian.synthesis.magnification import check_mpp
 from sian.training.device import Hardware, launch
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def adapt(
     labelled: Dataset | None = None,
     minutes: float = 20.0,
     images: int | None = None,
+    mpp: float | None = None,
     seed: int = 0,
     hardware: Hardware | None = None,
     progress: Progress | None = None,
@@ -75,6 +77,8 @@ def adapt(
         labelled: annotated tiles of the same stain, to choose by; they are not learned from.
         minutes: by the clock, in all.
         images: learn from so many windows instead, however long it takes.
+        mpp: micrometres a pixel of the slides; what they say themselves if not given. Others than the segmenter's are
+            rescaled.
         seed: of learning and judging.
         hardware: where to compute.
         progress: called with the name of each part of the work and with what is counted in it; returns a context that
@@ -88,9 +92,11 @@ def adapt(
     output, hardware = Path(output), hardware or Hardware()
     progress, say = progress or _silent, say or _nothing
     check(slides, output, minutes, images, seed, labelled)
+    if mpp is not None:
+        check_mpp(mpp)
     with only_writer(output):
         return _adapted(
-            slides, output, segmenter, painter, labelled, minutes, images, seed, hardware, progress, say
+            slides, output, segmenter, painter, labelled, minutes, images, mpp, seed, hardware, progress, say
         )  # fmt: skip
 
 
@@ -102,6 +108,7 @@ def _adapted(
     labelled: Dataset | None,
     minutes: float,
     images: int | None,
+    mpp: float | None,
     seed: int,
     hardware: Hardware,
     progress: Progress,
@@ -112,7 +119,7 @@ def _adapted(
     begun, device, run = time.monotonic(), str(launch(hardware).device), output / RUN
     start, judge, paints = load(segmenter, device), load("judge", device), load_painter(painter, device)
     with progress("cutting windows", "slides") as report:
-        whole = cut_slides(slides, start.mpp, report, say)
+        whole = cut_slides(slides, start.mpp, report, say, mpp)
     cut = whole.windows
     check_painter(paints, cut[0])
     made_of = {"slides": fingerprint(cut), "model": start.sha256, "painter": paints.sha256, "seed": seed}

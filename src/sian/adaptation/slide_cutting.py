@@ -34,7 +34,11 @@ class Cut:
 
 
 def cut_slides(
-    slides: Sequence[str | Path], mpp: float, report: Callable[[int, int], None], say: Callable[[str], None]
+    slides: Sequence[str | Path],
+    mpp: float,
+    report: Callable[[int, int], None],
+    say: Callable[[str], None],
+    given: float | None = None,
 ) -> Cut:
     """Windows of slides.
 
@@ -43,6 +47,7 @@ def cut_slides(
         mpp: micrometres a pixel of the windows.
         report: called with (slides done, slides in all).
         say: called with sentences.
+        given: micrometres a pixel of the slides, in the place of what they say themselves.
 
     Raises:
         BadInput: none of them can be used.
@@ -55,7 +60,7 @@ def cut_slides(
     cut = Cut([], {})
     for number, path in enumerate(chosen, 1):
         try:
-            cut.windows.extend(slide_windows(path, mpp, SIDE, most))
+            cut.windows.extend(slide_windows(path, mpp, SIDE, most, given))
         except BadInput as error:
             if len(chosen) == 1:
                 raise

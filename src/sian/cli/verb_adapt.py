@@ -38,6 +38,9 @@ def adapt(
     painter: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="What paints the outlines: 'bundled' if not given, or a file.")
     ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(metavar="MPP", help="Micrometres a pixel of slides that do not say it, e.g. 0.5.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of paintings, learning and judging.")] = 0,
     device: Device = "auto",
     threads: Threads = None,
@@ -75,13 +78,14 @@ def adapt(
         labelled=known,
         minutes=minutes,
         images=images,
+        mpp=mpp,
         seed=seed,
         hardware=Hardware(device),
         progress=console.progress,
         say=console.say,
     )
     used = {path: target for path, target in targets.items() if path not in result.left_out}
-    written = _masks(used, result.model, replace(load(result.model, device), tta=True))
+    written = _masks(used, result.model, replace(load(result.model, device), tta=True), mpp)
     if as_json:
         console.print_json({**_facts(result), "written": written})
         return
@@ -91,9 +95,9 @@ def adapt(
         console.say(f"whole slides: sian segment predict SLIDE -m {result.model} --mpp file -o OUT")
 
 
-def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter) -> list[dict[str, Any]]:
+def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter, given: float | None) -> list[dict[str, Any]]:
     """Masks and outlines of the pictures that are no whole slides."""
-    asked = {path: _asked(path, segmenter.mpp) for path in targets}
+    asked = {path: _asked(path, segmenter.mpp, given) for path in targets}
     small = [path for path in targets if not is_whole(path, Asked(), segmenter.mpp)]
     written: list[dict[str, Any]] = []
     try:
@@ -109,14 +113,15 @@ def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter) -> list
     return written
 
 
-def _asked(path: Path, mpp: float) -> Asked:
-    """A picture that says another pixel size than the segmenter's is rescaled, as its windows were."""
+def _asked(path: Path, mpp: float, given: float | None) -> Asked:
+    """A picture of another pixel size than the segmenter's is rescaled, as its windows were."""
     from sian.slides import open_slide
     from sian.synthesis.magnification import DIFFERS
 
     with open_slide(path) as slide:
-        differs = slide.mpp is not None and not 1 / DIFFERS <= slide.mpp / mpp <= DIFFERS
-    return Asked(mpp=FILE if differs else None)
+        full = given or slide.mpp
+    differs = full is not None and not 1 / DIFFERS <= full / mpp <= DIFFERS
+    return Asked(mpp=(FILE if given is None else f"{given:g}") if differs else None)
 
 
 def _facts(result: Adapted) -> dict[str, Any]:

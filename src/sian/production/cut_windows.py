@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 DIFFERS = 1.15  # pixel sizes that differ by more are rescaled
 
 
-def slide_windows(path: Path, mpp: float | None, side: int, most: int) -> list[NDArray[np.uint8]]:
+def slide_windows(
+    path: Path, mpp: float | None, side: int, most: int, given: float | None = None
+) -> list[NDArray[np.uint8]]:  # fmt: skip
     """Windows of tissue at the model's magnification; a picture that is smaller is one window.
 
     Args:
@@ -26,6 +28,7 @@ def slide_windows(path: Path, mpp: float | None, side: int, most: int) -> list[N
         mpp: micrometres a pixel of the model; a slide that says another is rescaled.
         side: px of a window.
         most: windows of one slide.
+        given: micrometres a pixel of the slide, in the place of what it says itself.
 
     Returns:
         (side, side, 3) uint8 each, smaller where the picture is.
@@ -34,9 +37,10 @@ def slide_windows(path: Path, mpp: float | None, side: int, most: int) -> list[N
         BadInput: it cannot be read, or is smaller than half a window.
     """
     with open_slide(path) as slide:
+        full = given or slide.mpp
         factor = 1.0  # px of level 0 in one of the model's
-        if mpp and slide.mpp and not 1 / DIFFERS <= slide.mpp / mpp <= DIFFERS:
-            factor = mpp / slide.mpp
+        if mpp and full and not 1 / DIFFERS <= full / mpp <= DIFFERS:
+            factor = mpp / full
         own = min(round(side * factor), *slide.shape)
         shape = (round(own / factor),) * 2
         if min(shape) < side // 2:
@@ -45,6 +49,6 @@ def slide_windows(path: Path, mpp: float | None, side: int, most: int) -> list[N
                 f"{path}: found {height} x {width} px, expected at least {side // 2} x {side // 2} px at the model's "
                 "magnification; leave it out"
             )
-        level = slide.level_for(mpp, slide.mpp) if mpp and slide.mpp else 0
+        level = slide.level_for(mpp, full) if mpp and full else 0
         areas = tissue_windows(slide, own, most)
         return [rescale_image(slide.read(area, level).pixels, shape) for area in areas]
