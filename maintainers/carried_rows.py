@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +33,22 @@ ROW_BYTES = 250_000  # of a carried row
 
 app = typer.Typer(help="Rows without their weights: judged, and carried to other machines.", rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="ROW", help="A row of the tables, e.g. sian.")]
+
+
+PLACE = re.compile(r"(?<![\w.:/])/(?:[^/\s]+/)*")  # the folders of an absolute path
+
+
+def without_places(value: Any) -> Any:
+    """JSON without this machine's folders: of an absolute path its last name stays.
+
+    >>> without_places({"what": ["/home/me/data/monuseg (train) against data/monuseg", 3]})
+    {'what': ['monuseg (train) against data/monuseg', 3]}
+    """
+    if isinstance(value, dict):
+        return {key: without_places(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_places(one) for one in value]
+    return PLACE.sub("", value) if isinstance(value, str) else value
 
 
 @app.command()
@@ -126,6 +141,7 @@ def carry(
     row, bench = _row(name, data, runs, scale, seed, device, threads)
 
     from sian.files import write_json
+    from sian.files.jsonfiles import read_json
     from sian.reproduce.figures import windows_shown
     from sian.reproduce.paintings import SHOWN, keep_paintings, painter_of
     from sian.reproduce.running import read_job, read_report, report_of
@@ -137,11 +153,11 @@ def carry(
         raise BadInput(f"{folder}: found no report of the model there; measure the row first by `sian reproduce`")
     there.mkdir(parents=True, exist_ok=True)
     for path in [bench.report_path(row), *sorted(folder.glob("judge-*.json"))]:
-        shutil.copyfile(path, there / path.name)
+        write_json(there / path.name, without_places(read_json(path)))
     write_json(there / "job.json", {**read_job(folder), "model": False})
     keep_paintings(painter_of(row, bench), bench.scene, windows_shown(bench.scene), there / SHOWN)
     if bench.floors_path().is_file():
-        shutil.copyfile(bench.floors_path(), into / scale / bench.floors_path().name)
+        write_json(into / scale / bench.floors_path().name, without_places(read_json(bench.floors_path())))
     size = sum(path.stat().st_size for path in there.rglob("*") if path.is_file())
     console.say(f"{there}: {size / 1000:.0f} kB")
     if size > ROW_BYTES:
