@@ -78,7 +78,7 @@ class FakePainter:
 
 
 def seen(steadiness=0.7, nuclei=100, area=250.0):
-    return Seen(steadiness, 0.5, nuclei, area, [])
+    return Seen(steadiness, 0.5, nuclei, area)
 
 
 @pytest.mark.parametrize(

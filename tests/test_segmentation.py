@@ -380,3 +380,27 @@ def test_bad_input_is_one_sentence_and_writes_nothing(data, tmp_path, capsys, ar
     assert said.startswith("sian: error: ")
     assert words in said
     assert sorted(tmp_path.iterdir()) == [model]
+
+
+def test_what_a_run_began_with_stays_with_its_model(data, tmp_path):
+    """Weights of a non-commercial segmenter stay that, whatever licence the tiles have that it went on with."""
+    base = segmentation.untrained("segnet", 2)
+    base.facts |= {"licence": "CC BY-NC-SA 4.0", "mpp": 0.5}
+    given = segmentation.save(base, tmp_path / "base.safetensors")
+    run = tmp_path / "run"
+    changes = ["images=4", "network.width=2", "network.levels=5", "data.size=32", "data.batch=2"]
+    words = [word for change in changes for word in ("--set", change)]
+    assert (
+        main(["segment", "train", "segnet-small", "-d", str(data), "-o", str(run), "--init", str(given), *words]) == 0
+    )
+    made = segmentation.load(run / "model.safetensors")
+    assert made.facts["began_with"] == segmentation.load(given).sha256
+    assert (made.facts["licence"].split(" (")[0], made.mpp) == ("CC BY-NC-SA 4.0", 0.5)
+
+
+def test_another_network_is_no_start(data, tmp_path, capsys):
+    given = segmentation.save(segmentation.untrained("segnet", 2), tmp_path / "base.safetensors")
+    command = ["segment", "train", "segnet-small", "-d", str(data), "-o", str(tmp_path / "run"), "--init", str(given)]
+    assert main(command) == 3
+    assert "expected that of the model to begin with" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

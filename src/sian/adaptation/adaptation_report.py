@@ -74,6 +74,6 @@ def write_report(result: Adapted, windows: Sequence[Outlined], inputs: Mapping[s
 
 def _facts(judged: Judged) -> dict[str, Any]:
     """Numbers, rounded; None where there is none, which JSON can say."""
-    seen = {key: value for key, value in asdict(judged.seen).items() if key != "masks"}
-    rounded = {key: value if isinstance(value, int) else round(value, 4) for key, value in seen.items()}
+    seen = asdict(judged.seen).items()
+    rounded = {key: value if isinstance(value, int) else round(value, 4) for key, value in seen}
     return {key: None if value != value else value for key, value in rounded.items()} | {"pq": judged.pq}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -238,15 +238,11 @@ def within(before: float, after: float, times: float) -> bool:
     return bool(min(before, after) > 0 and 1 / times <= after / before <= times)
 
 
-def counted(things: Sequence[NDArray[np.uint8]], report: Report) -> Sequence[NDArray[np.uint8]]:
-    """The things one by one, counted as they are taken."""
-
-    def each() -> object:
-        for number, thing in enumerate(things, 1):
-            yield thing
-            report(number, len(things))
-
-    return each()  # type: ignore[return-value]
+def counted(things: Sequence[NDArray[np.uint8]], report: Report) -> Iterator[NDArray[np.uint8]]:
+    """The things one by one, counted as they are done with."""
+    for number, thing in enumerate(things, 1):
+        yield thing
+        report(number, len(things))
 
 
 def _judged(

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sian.adaptation.averaging import averaged
-from sian.segmentation.segmenter import load, save
+from sian.segmentation.segmenter import load
 from sian.segmentation.segmenter_export import export_run
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
 from sian.segmentation.training import train
@@ -128,8 +128,6 @@ def learn(
     recipe = SegmenterRecipe.load(run / "recipe.yaml") if resume else adapted_recipe(start, images, seed)
     known = TrainingTiles(tiles, recipe)
     train(recipe, known, run, resume=resume, hardware=hardware, start=start, report=report)
-    file = export_run(run, known)
-    taught = load(file)
+    taught = load(export_run(run, known), str(next(start.network.parameters()).device))
     taught.facts |= {"mpp": start.mpp, "adapted_from": start.sha256}
-    save(taught, file)
-    return load(file, str(next(start.network.parameters()).device))
+    return taught

@@ -42,14 +42,12 @@ class Seen:
         accord: mean PQ between its masks and those of a second segmenter.
         nuclei: in all images.
         median_area: px; nan without nuclei.
-        masks: of each image, by one view.
     """
 
     steadiness: float
     accord: float
     nuclei: int
     median_area: float
-    masks: list[Mask]
 
 
 def look(
@@ -80,7 +78,7 @@ def look(
         if report:
             report(number + 1, len(images))
     nuclei = sum(len(nucleus_ids(mask)) for mask in masks)
-    return Seen(_mean(steady), _mean(alike), nuclei, median_area(masks), masks)
+    return Seen(_mean(steady), _mean(alike), nuclei, median_area(masks))
 
 
 def _changed(image: Image, random: torch.Generator) -> Image:

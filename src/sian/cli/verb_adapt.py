@@ -116,12 +116,11 @@ def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter, given: 
 def _asked(path: Path, mpp: float, given: float | None) -> Asked:
     """A picture of another pixel size than the segmenter's is rescaled, as its windows were."""
     from sian.slides import open_slide
-    from sian.synthesis.magnification import DIFFERS
+    from sian.synthesis.magnification import differs
 
     with open_slide(path) as slide:
-        full = given or slide.mpp
-    differs = full is not None and not 1 / DIFFERS <= full / mpp <= DIFFERS
-    return Asked(mpp=(FILE if given is None else f"{given:g}") if differs else None)
+        rescaled = differs(given or slide.mpp, mpp)
+    return Asked(mpp=(FILE if given is None else f"{given:g}") if rescaled else None)
 
 
 def _facts(result: Adapted) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from sian.slides.levels import Area
 from sian.slides.scaled_slide import ScaledSlide
 from sian.slides.tiff_levels import TiffLevels
 from sian.slides.tissue import LARGEST_PICTURE, SIDE, tissue_windows
+from sian.synthesis.magnification import differs
 
 if TYPE_CHECKING:
     from sian.evaluation.arrays import Image
 
 MOST = 64  # windows of a slide
-SAME = 0.15  # pixel sizes that differ by less are taken as one, as elsewhere
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def slide_windows(path: Path, cut: Cut) -> dict[str, Callable[[], Image]]:
                 )
             level = slide.level_for(cut.mpp, slide.mpp)
             own = slide.mpp * slide.step(level)
-            factor = 1.0 if abs(own / cut.mpp - 1) <= SAME else own / cut.mpp
+            factor = own / cut.mpp if differs(own, cut.mpp) else 1.0
         scaled = ScaledSlide(slide, level, factor)
         if min(scaled.shape) < cut.side:
             raise BadInput(

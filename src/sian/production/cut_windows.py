@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from sian.errors import BadInput
 from sian.slides import open_slide
 from sian.slides.tissue import tissue_windows
-from sian.synthesis.magnification import rescale_image
+from sian.synthesis.magnification import differs, rescale_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
-
-DIFFERS = 1.15  # pixel sizes that differ by more are rescaled
 
 
 def slide_windows(
@@ -38,9 +36,8 @@ def slide_windows(
     """
     with open_slide(path) as slide:
         full = given or slide.mpp
-        factor = 1.0  # px of level 0 in one of the model's
-        if mpp and full and not 1 / DIFFERS <= full / mpp <= DIFFERS:
-            factor = mpp / full
+        # Px of level 0 in one of the model's.
+        factor = mpp / full if mpp and full and differs(full, mpp) else 1.0
         own = min(round(side * factor), *slide.shape)
         shape = (round(own / factor),) * 2
         if min(shape) < side // 2:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sian.networks.segnet import BACKGROUND
+from sian.segmentation.instances import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +67,5 @@ def _nuclear(output: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
     if kind == "unet":
         sure: NDArray[np.float32] = 1 / (1 + np.exp(-output[0]))
         return sure
-    powers = np.exp(output - output.max(0))
-    shares: NDArray[np.float32] = 1 - powers[BACKGROUND] / powers.sum(0)
+    shares: NDArray[np.float32] = 1 - softmax(output)[BACKGROUND]
     return shares

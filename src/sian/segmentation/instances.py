@@ -44,7 +44,7 @@ def segnet_instances(output: NDArray[np.float32], settings: InstanceSection) -> 
     Returns:
         The instances and the markers that they were flooded from.
     """
-    probabilities = _softmax(output)
+    probabilities = softmax(output)
     foreground = 1 - probabilities[BACKGROUND] > settings.foreground
     interior = probabilities[INTERIOR]
     return _flood(foreground, (interior > settings.marker) & foreground, -interior, settings.min_area)
@@ -61,7 +61,7 @@ def unet_instances(output: NDArray[np.float32], settings: InstanceSection) -> Se
         The instances and the markers that they were flooded from.
     """
     foreground = output[0] > np.log(settings.foreground / (1 - settings.foreground))
-    rings = _softmax(output[1 : 1 + DIRECTION_CLASSES])
+    rings = softmax(output[1 : 1 + DIRECTION_CLASSES])
     half = DIRECTION_CLASSES // 2
     inner, outer = rings[1 : 1 + half].sum(0), rings[1 + half :].sum(0)
     near = inner / np.maximum(inner + outer, 1e-6)
@@ -135,7 +135,8 @@ def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return renumbered
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of classes, (c, H, W)."""
     powers = np.exp(logits - logits.max(0))
     shares: NDArray[np.float32] = powers / powers.sum(0)
     return shares

@@ -15,6 +15,7 @@ from sian.segmentation.networks import build
 from sian.segmentation.segmenter import Segmenter, Storage, save
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
 from sian.training import average, checkpoint
+from sian.training.start import read_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ def _exported(
     network = build(**recipe.network.model_dump(), seed=recipe.seed)
     network.load_state_dict(checkpoint.read_tensors(found[-1] / "average.safetensors"))
     average.estimate_batch_norm(network, training_passes(network, tiles, recipe, report))
-    facts = {**_facts(run, state), **tiles.facts}
+    facts = {**_facts(run, state), **tiles.facts, **_begun_with(run, str(tiles.facts["licence"]))}
     return save(Segmenter(network.eval(), recipe, facts), target, storage)
 
 
@@ -81,6 +82,15 @@ def training_passes(
         yield lambda pictures=pictures: network(pictures)  # type: ignore[misc]
         if report:
             report(number + 1, NORM_BATCHES)
+
+
+def _begun_with(run: Path, licence: str) -> dict[str, Any]:
+    """Which segmenter the run began with, if with one; its licence holds for what was made of it."""
+    if not (start := read_start(run)):
+        return {}
+    base = str(start["licence"])
+    both = licence if base in licence else f"{base} (base model) and {licence} (tiles)"
+    return {"began_with": start["sha256"], "mpp": start["mpp"], "licence": both}
 
 
 def _facts(run: Path, state: checkpoint.State) -> dict[str, Any]:

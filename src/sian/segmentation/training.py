@@ -17,7 +17,7 @@ from torch import nn
 import sian
 from sian import seeds
 from sian.errors import BadInput, Interrupted
-from sian.files import write_text
+from sian.files import write_json, write_text
 from sian.interrupts import stop_signals
 from sian.segmentation.jitter import jitter
 from sian.segmentation.networks import build
@@ -27,6 +27,7 @@ from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, flushed_denormals, launch
 from sian.training.environment import as_before, one_at_a_time, write_environment
 from sian.training.journal import Journal, Means, due
+from sian.training.start import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,9 @@ def train(
     fabric = launch(replace(hardware, devices=1))
     write_text(run / "recipe.yaml", recipe.dump())
     write_environment(run, fabric.device, hardware.chosen_precision)
+    if start is not None:
+        licence = str(start.facts.get("licence", "unknown"))
+        write_json(run / START, {"sha256": start.sha256, "licence": licence, "mpp": start.mpp})
 
     # Network, its average, optimiser, and where the last run of this folder stopped.
     network = build(**recipe.network.model_dump(), seed=recipe.seed)

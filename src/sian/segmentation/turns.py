@@ -10,6 +10,7 @@ from scipy.special import expit
 from sian.layout import turn_image
 from sian.layout.layout import turned_classes
 from sian.networks.layouts import DIRECTION_CLASSES
+from sian.segmentation.instances import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,10 +53,10 @@ def _views(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArray[
 def _likely(kind: str, output: Maps) -> Maps:
     """Probabilities of M and of P's classes (and Q as it is), or of SegNet's three classes."""
     if kind == "unet":
-        parts = (expit(output[:1]), _softmax(output[1 : 1 + DIRECTION_CLASSES]), output[-1:])
+        parts = (expit(output[:1]), softmax(output[1 : 1 + DIRECTION_CLASSES]), output[-1:])
         joined: Maps = np.concatenate(parts)
         return joined
-    return _softmax(output)
+    return softmax(output)
 
 
 def _logits(kind: str, likely: Maps) -> Maps:
@@ -66,9 +67,3 @@ def _logits(kind: str, likely: Maps) -> Maps:
         return joined
     logits: Maps = np.log(likely.clip(LEAST))
     return logits
-
-
-def _softmax(logits: Maps) -> Maps:
-    powers = np.exp(logits - logits.max(0))
-    likely: Maps = (powers / powers.sum(0)).astype(np.float32)
-    return likely

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from textwrap import shorten
 
 import torch
 
 from sian.errors import BadInput, MissingResource
+from sian.files.bundled import MODELS
 from sian.networks import Painter, build_painter
 from sian.synthesis.brushes import Backend, check_backend
 from sian.synthesis.looks import Looks
 from sian.synthesis.model import Model
 from sian.synthesis.modelfile import ModelContent, read_model
 from sian.synthesis.styles import Styles
-
-BUNDLED = "model.safetensors"
 
 
 def load(path: str | Path | None = None, device: str = "cpu", backend: Backend = "torch") -> Model:
@@ -79,7 +77,7 @@ def bundled_model() -> Path:
     Raises:
         MissingResource: this installation has none.
     """
-    path = Path(str(resources.files("sian") / "assets" / BUNDLED))
+    path = MODELS["bundled"]
     if not path.is_file():
         raise MissingResource(
             f"{path}: this installation has no bundled model; install the released package, or name a model file that "

@@ -17,7 +17,7 @@ from sian.errors import BadInput, warn
 from sian.files import MAX_PIXELS
 from sian.files.images import LARGEST_MPP, SMALLEST_MPP
 
-DIFFERS = 1.15  # pixel sizes that differ by more are worth a sentence
+DIFFERS = 1.15  # pixel sizes that are further apart are taken for different ones
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,22 @@ def check_mpp(mpp: float) -> float:
     return mpp
 
 
+def differs(mpp: float | None, model_mpp: float | None) -> bool:
+    """Whether two pixel sizes are more than 15 % apart; not where one is unknown.
+
+    >>> differs(0.5, 0.25), differs(0.26, 0.25), differs(None, 0.25)
+    (True, False, False)
+    """
+    return mpp is not None and model_mpp is not None and not 1 / DIFFERS <= mpp / model_mpp <= DIFFERS
+
+
 def say_difference(name: str, mpp: float | None, model_mpp: float | None) -> None:
     """Warn of a pixel size that is off from the model's by more than 15 %, where both are known.
 
     Warns:
         SianWarning: as said.
     """
-    if mpp is None or model_mpp is None or 1 / DIFFERS <= mpp / model_mpp <= DIFFERS:
+    if mpp is None or model_mpp is None or not differs(mpp, model_mpp):
         return
     warn(
         f"{name}: has {mpp:.4g} micrometres a pixel and the model {model_mpp:.4g}; nothing is rescaled unless "

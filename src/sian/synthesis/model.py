@@ -28,7 +28,6 @@ from sian.synthesis.painting import Noise, encode_windows, paint
 from sian.synthesis.stylefile import SUFFIX, read_style
 from sian.synthesis.styles import OrganStyles, Style, Styles, mixture, parse_mixture
 
-BUNDLED = "model.safetensors"
 SMALLEST_REFERENCE = 32  # px
 MOST_DIGITS = 18  # of a drawn style's number
 MOST_WINDOWS = 64  # of a reference image that its style is averaged over
