@@ -115,8 +115,8 @@ def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter, given: 
 
 def _asked(path: Path, mpp: float, given: float | None) -> Asked:
     """A picture of another pixel size than the segmenter's is rescaled, as its windows were."""
+    from sian.files.images import differs
     from sian.slides import open_slide
-    from sian.synthesis.magnification import differs
 
     with open_slide(path) as slide:
         rescaled = differs(given or slide.mpp, mpp)

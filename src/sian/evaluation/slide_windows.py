@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sian.errors import BadInput
-from sian.files.images import SCANNER_SUFFIXES, ZARR_SUFFIXES
+from sian.files.images import SCANNER_SUFFIXES, ZARR_SUFFIXES, differs
 from sian.slides import open_slide
 from sian.slides.levels import Area
 from sian.slides.scaled_slide import ScaledSlide
 from sian.slides.tiff_levels import TiffLevels
 from sian.slides.tissue import LARGEST_PICTURE, SIDE, tissue_windows
-from sian.synthesis.magnification import differs
 
 if TYPE_CHECKING:
     from sian.evaluation.arrays import Image

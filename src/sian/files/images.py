@@ -44,6 +44,7 @@ ORIENTATION = 0x0112  # EXIF's tag
 MICRONS_AN_INCH = 25_400
 BELIEVED = (0.05, 5.0)  # micrometres a pixel; 72 or 300 dots an inch say nothing of a scan
 SMALLEST_MPP, LARGEST_MPP = 0.02, 10.0  # finer than any light microscope's camera; coarser than a slide's overview
+DIFFERS = 1.15  # pixel sizes that are further apart are taken for different ones
 STRIP_BYTES = 16 << 20  # that are copied out of Pillow's memory at once
 
 # What Pillow raises for files that are cut short or forged.
@@ -62,6 +63,15 @@ WHAT_TO_TRY = {
     "RGBA": "found transparent pixels; export it without transparency",
     "CMYK": "found CMYK; export it as RGB",
 }
+
+
+def differs(mpp: float | None, model_mpp: float | None) -> bool:
+    """Whether two pixel sizes are more than 15 % apart; not where one is unknown.
+
+    >>> differs(0.5, 0.25), differs(0.26, 0.25), differs(None, 0.25)
+    (True, False, False)
+    """
+    return mpp is not None and model_mpp is not None and not 1 / DIFFERS <= mpp / model_mpp <= DIFFERS
 
 
 def read_image(path: str | Path, *, max_pixels: int | None = None) -> npt.NDArray[np.uint8]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sian.errors import BadInput
+from sian.files.images import differs
 from sian.slides import open_slide
 from sian.slides.tissue import tissue_windows
-from sian.synthesis.magnification import differs, rescale_image
+from sian.synthesis.magnification import rescale_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,7 @@ from PIL import Image
 
 from sian.errors import BadInput, warn
 from sian.files import MAX_PIXELS
-from sian.files.images import LARGEST_MPP, SMALLEST_MPP
-
-DIFFERS = 1.15  # pixel sizes that are further apart are taken for different ones
+from sian.files.images import LARGEST_MPP, SMALLEST_MPP, differs
 
 
 @dataclass(frozen=True)
@@ -93,15 +91,6 @@ def check_mpp(mpp: float) -> float:
             "0.25, 20x about 0.5"
         )
     return mpp
-
-
-def differs(mpp: float | None, model_mpp: float | None) -> bool:
-    """Whether two pixel sizes are more than 15 % apart; not where one is unknown.
-
-    >>> differs(0.5, 0.25), differs(0.26, 0.25), differs(None, 0.25)
-    (True, False, False)
-    """
-    return mpp is not None and model_mpp is not None and not 1 / DIFFERS <= mpp / model_mpp <= DIFFERS
 
 
 def say_difference(name: str, mpp: float | None, model_mpp: float | None) -> None:
