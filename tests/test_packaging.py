@@ -105,3 +105,24 @@ def test_issue_forms_can_be_read():
         ids = [part["id"] for part in form["body"]]
         assert len(set(ids)) == len(ids)
         assert all(part["attributes"]["label"] for part in form["body"])
+
+
+def test_the_readme_of_a_package_index_finds_its_pictures_and_pages():
+    import runpy
+
+    from markdown_it import MarkdownIt
+
+    made = runpy.run_path(str(ROOT / "hatch_build.py"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    built = made["with_absolute_links"](text, "https://example.org/sian/%s/v1")
+
+    def targets(markdown):
+        parsed = [token for block in MarkdownIt().enable("table").parse(markdown) for token in block.children or ()]
+        pictures = [token.attrs["src"] for token in parsed if token.type == "image"]
+        return pictures, [token.attrs["href"] for token in parsed if token.type == "link_open"]
+
+    (pictures, links), (pictures_before, links_before) = targets(built), targets(text)
+    assert pictures == [f"https://example.org/sian/raw/v1/{path}" for path in pictures_before]
+    assert links == [path if "://" in path else f"https://example.org/sian/blob/v1/{path}" for path in links_before]
+    assert len(pictures) >= 2
+    assert all((ROOT / path).is_file() for path in pictures_before)
