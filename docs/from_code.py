@@ -44,8 +44,8 @@ def commands(command: Any, words: tuple[str, ...] = ("sian",)) -> Iterator[tuple
     inner = getattr(command, "commands", None)
     if inner is None:
         yield words, command
-    for name, one in (inner or {}).items():
-        yield from commands(one, (*words, name))
+    for name in inner or {}:
+        yield from commands(command.get_command(None, name), (*words, name))
 
 
 def _section(words: tuple[str, ...], command: Any) -> str:

@@ -30,25 +30,32 @@ ModelFile = Annotated[Path | None, typer.Option("--model", help="Model file; the
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all cores if not given.")]
 Weights = Annotated[
-    Path | None, typer.Option("--weights", metavar="DIR", help="Where VGG19 or Inception lies; searched first.")
+    Path | None,
+    typer.Option("--weights", metavar="DIR", help="A folder that holds VGG19 or Inception; searched first."),
 ]
-TrustWeights = Annotated[bool, typer.Option("--trust-weights", help="Take weights of an unknown SHA-256.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that cut windows ahead of time.")]
+TrustWeights = Annotated[bool, typer.Option("--trust-weights", help="Also use weights whose SHA-256 is not known.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that prepare windows ahead of time.")]
 PrecisionName = Annotated[
     Precision | None,
-    typer.Option("--precision", help="bf16-mixed is the default on CUDA; auto takes it on CPUs that have it as well."),
+    typer.Option(
+        "--precision", help="bf16-mixed is the default on CUDA; auto also takes it on CPUs that are faster in it."
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")]
 GoOnFrom = Annotated[
-    int | None, typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: this checkpoint, not the newest.")
+    int | None,
+    typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: go on from this checkpoint, not the newest."),
 ]
 Noise = Annotated[float, typer.Option("--noise", min=0.0, max=2.0, help="Strength of the texture's noise.")]
 BackendName = Annotated[
-    Backend, typer.Option("--backend", help="What computes; openvino is sooner, its pixels within one grey level.")
+    Backend,
+    typer.Option("--backend", help="What computes. openvino is faster; its pixels differ by one grey level at most."),
 ]
 PictureSegmenter = Annotated[
     Path | None,
-    typer.Option("--segmenter", metavar="MODEL", help="Segments the picture: 'bundled' if not given, 'judge', a file."),
+    typer.Option(
+        "--segmenter", metavar="MODEL", help="What finds the nuclei: 'bundled' (the default), 'judge', or a file."
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

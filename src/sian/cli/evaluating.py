@@ -25,13 +25,21 @@ Segmenter = Annotated[
 ]
 Segmented = Annotated[
     Path | None,
-    typer.Option("--segmented", metavar="FOLDER", help="Instead: masks that another segmenter found in the images."),
+    typer.Option(
+        "--segmented",
+        metavar="FOLDER",
+        help="Or: masks that another segmenter found in the images.",
+    ),
 ]
 SegmentedReal = Annotated[
-    Path | None, typer.Option("--segmented-real", metavar="FOLDER", help="And in the real images, for the floor.")
+    Path | None,
+    typer.Option("--segmented-real", metavar="FOLDER", help="Masks that it found in the real images, for the floor."),
 ]
 Judge = Annotated[
-    str | None, typer.Option("--judge", metavar="NAME", help="That segmenter's name in the report; the folder's name.")
+    str | None,
+    typer.Option(
+        "--judge", metavar="NAME", help="What the report calls that segmenter; the folder's name if not given."
+    ),
 ]
 Memorisation = Annotated[bool, typer.Option("--memorisation", help="Look for copies of training images.")]
 Blind = Annotated[
@@ -39,7 +47,7 @@ Blind = Annotated[
     typer.Option("--blind", metavar="PAGE.html", help="Write a page on which people guess what is real."),
 ]
 Fid = Annotated[bool, typer.Option("--fid/--no-fid", help="Measure FID and KID (needs Inception).")]
-Cache = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where real features are kept.")]
+Cache = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where features of real images are kept.")]
 Report = Annotated[Path | None, typer.Option("--output", "-o", metavar="REPORT", help="The report's folder.")]
 
 

@@ -62,10 +62,10 @@ LONGEST = 6000  # characters of an error's line; a sentence with 20 problems has
 
 
 class _Group(TyperGroup):
-    """Typer's, but for two habits of the library below it."""
+    """Typer's, but for three habits of the library below it."""
 
     def get_command(self, context: Any, name: str) -> Any:
-        """A verb; files that may not be read are the verb's affair (3) and no wrong option (2)."""
+        """A verb; a file that may not be read is the verb's affair (3), not a wrong option (2)."""
         return _relaxed(super().get_command(context, name))
 
     def invoke(self, context: Any) -> Any:
@@ -83,9 +83,27 @@ def _relaxed(command: Any) -> Any:
         described = getattr(getattr(parameter, "type_descriptor", None), "parameter_info", None)
         if described is not None:
             described.readable = False
+        _name_value(parameter)
     for verb in getattr(command, "commands", {}).values():
         _relaxed(verb)
     return command
+
+
+# What help calls the value of an option, by the option or else by its type, where the option does not say so itself.
+_VALUES = {"--data": "DATASET", "--split": "SPLIT", "--style": "STYLE", "--set": "KEY=VALUE", "--rows": "ROWS"}
+_VALUES_BY_TYPE = {"int": "N", "float": "NUMBER", "path": "PATH", "str": "TEXT"}
+
+
+def _name_value(parameter: Any) -> None:
+    """Call an option's value DATASET or N where typer would say ``<list[Path]>`` or ``<int range>``."""
+    described = getattr(parameter, "type_descriptor", None)
+    if parameter.param_type_name != "option" or parameter.is_flag or parameter.metavar:
+        return
+    if described is None or described.is_choice:
+        return
+    names = [_VALUES[option] for option in parameter.opts if option in _VALUES]
+    shown = parameter.display_type(None).lower()  # <int range>, <list[path]>
+    parameter.metavar = next(iter(names), None) or next(name for kind, name in _VALUES_BY_TYPE.items() if kind in shown)
 
 
 app = typer.Typer(

@@ -24,12 +24,12 @@ Rows = Annotated[
     str | None, typer.Option("--rows", help="Only these, e.g. spade,sian; the others are shown as not run.")
 ]
 StyleName = Annotated[StyleSetting, typer.Option("--style", help="Where a window's style is taken from.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of training, of drawn references and of noise.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed of training, drawn references and noise.")]
 SegmenterPath = Annotated[
     str, typer.Option("--segmenter", metavar="MODEL", help="'judge', 'bundled', or a segmenter's file.")
 ]
 FromReports = Annotated[
-    bool, typer.Option("--from-reports", help="Train, paint and measure nothing: what the rows' folders hold.")
+    bool, typer.Option("--from-reports", help="Use what the rows' folders hold; train, paint and measure nothing.")
 ]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where features of real images are kept.")]
 

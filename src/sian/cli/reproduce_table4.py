@@ -26,14 +26,20 @@ def table4(
         str | None, typer.Option("--rows", help="Only these, e.g. real,synthetic; others are shown if they are done.")
     ] = None,
     synthetic: Annotated[
-        Path | None, typer.Option("--synthetic", metavar="DATASET", help="Yours, instead of one that is made.")
+        Path | None,
+        typer.Option("--synthetic", metavar="DATASET", help="A synthetic data set to use; one is made if not given."),
     ] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="What paints the synthetic images.")] = "bundled",
     device: Device = "auto",
     threads: Threads = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that cut windows ahead of time, and that paint.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare windows ahead of time, and that paint.")
+    ] = 0,
 ) -> None:
-    """Table 4, segmentation learned from real and synthetic images: train what is missing, then write the table."""
+    """Table 4: segmentation learned from real and synthetic images.
+
+    Trains what is missing, then writes the table.
+    """
     check_runs(data, runs)
     check_there("folder", synthetic)
     use_threads(threads)

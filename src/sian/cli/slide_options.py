@@ -19,24 +19,22 @@ FILE = "file"
 
 Region = Annotated[
     str | None,
-    typer.Option(metavar="X,Y,W,H", help="Of a slide: this part, in px of its full size, as viewers count them."),
+    typer.Option(metavar="X,Y,W,H", help="Read this part of a slide, in px of its full size, as viewers show them."),
 ]
-Level = Annotated[
-    int | None, typer.Option(min=0, help="Of a slide: the level to read; 0, the full size, if not given.")
-]
+Level = Annotated[int | None, typer.Option(min=0, help="Read this level of a slide; 0 is the full size.")]
 Mpp = Annotated[
     str | None,
     typer.Option(
         metavar="MPP|file",
-        help="Micrometres a pixel of what is given (of a slide's full size), or 'file': what the file says. It is "
-        "rescaled to the model's, and what is made of it back.",
+        help="Micrometres a pixel of the input (of a slide's full size), or 'file' for what the file says. The "
+        "input is rescaled to the model's pixel size, and the result back.",
     ),
 ]
 
 
 Size = Annotated[
     str | None,
-    typer.Option(metavar="W,H", help="Of a GeoJSON mask, in px; as far as its outlines reach if not given."),
+    typer.Option(metavar="W,H", help="Size of a GeoJSON mask in px; where its last outline ends if not given."),
 ]
 
 

@@ -41,7 +41,7 @@ def adapt(
     mpp: Annotated[
         float | None, typer.Option(metavar="MPP", help="Micrometres a pixel of slides that do not say it, e.g. 0.5.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of paintings, learning and judging.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of painting, learning and judging.")] = 0,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,

@@ -41,19 +41,19 @@ def import_(
     organ: Annotated[str | None, typer.Option(help="Organ of all tiles, e.g. kidney.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of all tiles, e.g. train.")] = None,
     mpp: Annotated[float | None, typer.Option(min=0.01, max=100, help="Micrometres per pixel of all tiles.")] = None,
-    preparation: Annotated[str | None, typer.Option(help="Of all tiles: ffpe, frozen or unknown.")] = None,
+    preparation: Annotated[str | None, typer.Option(help="Preparation of all tiles: ffpe, frozen or unknown.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the data set.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
     empty: Annotated[
-        bool, typer.Option("--empty", help="Tiles of whose annotation nothing is drawn are empty.")
+        bool, typer.Option("--empty", help="Take tiles without any outline as empty instead of refusing them.")
     ] = False,
 ) -> None:
     """Import annotated tiles into a data set on disk; safe to rerun.
 
-    Reads MoNuSeg's folders (ImageScope XML + tif), images/ + masks/, NAME.png beside NAME_labels.png, NAME.xml,
-    NAME.mat or NAME.geojson, with a table items.csv (id, organ, mpp, patient, split) beside them if tiles differ, and
-    the other formats that `sian data formats` lists. Of a slide with its annotation beside it, a --region becomes one
-    tile. Everything is checked before anything is written.
+    Reads images/ with masks/, NAME.png beside NAME_labels.png, NAME.xml (ImageScope), NAME.geojson (QuPath) or
+    NAME.mat, MoNuSeg's folders, COCO, and the other formats that `sian data formats` lists. If tiles differ, a table items.csv
+    beside them says how (id, organ, mpp, patient, split). --region makes one tile of an annotated slide. Everything is
+    checked before anything is written.
     """
     from sian.data.importing import import_collection
     from sian.data.sources import find_pairs

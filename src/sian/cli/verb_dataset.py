@@ -34,7 +34,8 @@ def dataset(
     ] = None,
     ray: Annotated[bool, typer.Option("--ray", help="Work by Ray (pip install 'sian[ray]').")] = False,
     address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; implies --ray.", show_default=False)
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Address of a Ray cluster; implies --ray.", show_default=False),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Hash every file and every image of -o; make nothing.")
@@ -42,11 +43,14 @@ def dataset(
     only: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Make this one image again.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a plan to start from.")] = False,
     copies_of: Annotated[
-        Path | None, typer.Option(metavar="DATASET", help="Then look for copies of its training images: copies.json.")
+        Path | None,
+        typer.Option(
+            metavar="DATASET", help="Afterwards, look for copies of the images of DATASET; writes copies.json."
+        ),
     ] = None,
-    screened: Annotated[int | None, typer.Option(min=1, help="Of --copies-of: so many images only.")] = None,
+    screened: Annotated[int | None, typer.Option(min=1, help="With --copies-of: look at so many images only.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Of --copies-of: folder that holds inception_fid.safetensors.")
+        Path | None, typer.Option(help="With --copies-of: the folder that holds inception_fid.safetensors.")
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,

@@ -16,7 +16,7 @@ SIDE = 256  # px of the scattered nuclei
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("demo"),
     model: ModelFile = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the scattered nuclei and the texture.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the scattered nuclei and the texture.")] = 0,
 ) -> None:
     """Paint a real mask and invented nuclei in every organ's style.
 

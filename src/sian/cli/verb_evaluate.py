@@ -44,19 +44,19 @@ def evaluate(
     segmented_real: SegmentedReal = None,
     judge: Judge = None,
     floor: Annotated[Path | None, typer.Option(help="More real images, whose FID and KID are the floor.")] = None,
-    split: Annotated[str | None, typer.Option(help="Of data sets: this split only.")] = None,
+    split: Annotated[str | None, typer.Option(help="Of data sets, take this split only.")] = None,
     window: Annotated[
         int | None,
-        typer.Option(min=64, help="Of slides: px of a window's side; as the first fake, or 512, if not given."),
+        typer.Option(min=64, help="Side of a slide's windows in px; that of the first fake, or 512, if not given."),
     ] = None,
-    windows: Annotated[int, typer.Option(min=1, help="Of slides: at most so many windows of tissue each.")] = 64,
+    windows: Annotated[int, typer.Option(min=1, help="At most so many windows of tissue a slide.")] = 64,
     mpp: Annotated[
-        float | None, typer.Option(help="Of slides: micrometres a pixel of the windows; their full size if not given.")
+        float | None, typer.Option(help="Micrometres a pixel of a slide's windows; the slide's own if not given.")
     ] = None,
     memorisation: Memorisation = False,
-    data: Annotated[Path | None, typer.Option(help="Of --memorisation: the data set that was trained on.")] = None,
+    data: Annotated[Path | None, typer.Option(help="With --memorisation: the data set that was trained on.")] = None,
     blind: Blind = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of what --blind shows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of what --blind shows.")] = 0,
     fid: Fid = True,
     weights: Weights = None,
     trust_weights: TrustWeights = False,

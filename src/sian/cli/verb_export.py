@@ -22,7 +22,8 @@ def export(
         bool, typer.Option("--discriminator", help="Also keep the discriminator, for a fine-tuning; the file grows.")
     ] = False,
     storage: Annotated[
-        Storage | None, typer.Option(help="Of the weights; float16 if not given, int8 takes about half of that.")
+        Storage | None,
+        typer.Option(help="How weights are stored: float16 if not given; int8 takes about half of that."),
     ] = None,
     metrics: Annotated[Path | None, typer.Option(help="Report of `sian evaluate --json` to keep in the file.")] = None,
     notes: Annotated[

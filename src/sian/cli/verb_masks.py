@@ -27,18 +27,23 @@ COMPARED = 400  # masks an organ, at most
 def masks(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="Folder for the masks.")],
     organ: Annotated[
-        list[str] | None, typer.Option(help="kidney; repeat for several, 'all' for every organ of the fit.")
+        list[str] | None,
+        typer.Option(help="An organ, e.g. kidney; repeat for several; 'all' for every organ of the fit."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Masks of each organ.")] = 100,
     size: Annotated[str, typer.Option(metavar="SIDE|HxW", help="Pixels: 256, or 512x768 (height x width).")] = "256",
-    like: Annotated[Path | None, typer.Option(metavar="DATASET", help="Fit nuclei to its masks; see fit.json.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="Fit nuclei to its masks; writes fit.json.")
+    ] = None,
     fit: Annotated[Path | None, typer.Option(metavar="FILE", help="A fit.json; the bundled one if not given.")] = None,
-    split: Annotated[str | None, typer.Option(help="Of --like and --compare; 'train' if there is one.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of --like and --compare; 'train' if there is one.")] = None,
     resample: Annotated[bool, typer.Option(help="Use the real outlines of --like, gently deformed.")] = False,
     glands: Annotated[bool, typer.Option(help="Arrange nuclei around gland-like lumina.")] = False,
     density_map: Annotated[
         Path | None,
-        typer.Option("--map", metavar="PICTURE", help="RGB; its brightness scales the density, black is empty."),
+        typer.Option(
+            "--map", metavar="PICTURE", help="An RGB picture whose brightness scales the density; black is empty."
+        ),
     ] = None,
     compare: Annotated[
         Path | None, typer.Option(metavar="DATASET", help="Compare with its masks: comparison.json and .png.")

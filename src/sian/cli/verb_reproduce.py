@@ -88,14 +88,14 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         if (error := outcome.error()) is not None:
             raise error
 
-    command.__doc__ = f"{title}: train and measure the rows that are missing, then write the table."
+    command.__doc__ = f"{title}.\n\nTrains and measures the rows that are missing, then writes the table."
     return command
 
 
 for _name, _title in {
-    "table1": "Table 1, SIAN and its rivals",
-    "table2": "Table 2, FID by organ",
-    "table3": "Table 3, the components of SIAN",
+    "table1": "Table 1: SIAN and its rivals",
+    "table2": "Table 2: FID by organ",
+    "table3": "Table 3: the components of SIAN",
 }.items():
     app.command(_name)(_table_command(_name, _title))
 app.command(table4.__name__)(table4)
@@ -116,9 +116,10 @@ def figures(
     precision: PrecisionName = None,
     from_reports: FromReports = False,
 ) -> None:
-    """The paper's Figures 1, 2, 5, 6 and 7 with the rows of Table 1; rows that are missing are trained.
+    """The paper's Figures 1, 2, 5, 6 and 7.
 
-    A row without a model shows the paintings that its folder keeps. Figure 1 needs a model.
+    They show the rows of Table 1; rows that are missing are trained. A row without a model shows the paintings that its
+    folder keeps. Figure 1 needs a model.
     """
     check_runs(data, runs)
 

@@ -53,8 +53,10 @@ def restyle(
     keep: Annotated[
         Keep, typer.Option(help="Beside the nuclei, keep 'tissue': lumina, density, fibres; needs such a model.")
     ] = "nuclei",
-    split: Annotated[str | None, typer.Option(help="Of a data set: this split only.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the texture; item i of a data set gets seed + i.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Of a data set, take this split only.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the texture; item i of a data set gets seed + i.")
+    ] = 0,
     noise: Noise = 1.0,
     device: Device = "cpu",
     backend: BackendName = "torch",
@@ -63,10 +65,9 @@ def restyle(
 ) -> None:
     """Repaint images, slides, or a whole data set, in another style.
 
-    Nuclei, size and magnification stay. Of an image: NAME_STYLE.png, the mask that was painted, and a sheet with
-    source, mask and result side by side. Of a slide of more than 4096 x 4096 px: NAME_STYLE.ome.zarr. Of a data set: a
-    data set with the same ids, masks and classes. What the mask does not name is not kept, or with --keep tissue
-    coarsely.
+    Nuclei, size and magnification stay. All else is painted anew; --keep tissue keeps it coarsely. An image gives
+    NAME_STYLE.png, the mask that was painted, and a sheet that shows both beside the source. A slide of more than
+    4096 x 4096 px gives NAME_STYLE.ome.zarr. A data set gives one with the same ids, masks and classes.
     """
     from sian.files.images import PICTURE_SUFFIXES
 

@@ -64,7 +64,7 @@ def train(
     run: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", show_default=False)],
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     init: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="Begin with the weights of this segmenter, e.g. 'bundled'.")
+        Path | None, typer.Option(metavar="MODEL", help="Start from the weights of this segmenter, e.g. 'bundled'.")
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change one value: KEY=VALUE, e.g. images=2000.")
@@ -195,9 +195,9 @@ def evaluate(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a segmenter on annotated tiles: DQ, SQ, PQ, AJI, Dice and F1 by tile, by organ and pooled.
+    """Measure a segmenter on annotated tiles.
 
-    Writes REPORT/segmentation.json and REPORT/tiles.csv.
+    It gives DQ, SQ, PQ, AJI, Dice and F1 by tile, by organ and pooled, and writes REPORT/segmentation.json and REPORT/tiles.csv.
     """
     check_there("folder", data)
     check_there("file", model, bundled=True)

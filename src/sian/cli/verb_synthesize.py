@@ -53,7 +53,7 @@ def synthesize(
         ),
     ] = None,
     model: ModelFile = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the texture; mask i gets seed + i.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the texture; mask i gets seed + i.")] = 0,
     noise: Noise = 1.0,
     mpp: Mpp = None,
     size: Size = None,
@@ -65,11 +65,14 @@ def synthesize(
         Form, typer.Option(help="ome-zarr and ome-tiff take masks of any size, tile by tile, and go on after a stop.")
     ] = "png",
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Of --form ome-...: processes that paint, of one thread each.")
+        int | None, typer.Option(min=0, help="With --form ome-...: processes that paint, with one thread each.")
     ] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="Likewise by Ray (pip install 'sian[ray]').")] = False,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="With --form ome-...: paint by Ray (pip install 'sian[ray]').")
+    ] = False,
     address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; implies --ray.", show_default=False)
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Address of a Ray cluster; implies --ray.", show_default=False),
     ] = None,
     sheet: Annotated[bool, typer.Option(help="A contact sheet of the first masks, too.")] = False,
     sheet_pixels: Annotated[int, typer.Option(min=16, help="Longest side of a picture on it.")] = 400,

@@ -37,13 +37,13 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="A bundled recipe's name or the path of a .yaml file; small (finetune with --init), or the resumed "
-            "run's own."
+            help="A bundled recipe's name or a .yaml file. If not given: small, finetune with --init, the run's own "
+            "with --resume."
         ),
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="A model file to start from; 'bundled' is the package's own."),
+        typer.Option(metavar="MODEL", help="A model file to go on from; 'bundled' is the package's own."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", "-d", help="Data set on disk (see `sian data import`).")
@@ -62,7 +62,7 @@ def train(
     resume: Resume = False,
     go_on_from: GoOnFrom = None,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many devices (DDP above 1).")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="How many devices share the work (DDP).")] = 1,
     threads: Threads = None,
     precision: PrecisionName = None,
     workers: Workers = 0,
@@ -71,7 +71,7 @@ def train(
     alias: Aliases = None,
     export: Annotated[bool, typer.Option(help="Write RUN/model.safetensors when the run is complete.")] = True,
     export_on_stop: Annotated[
-        bool, typer.Option("--export-on-stop", help="Write it of what there is when Ctrl-C ends the run.")
+        bool, typer.Option("--export-on-stop", help="Also write it when Ctrl-C ends the run early.")
     ] = False,
     dry_run: DryRun = False,
 ) -> None:

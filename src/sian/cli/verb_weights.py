@@ -18,7 +18,7 @@ app = typer.Typer(help="Find or get VGG19 and the FID Inception.")
 Folder = Annotated[Path | None, typer.Option("--weights", metavar="DIR", help="Look here first.")]
 Target = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="DIR", help="Where the file goes; default: the user cache."),
+    typer.Option("-o", "--output", metavar="DIR", help="Where the file goes; the user's cache if not given."),
 ]
 
 
@@ -56,7 +56,9 @@ def describe_weights(folder: Path | None = None) -> dict[str, dict[str, str | bo
 
 @app.command()
 def get(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="vgg19, inception_fid; both.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="vgg19 or inception_fid; both if not given.")
+    ] = None,
     output: Target = None,
 ) -> None:
     """Download the public originals, verify them and convert them."""
