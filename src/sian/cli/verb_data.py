@@ -51,9 +51,9 @@ def import_(
     """Import annotated tiles into a data set on disk; safe to rerun.
 
     Reads images/ with masks/, NAME.png beside NAME_labels.png, NAME.xml (ImageScope), NAME.geojson (QuPath) or
-    NAME.mat, MoNuSeg's folders, COCO, and the other formats that `sian data formats` lists. If tiles differ, a table items.csv
-    beside them says how (id, organ, mpp, patient, split). --region makes one tile of an annotated slide. Everything is
-    checked before anything is written.
+    NAME.mat, MoNuSeg's folders, COCO, and the other formats that `sian data formats` lists. If tiles differ, a table
+    items.csv beside them says how (id, organ, mpp, patient, split). --region makes one tile of an annotated slide.
+    Everything is checked before anything is written.
     """
     from sian.data.importing import import_collection
     from sian.data.sources import find_pairs

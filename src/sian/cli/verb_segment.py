@@ -197,7 +197,8 @@ def evaluate(
 ) -> None:
     """Measure a segmenter on annotated tiles.
 
-    It gives DQ, SQ, PQ, AJI, Dice and F1 by tile, by organ and pooled, and writes REPORT/segmentation.json and REPORT/tiles.csv.
+    It gives DQ, SQ, PQ, AJI, Dice and F1 by tile, by organ and pooled, and writes REPORT/segmentation.json
+    and REPORT/tiles.csv.
     """
     check_there("folder", data)
     check_there("file", model, bundled=True)
