@@ -41,7 +41,7 @@ def test_weights_of_an_unknown_hash_are_told(healthy, tmp_path, monkeypatch):
     monkeypatch.setenv("SIAN_WEIGHTS", str(tmp_path))
     facts = verb_doctor.examine()
     assert facts["weights"]["vgg19"]["known"] is False
-    assert whats(facts["problems"])[0].endswith("vgg19.safetensors is no file that SIAN knows")
+    assert whats(facts["problems"])[0].endswith("vgg19.safetensors is not a file that SIAN knows")
 
 
 def test_a_missing_or_old_package_stops_synthesis(healthy, monkeypatch, capfd):

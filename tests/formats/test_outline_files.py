@@ -148,7 +148,7 @@ def test_classes_that_are_none(tmp_path, said):
     if said == {"names": "x", "name": 3}:
         assert read(tmp_path, [feature(polygon(square(4, 4)), classification=said)])[0].classes == {"x": [1]}
         return
-    with pytest.raises(BadInput, match=r"classification that is no name|text that is broken"):
+    with pytest.raises(BadInput, match=r"classification that is not a name|text that is broken"):
         read(tmp_path, [feature(polygon(square(4, 4)), "detection", classification=said)])
 
 

@@ -83,7 +83,9 @@ def test_evaluate_takes_slides(tmp_path, capsys):
 def test_a_slide_is_no_data_set(tmp_path, capsys):
     slide = write_svs(tmp_path / "a.svs", tissue(), 0.5)
     assert main(["evaluate-model", "--data", str(slide), "--no-fid", "--json"]) == 3
-    assert "is no folder of a data set; `sian data import` makes one of a slide's regions" in capsys.readouterr().err
+    assert (
+        "is not the folder of a data set; `sian data import` makes one of a slide's regions" in capsys.readouterr().err
+    )
     for source in (slide, tmp_path):
         assert main(["data", "import", str(source), "-o", str(tmp_path / "data")]) == 3
         assert "found a slide, expected a tile" in capsys.readouterr().err

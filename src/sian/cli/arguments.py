@@ -127,7 +127,7 @@ def check_there(kind: Literal["file", "folder"], *paths: Path | None, bundled: b
 
 
 def check_yaml(name: str | None) -> None:
-    """Refuse the path of a .yaml file that is not there; other words are names of what comes along.
+    """Refuse the path of a .yaml file that is not there; other words are names of bundled files.
 
     Raises:
         BadInput: there is no such file.

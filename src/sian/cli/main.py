@@ -174,7 +174,7 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to stop
+            reconfigure(errors="replace")  # a terminal may lack a letter
     _stop_as_by_ctrl_c()
     _leave(main(sys.argv[1:]))
 
@@ -286,7 +286,7 @@ def _no_name(error: Exception) -> str | None:
 
 
 def _say_error(sentence: str, stopped: bool = False) -> None:
-    """One line; to have stopped on the user's wish is no error."""
+    """One line; stopping on the user's wish is not an error."""
     line = " ".join(sentence.split())
     if len(line) > LONGEST:
         line = f"{line[:LONGEST]}... ({len(line) - LONGEST:,} characters more)"

@@ -157,7 +157,7 @@ def _weights(problems: list[Facts]) -> Facts:
             advice = f"sian weights get {name}, or sian weights import FILE"
             _problem(problems, what, advice, stops_synthesis=False)
         elif not entry["known"]:
-            what = f"{entry['path']} is no file that SIAN knows"
+            what = f"{entry['path']} is not a file that SIAN knows"
             _problem(problems, what, f"sian weights get {name}, or --trust-weights", stops_synthesis=False)
     return dict(found)
 

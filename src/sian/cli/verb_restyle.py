@@ -81,7 +81,7 @@ def restyle(
     if a_dataset and not asked.nothing:
         raise BadInput(f"{source}: is a data set, expected a slide for --region and --level; leave them out")
     if not a_dataset and split is not None:
-        raise BadInput(f"{source}: is no data set, expected one for --split {split}; leave --split out")
+        raise BadInput(f"{source}: is not a data set, expected one for --split {split}; leave --split out")
     paths = [] if a_dataset else named_files(sources, PICTURE_SUFFIXES, "image")
     check_there("file", mask)
     check_there("file", segmenter, bundled=True)

@@ -260,7 +260,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     """
     folder = Path(folder)
     if folder.suffix.lower() in (*SCANNER_SUFFIXES, *ZARR_SUFFIXES) or folder.is_file():
-        raise BadInput(f"{folder}: is no folder of a data set; `sian data import` makes one of a slide's regions")
+        raise BadInput(f"{folder}: is not the folder of a data set; `sian data import` makes one of a slide's regions")
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder, expected a data set; make one with `sian data import`")
     return Dataset(folder, read_info(folder), packed_items(folder))

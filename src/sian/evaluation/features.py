@@ -208,6 +208,6 @@ def _read_entry(entry: Path, rows: int) -> Features | None:
 
 
 def _write_entry(entry: Path, features: Features) -> None:
-    """Keep an entry; a cache that cannot be written is no reason to fail."""
+    """Keep an entry; failing to write the cache is not a failure."""
     with suppress(SianError), atomic_file(entry) as temporary, temporary.open("wb") as file:
         np.save(file, features, allow_pickle=False)

@@ -128,7 +128,7 @@ def _areas(ids: Ints, pixels: Ints) -> tuple[Ints, Ints]:
     found, ranks = np.unique(ids, return_inverse=True)
     areas = np.zeros(len(found), np.int64)
     np.add.at(areas, ranks, pixels)
-    first = int(bool(len(found)) and found[0] == 0)  # the background is no nucleus
+    first = int(bool(len(found)) and found[0] == 0)  # the background is not a nucleus
     return found[first:], areas[first:]
 
 

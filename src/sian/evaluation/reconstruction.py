@@ -8,7 +8,7 @@ from decides much of the FID, so there are four settings:
     exemplar   a random training window of the same organ
     prior      drawn from the model's style bank of that organ
 
-Here is no network: a painter is any function of a layout, a reference and a seed. `trivial_painter` is the
+This file knows no network: a painter is any function of a layout, a reference and a seed. `trivial_painter` is the
 bar that any model must clear: every pixel in the mean colour of its reference's nuclei or stroma.
 """
 

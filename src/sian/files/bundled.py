@@ -1,4 +1,4 @@
-"""The files that come along, and the names that stand for them."""
+"""The files that come with the package, and the names that stand for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEGMENTERS = {  # two: were the judge to learn more, old tables and new ones wou
 
 
 def segmenter_path(name: str | Path | None = None) -> Path:
-    """The file of a segmenter; "bundled" (also None) and "judge" are names of files that come along.
+    """The file of a segmenter; "bundled" (also None) and "judge" are names of bundled files.
 
     >>> segmenter_path("judge").name, segmenter_path("mine.safetensors").name
     ('segnet.safetensors', 'mine.safetensors')

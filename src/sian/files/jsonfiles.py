@@ -51,4 +51,4 @@ def _check_memory(path: Path, content: bytes) -> None:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"found {name}, which is no number")
+    raise ValueError(f"found {name}, which is not a number")

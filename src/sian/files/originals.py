@@ -178,7 +178,9 @@ def _load(file: Path) -> dict[str, Tensor]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = type(error).__name__
-        raise BadInput(f"{file}: {_EXPECTED}, found a file that is no plain PyTorch state dict ({reason})") from error
+        raise BadInput(
+            f"{file}: {_EXPECTED}, found a file that is not a plain PyTorch state dict ({reason})"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadInput(f"{file}: {_EXPECTED}, found no dictionary of tensors; save the network's state_dict()")
     for key, value in state.items():
@@ -197,7 +199,7 @@ def _check_archive(file: Path) -> None:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
     except zipfile.BadZipFile:
-        return  # PyTorch's older form, which is no archive
+        return  # PyTorch's older form, which is not an archive
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or sum(p.file_size for p in parts) > size:
         raise BadInput(
             f"{file}: {_EXPECTED}, found an archive whose parts are packed; save the state_dict with torch.save"

@@ -39,7 +39,7 @@ def read_regular(path: str | Path, most: int, expected: str) -> bytes:
 
 
 def check_regular(path: str | Path, expected: str) -> None:
-    """Refuse what is no regular file before it is opened: to open a pipe waits for its other end.
+    """Refuse anything but a regular file before it is opened: opening a pipe waits for its other end.
 
     Args:
         path: the file; links are followed.

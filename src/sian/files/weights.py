@@ -45,7 +45,7 @@ def find_weights(name: WeightsName, folder: Path | None = None, trust: bool = Fa
         The path of a ``.safetensors`` file.
 
     Raises:
-        BadInput: `folder` is no folder, or the first file found has an unknown SHA-256.
+        BadInput: `folder` is not a folder, or the first file found has an unknown SHA-256.
         MissingResource: none of the places has the file.
     """
     if folder is not None and not folder.is_dir():
@@ -100,7 +100,7 @@ def activation_scale(path: Path) -> ActivationScale:
         path: a ``vgg19.safetensors``.
 
     Raises:
-        BadInput: the file is no safetensors or its metadata names no scale.
+        BadInput: the file is not safetensors or its metadata names no scale.
     """
     metadata = read_metadata(path)
     words = metadata.get("activation_scale", "").lower()
@@ -118,7 +118,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file; the tensors stay on the disk.
 
     Raises:
-        BadInput: the file cannot be read or is no safetensors.
+        BadInput: the file cannot be read or is not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 

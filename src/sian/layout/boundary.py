@@ -14,7 +14,7 @@ def boundaries(mask: NDArray[Any]) -> NDArray[np.bool_]:
     """Pixels of which one of the four neighbours has another id, on both sides of an outline (Wang et al. 2018).
 
     Args:
-        mask: (H, W) integer, 0 background. What lies outside the image is no neighbour.
+        mask: (H, W) integer, 0 background. What lies outside the image does not count as a neighbour.
 
     Returns:
         (H, W) bool.

@@ -176,7 +176,7 @@ def check_mask_of(mask: npt.NDArray[Any], image: npt.NDArray[Any]) -> npt.NDArra
     """`check_mask` of a mask that was drawn on an image.
 
     Raises:
-        BadInput: it is no instance mask, or of another size than the image.
+        BadInput: it is not an instance mask, or of another size than the image.
     """
     checked = check_mask(mask)
     if checked.shape != image.shape[:2]:

@@ -35,9 +35,9 @@ def fit_style(
     name: str = "fitted",
     report: Callable[[int, int], None] | None = None,
 ) -> style_fitting.Fitted:
-    """The style whose paintings have the stain of a reference image: slower than `Model.encode`, and nearer to it.
+    """Find the style whose paintings have the stain of a reference image: slower than `Model.encode`, and nearer.
 
-    For stains that the model has not seen. Takes seconds: 40 steps that paint parts of 128 px, 3 x 3 at most.
+    It is for stains that the model has not seen. It takes seconds: 40 steps that paint at most 3 x 3 parts of 128 px.
 
     Args:
         image: (H, W, 3) uint8, the reference; at least 128 x 128 px at the model's magnification.

@@ -84,14 +84,16 @@ def restyle(
         image: (H, W, 3) uint8.
         style: see `Model.style`; "own" is the image's own.
         model: what paints.
-        mask: (H, W) instance mask of the image.
-        segment: makes one when none is given, e.g. ``sian.segmentation.load().predict``; None is the bundled one.
-        mpp: of image and mask; they are rescaled to the model's and the painting back. Without it nothing is rescaled.
-        seed: of the noise.
-        noise: its strength.
-        classes: of the mask's nuclei, by id; for a model that knows nuclear classes.
-        keep: "nuclei" paints everything else anew; "tissue" keeps what is empty, how dense the rest is and where its
-            fibres run as well, coarsely, for a model that was trained with tissue maps.
+        mask: (H, W) instance mask of the image, if there is one.
+        segment: what makes a mask if none is given, e.g. ``sian.segmentation.load().predict``; None is the bundled
+            segmenter.
+        mpp: micrometres a pixel of image and mask. They are rescaled to the model's, and the painting back. Without it
+            nothing is rescaled.
+        seed: random seed of the noise.
+        noise: strength of the noise.
+        classes: class names of the mask's nuclei by id, for a model that knows classes.
+        keep: "nuclei" paints everything else anew. "tissue" also keeps, coarsely, what is empty, how dense the rest is
+            and how its fibres run; this needs a model that was trained with tissue maps.
 
     Raises:
         BadInput: no image, a mask of another size, an unknown style, an absurd mpp, a model that was trained without

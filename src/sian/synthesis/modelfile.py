@@ -159,7 +159,7 @@ def read_model(path: str | Path) -> ModelContent:
     path = Path(path)
     with _opened(path) as file:
         info = _info(path, (file.metadata() or {}).get(_KEY))
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is not a dict
     try:
         wide = widened(tensors)
     except BadInput as error:

@@ -90,7 +90,7 @@ def fit_style(
     first = torch.from_numpy(start.vector).to(model.device)
     last = _search(model, crops, first, steps, report)
     before, after = (float(_distance(model, crops, style)) for style in (first, last))
-    if not after < before:  # also where it is no number
+    if not after < before:  # also where it is not a number
         return Fitted(Style(start.vector, name, start.quantile), before, before)
     return Fitted(Style(last.cpu().numpy(), name, start.quantile), before, after)
 

@@ -67,7 +67,7 @@ def read_style(path: Path, model_sha256: str, dimensions: int) -> Style:
             or "its content"
         )
         raise BadInput(
-            f"{path}: is no style's file ({where}: {first['msg']}), expected one that `sian style` has written"
+            f"{path}: is not a style's file ({where}: {first['msg']}), expected one that `sian style` has written"
         ) from None
     if content.model != model_sha256:
         raise BadInput(

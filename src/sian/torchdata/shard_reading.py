@@ -22,7 +22,7 @@ class Shards:
         paths: the tar files.
 
     Raises:
-        BadInput: a file is no tar file, or holds an image without a mask, or nothing.
+        BadInput: a file is not a tar file, or holds an image without a mask, or nothing.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:

@@ -29,7 +29,7 @@ MEASURE = "KID on Inception's features, colour and influence of the style, on wi
 DEVIATIONS = 2.0  # standard errors of a difference that noise does not explain
 LEAST_GAIN = 0.05  # of the start's KID: less is not worth another model
 LEAST_COLOUR = 0.5  # grey levels: the same for the colour
-INFLUENCE_KEPT = 0.75  # of the start's: a style that is heard less is no gain
+INFLUENCE_KEPT = 0.75  # of the start's: a candidate that follows the style less has gained nothing
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ Given = ParamSpec("Given")
 
 
 def one_at_a_time(train: Callable[Given, Path]) -> Callable[Given, Path]:
-    """Let a training loop be the only one in its run's folder, and refuse what is no run of its recipe before that.
+    """Let a training loop be the only one in its run's folder, and refuse other content before that.
 
     Args:
         train: takes `recipe`, `run` and `resume`.

@@ -59,8 +59,7 @@ def check_start(run: Path, recipe: Recipe, start: Start | None, saved: bool) -> 
     if start is None:
         if not saved:
             raise BadInput(
-                f"recipe {recipe.name}: starts from a model file, found none; add --init MODEL (--init bundled is the "
-                "one that comes along)"
+                f"recipe {recipe.name}: starts from a model file, found none; add --init MODEL, e.g. --init bundled"
             )
         return
     path = run / START

@@ -190,7 +190,7 @@ def _annotation(image: _Listed, categories: dict[int | str, str], path: Path, he
 
 
 def _left_out(entry: dict[str, Any]) -> str | None:
-    """What an annotation is called that is no outline of one nucleus; None for outlines."""
+    """What an annotation is called that does not outline one nucleus; None for outlines."""
     if entry.get("iscrowd"):
         return "crowd region"
     if entry.get("segmentation"):

@@ -196,7 +196,7 @@ def _class(where: str, feature: dict[str, Any]) -> str | None:
     if words in ([], [None]):
         return None
     if not all(isinstance(word, str) for word in words):
-        raise BadInput(f"{where}: found a classification that is no name ({str(given)[:60]}), {EXPECTED}; repair it")
+        raise BadInput(f"{where}: found a classification that is not a name ({str(given)[:60]}), {EXPECTED}; repair it")
     return ": ".join(words).strip() or None
 
 

@@ -345,7 +345,7 @@ def _sizes(listed: Any) -> tuple[int, ...]:
 
 
 def _check_place(store: Path, file: Path) -> bool:
-    """Whether a file is there; refuses one that is no ordinary file, and one that lies elsewhere."""
+    """Whether a file is there; refuses anything but an ordinary file, and one that lies elsewhere."""
     if not file.is_symlink() and not file.exists():
         return False
     if not file.resolve().is_relative_to(store.resolve()):
