@@ -176,7 +176,7 @@ def measure(
 ) -> dict[str, Any]:
     """Paint every window and compare with the real one."""
     begun, fits = time.process_time(), {}
-    segmenter = load_segmenter()
+    segmenter = load_segmenter("judge")
 
     def style(window: Window) -> Any:
         if not fitted:
