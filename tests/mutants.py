@@ -288,6 +288,7 @@ BREAKS = [
     Break("slides/pyramids.py", "blocks.sum(axis=(1, 3)) + 2", "blocks.sum(axis=(1, 3))", PAINTED),
     Break("slides/tiff_writing.py", "y % across // self.tile * columns", "y % across // self.tile", PAINTED),
     Break("production/slide_painting.py", '"seed": seed,', "", PAINTED),
+    Break("production/slide_painting.py", '"backend": model.backend,', "", PAINTED),
     Break(
         "files/tile_jobs.py",
         "if len(waiting) >= ahead:",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 from tests.synthesis import toys
 
 import sian
@@ -127,7 +128,7 @@ def test_a_full_disk_leaves_nothing_that_claims_to_be_whole(slide, model, mask, 
     with pytest.raises((OSError, MissingResource)):
         paint_slide(mask, "kidney", target, model=model, form=form, seed=3, side=512)
     assert not target.exists()
-    with pytest.raises(BadInput, match="holds unfinished work of another mask, picture, model, style or seed"):
+    with pytest.raises(BadInput, match="holds unfinished work of another style; remove it"):
         paint_slide(mask, "breast", target, model=model, form=form, seed=3, side=512)
     monkeypatch.setattr(tile_painting, "paint_supertile", noted)
     paint_slide(
@@ -138,6 +139,34 @@ def test_a_full_disk_leaves_nothing_that_claims_to_be_whole(slide, model, mask, 
     assert (seen[0], seen[-1]) == ((2, 6), (6, 6))
     assert content(target) == content(slide)
     assert not unfinished_folder(target).exists()
+
+
+def test_another_backend_or_device_is_another_painting(model, mask, tmp_path, monkeypatch):
+    """Their pixels differ in the last bit, so they don't go on with one another's work."""
+    given = {"seed": 3, "side": 512}
+    target = tmp_path / "slide.ome.zarr"
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tile_painting, "paint_supertile", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            paint_slide(mask, "kidney", target, model=model, **given)
+    before = content(unfinished_folder(target))
+    with monkeypatch.context() as patched:
+        patched.setattr(model._brushes, "backend", "openvino")
+        with pytest.raises(BadInput, match=r"holds unfinished work of another backend; remove it"):
+            paint_slide(mask, "kidney", target, model=model, **given)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(model), "device", torch.device("cuda", 0))
+        with pytest.raises(BadInput, match=r"holds unfinished work of another device; remove it"):
+            paint_slide(mask, "kidney", target, model=model, **given)
+    assert content(unfinished_folder(target)) == before
+    paint_slide(mask, "kidney", target, model=model, **given)
+    monkeypatch.setattr(model._brushes, "backend", "openvino")
+    with pytest.raises(BadInput, match="is there already and holds something else"):
+        paint_slide(mask, "kidney", target, model=model, **given)
 
 
 def test_kill_9_and_two_processes_give_the_same_bytes(slide, mask, tmp_path, toy_file):

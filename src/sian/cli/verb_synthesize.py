@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sian.cli.arguments import Backend
     from sian.production.tile_painting import Crew
     from sian.synthesis import Model, Style
 
@@ -114,7 +113,7 @@ def synthesize(
     given = [*paths, *between.values(), *map(Path, wanted)]
     _check_targets(targets + [output / "sheet.png"] * sheet, styles, given)
     if form != "png":
-        crew = _crew(workers, address or ray, model, backend)
+        crew = _crew(workers, address or ray, model)
         made = paint_slides(
             paths,
             styles,
@@ -180,11 +179,11 @@ def _say_written(
         console.out(f"{len(written)} pictures in {output} (synthetic; not for diagnosis)")
 
 
-def _crew(workers: int | None, ray: str | bool, model: Path | None, backend: Backend) -> Crew | None:
+def _crew(workers: int | None, ray: str | bool, model: Path | None) -> Crew | None:
     """Who paints super-tiles; None for this process with its threads."""
     from sian.production.tile_painting import Crew
 
-    return Crew(workers, ray, model, backend) if workers is not None or ray else None
+    return Crew(workers, ray, model) if workers is not None or ray else None
 
 
 def with_its_classes(

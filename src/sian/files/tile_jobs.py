@@ -48,15 +48,22 @@ def begin(target: Path, job: Mapping[str, Any], prepare: Callable[[Path], None])
         raise BadInput(f"{target}: is there already and holds something else; remove it, or choose another --output")
     with _alone(folder / "begin"):
         if (folder / JOB).is_file():
-            if read_json(folder / JOB) != dict(job):
+            before = read_json(folder / JOB)
+            if before != dict(job):
                 raise BadInput(
-                    f"{folder}: holds unfinished work of another mask, picture, model, style or seed; remove it, or "
-                    "choose another --output"
+                    f"{folder}: holds unfinished work of another {_differences(before, job)}; remove it, or choose "
+                    "another --output"
                 )
         else:
             prepare(folder)
             write_json(folder / JOB, dict(job))
     return folder
+
+
+def _differences(before: Any, job: Mapping[str, Any]) -> str:
+    """In what two jobs differ, in words."""
+    known = before if isinstance(before, dict) else {}
+    return ", ".join(key for key in {**known, **job} if known.get(key) != job.get(key)) or "kind"
 
 
 def work_through(

@@ -274,6 +274,8 @@ def _job(
     return {
         "format": FORMAT,
         "model": model.sha256,
+        "backend": model.backend,
+        "device": model.device.type,
         "style": hashlib.sha256(style.vector.tobytes()).hexdigest(),
         "mask": index.digest,
         "classes": hashlib.sha256(named.encode()).hexdigest() if classes else "",

@@ -107,13 +107,11 @@ class Crew:
         workers: how many, of one thread each; 0 is this process, None as many as there are cores.
         ray: whether by Ray, or the address of a cluster.
         model: the file of the model that paints; the bundled one if None.
-        backend: what computes.
     """
 
     workers: int | None = None
     ray: str | bool = False
     model: Path | None = None
-    backend: Backend = "torch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +138,7 @@ class TileKit:
     def of(cls, model: Model, crew: Crew, style: NDArray[np.float32], noise: Noise) -> TileKit:
         """What a crew needs of a loaded model."""
         path = bundled_model() if crew.model is None or str(crew.model) == "bundled" else crew.model
-        return cls(path, model.sha256, str(model.device), crew.backend, style, noise)
+        return cls(path, model.sha256, str(model.device), model.backend, style, noise)
 
     @property
     def files(self) -> list[Path]:

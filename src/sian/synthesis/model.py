@@ -88,6 +88,11 @@ class Model:
         """Where it computes."""
         return next(self.painter.parameters()).device
 
+    @property
+    def backend(self) -> Backend:
+        """What computes the paintings, see `sian.load`."""
+        return self._brushes.backend
+
     def to(self, device: str) -> Model:
         """Move to a device, e.g. "cuda"; returns the same model."""
         move_to(self.painter, device)
