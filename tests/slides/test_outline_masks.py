@@ -20,7 +20,7 @@ from sian.masks.contours import trace_nuclei
 from sian.production.slide_painting import paint_slide
 from sian.slides import open_slide
 from sian.slides.levels import Area
-from sian.slides.mask_source import open_mask
+from sian.slides.mask_source import open_mask, read_classed
 from sian.slides.nucleus_index import index_nuclei
 
 from .slide_files import write_ome
@@ -145,6 +145,85 @@ def test_a_full_temporary_folder_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("sian.slides.outline_levels.TABLES", "PRAGMA max_page_count = 2;")
     with pytest.raises(MissingResource, match="cannot be written to the temporary folder"):
         open_mask(write(tmp_path / "a.geojson", collection(MASK)))
+
+
+def qupath_file(path, mask, classes):
+    """As QuPath 0.5 exports cells and detections: classes by name or names, uuids, measurements, a region, a point."""
+    features = []
+    for nucleus, polygons in trace_nuclei(mask):
+        said = classes.get(nucleus)
+        parts = said.split(": ") if said else []
+        classification = (
+            {"names": parts, "color": [200, 0, 0]} if len(parts) > 1 else {"name": said, "color": [9, 9, 9]}
+        )
+        properties = {"objectType": "cell" if nucleus % 3 == 0 else "detection", "isLocked": False}
+        properties |= {"measurements": {"Area um^2": 4.5}} | ({"classification": classification} if said else {})
+        one = {"type": "Feature", "id": f"uuid-{nucleus}", "geometry": geometry(polygons), "properties": properties}
+        if properties["objectType"] == "cell":
+            one["nucleusGeometry"] = one["geometry"]
+        features.append(one)
+    region = {"objectType": "annotation", "classification": {"name": "Tumor", "color": [200, 0, 0]}}
+    region = {"type": "Feature", "geometry": geometry(square(0, 0, 900, 900)), "properties": region}
+    return write(path, [region, *features])
+
+
+CLASSES = {1: "Tumor", 2: "Immune cells: Positive", 3: "Stroma", 5: "Tumor", 6: "Nucleus"}
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_classes_are_qupaths_and_nucleus_is_none(tmp_path, opened):
+    mask = np.zeros((60, 200), np.int32)
+    for nucleus in range(1, 7):
+        mask[5 * nucleus : 5 * nucleus + 12, 30 * nucleus : 30 * nucleus + 12] = nucleus
+    path = qupath_file(tmp_path / "a.geojson", mask, CLASSES)
+    source = opened(path, mask.shape)
+    expected = {nucleus: name for nucleus, name in CLASSES.items() if name != "Nucleus"}
+    assert dict(source.classes) == expected
+    assert (len(source.classes), 4 in source.classes, 6 in source.classes, 99 in source.classes) == (
+        4,
+        False,
+        False,
+        False,
+    )
+    ids, named = read_classed(path, mask.shape)
+    np.testing.assert_array_equal(ids, mask)
+    assert named == expected == read_geojson(path, *mask.shape).classes
+    numbered = write(tmp_path / "b.geojson", [
+        detection(polygons, name=str(100 - nucleus), classification={"name": CLASSES.get(nucleus)})
+        for nucleus, polygons in trace_nuclei(mask)
+    ])  # fmt: skip
+    assert dict(opened(numbered).classes) == {100 - nucleus: name for nucleus, name in expected.items()}
+    assert opened(write(tmp_path / "c.geojson", collection(mask))).classes is None
+
+
+@pytest.mark.filterwarnings("ignore:.*left out", "ignore:some nuclei have no class")
+def test_a_slide_painted_from_outlines_with_classes(tmp_path, capsys, monkeypatch):
+    """The classes of the file reach the pixels, whole and tile by tile; other names are refused before anything is."""
+    monkeypatch.setattr("sian.production.slide_painting.SIDE", 512)
+    model = toys.write_classed(tmp_path / "classed.safetensors", ["Stroma", "Tumor"])
+    mask = toys.grid_mask(300, 700)
+    classes = {n: ("Tumor", "Stroma", None)[n % 3] for n in np.unique(mask).tolist() if n and n % 3 != 2}
+    path = qupath_file(tmp_path / "m.geojson", mask, classes)
+    expected = sian.load(model).synthesize(mask, "kidney", classes=classes)
+    assert (expected != sian.load(model).synthesize(mask, "kidney", classes={})).any()
+    given = ["synthesize", str(path), "--style", "kidney", "--model", str(model), "--size", "700,300"]
+    assert main([*given, "-o", str(tmp_path / "out")]) == 0
+    np.testing.assert_array_equal(sian.read_image(tmp_path / "out" / "m_kidney.png"), expected)
+    assert main([*given, "-o", str(tmp_path / "out"), "--form", "ome-zarr"]) == 0
+    with open_slide(tmp_path / "out" / "m_kidney.ome.zarr") as found:
+        assert np.abs(found.read().pixels.astype(int) - expected).max() <= 1
+    qupath_file(path, mask, classes | {1: "Tumour"})
+    capsys.readouterr()
+    assert main([*given, "-o", str(tmp_path / "no"), "--form", "ome-zarr"]) == 3
+    assert "m.geojson: found the class 'Tumour'; did you mean 'Tumor'?" in capsys.readouterr().err
+    qupath_file(path, mask, {})
+    assert main([*given, "-o", str(tmp_path / "no"), "--form", "ome-zarr"]) == 3
+    assert "m.geojson: this model was trained with nuclear classes" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+    by_name = {name: [n for n in np.unique(mask).tolist() if n and classes.get(n) == name] for name in classes.values()}
+    (tmp_path / "m.classes.json").write_text(json.dumps(by_name))  # goes before the file's own
+    assert main([*given, "-o", str(tmp_path / "beside")]) == 0
+    np.testing.assert_array_equal(sian.read_image(tmp_path / "beside" / "m_kidney.png"), expected)
 
 
 def test_a_slide_painted_from_outlines(tmp_path, capsys):

@@ -193,6 +193,23 @@ def test_outlines_come_back_as_the_same_pixels(client, studio):
     assert not mask[:, width:].any()
 
 
+def test_outlines_hold_classes_both_ways(client, studio):
+    """As QuPath writes them; whatever names they have, the studio keeps them."""
+    mask = a_mask()
+    client.post("/open?name=a.png", content=png(mask))
+    saved = json.loads(client.get("/save/outlines").content)
+    assert not any("classification" in feature["properties"] for feature in saved["features"])
+    first, second, *_ = saved["features"]
+    first["properties"]["classification"] = {"name": "Tumor", "color": [200, 0, 0]}
+    second["properties"]["classification"] = {"name": "Nucleus", "color": [40, 200, 60]}  # of a segmenter: no class
+    client.post("/open?name=b.geojson", content=json.dumps(saved).encode())
+    number = int(first["properties"]["name"])
+    assert studio.document.classes == {number: "Tumor"}
+    again = json.loads(client.get("/save/outlines").content)["features"]
+    said = {f["properties"]["name"]: f["properties"].get("classification", {}).get("name") for f in again}
+    assert said == {f["properties"]["name"]: "Tumor" if f is first else None for f in saved["features"]}
+
+
 def test_the_saved_picture_says_what_it_is(client, studio):
     client.post("/open?name=a.png", content=png(a_mask()))
     with Image.open(io.BytesIO(client.get("/save/image").content)) as picture:

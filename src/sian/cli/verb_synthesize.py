@@ -189,21 +189,22 @@ def _crew(workers: int | None, ray: str | bool, model: Path | None) -> Crew | No
 def with_its_classes(
     path: Path, model: Model, shape: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.int32], dict[int, str] | None]:
-    """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json beside it, or its item's."""
+    """A mask and, if the model knows classes, those of its nuclei: NAME.classes.json, its item's, or GeoJSON's own."""
     from sian.masks import read_mask
     from sian.synthesis.model_classes import with_classes
 
     if path.is_dir() or shape is not None or is_outlines(path):
-        from sian.slides.mask_source import read_whole
+        from sian.slides.mask_source import read_classed
 
-        mask = read_whole(path, shape)
+        mask, own = read_classed(path, shape)
     else:
-        mask = read_mask(path)
+        mask, own = read_mask(path), None
     if not model.info.classes:
         return mask, None
     from sian.data.class_file import classes_of  # with it come the readers of data sets, a tenth of the start
 
     classes = classes_of(path)
+    classes = own if classes is None else classes
     try:
         with_classes(mask, model.info.classes, classes)
     except BadInput as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from sian.errors import BadInput
+from sian.errors import BadInput, nearest
 from sian.files.tile_jobs import begin, finish, work_ahead, work_through
 from sian.layout.tissue_map import tissue_layers
 from sian.masks.files import tiff_description
@@ -23,12 +23,13 @@ from sian.production.executors import Failure, collected
 from sian.production.starting import start
 from sian.production.tile_painting import Crew, TileJob, TileKit, TilePainter
 from sian.slides.levels import Area
-from sian.slides.mask_source import MaskSource, ScaledMask, open_mask
+from sian.slides.mask_source import MaskSource, ScaledMask, classes_in, open_mask
 from sian.slides.nucleus_index import NucleusIndex, index_nuclei
 from sian.slides.tiff_writing import TiffSlide
 from sian.slides.zarr_writing import SlideFacts, ZarrSlide
 from sian.synthesis.labels import png_text
 from sian.synthesis.magnification import Scaling, scaling
+from sian.synthesis.model_classes import without_classes
 from sian.synthesis.painting import Noise
 from sian.synthesis.supertiles import SIDE, SuperTile, check_local, supertiles
 
@@ -73,7 +74,7 @@ def paint_slide(
         seed: of the noise.
         noise: its strength.
         mpp: of the mask, which is rescaled to the model's by nearest neighbour; the picture stays at the model's.
-        classes: of nuclei by id, for a model that knows classes.
+        classes: of nuclei by id, for a model that knows classes; if None, those that a GeoJSON mask says itself.
         shape: height and width of a GeoJSON mask; as far as its outlines reach if None.
         tissue: a map of what lies between the nuclei, (ceil(H / 16), ceil(W / 16), 4) as `sian.tissue_map` returns it,
             for a model that was trained with such; H and W of the mask as it is given.
@@ -104,7 +105,8 @@ def paint_slide(
         index = index_nuclei(source)
         give_back()
         model.check_area(float(np.median(index.areas)) if len(index) else np.nan, mpp)
-        job = _job(model, vector, index, seed, noise, side, form, classes, tissue)
+        named = _classes(model, source.path, index, opened.classes if classes is None else classes)
+        job = _job(model, vector, index, seed, noise, side, form, named, tissue)
         digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
         if target.exists() and _holds(target, digest):
             return target
@@ -116,7 +118,7 @@ def paint_slide(
         drawn = Noise(seed, noise)
         _paint_all(
             target,
-            _Jobs(source, before, index, tiles, (classes or {}) if model.info.classes else None, tissue),
+            _Jobs(source, before, index, tiles, named, tissue),
             lambda: TilePainter(model, vector.vector, drawn),
             lambda crew: TileKit.of(model, crew, vector.vector, drawn),
             crew,
@@ -146,6 +148,21 @@ def _check_tissue(model: Model, tissue: NDArray[Any] | None, shape: tuple[int, i
     tissue_layers(tissue, shape, (0, 0, 1, 1))  # which refuses what is no map of this size
 
 
+def _classes(
+    model: Model, path: Path, index: NucleusIndex, classes: Mapping[int, str] | None
+) -> Mapping[int, str] | None:
+    """The classes as the model wants them, refused before anything is painted; None for a model without."""
+    names = model.info.classes
+    if not names:
+        return None
+    if classes is None and len(index):
+        raise BadInput(f"{path}: {without_classes(names)}")
+    for name in dict.fromkeys((classes or {}).values()):
+        if name not in names:
+            raise BadInput(f"{path}: found the class {name!r}{nearest(name, names)}")
+    return classes or {}
+
+
 class _Jobs:
     """Makes the jobs of a slide: what each super-tile needs of the mask."""
 
@@ -166,10 +183,7 @@ class _Jobs:
         tile = self.tiles[number]
         window = self.index.around(tile.cut)
         ids = self.source.read(window)
-        known = None
-        if self.classes is not None:
-            present = set(np.unique(ids).tolist())
-            known = {nucleus: name for nucleus, name in self.classes.items() if nucleus in present}
+        known = None if self.classes is None else classes_in(ids, self.classes)
         between = None if self.tissue is None else _between(self.tissue, self.before, self.index.shape, tile.cut)
         return TileJob(number, tile, ids, window, known, between)
 
@@ -270,7 +284,6 @@ def _job(
     tissue: NDArray[Any] | None,
 ) -> dict[str, object]:
     """What decides the pixels: a second process, or a second run, must mean the same."""
-    named = json.dumps(sorted((classes or {}).items()))
     return {
         "format": FORMAT,
         "model": model.sha256,
@@ -278,7 +291,7 @@ def _job(
         "device": model.device.type,
         "style": hashlib.sha256(style.vector.tobytes()).hexdigest(),
         "mask": index.digest,
-        "classes": hashlib.sha256(named.encode()).hexdigest() if classes else "",
+        "classes": _digest(classes) if classes else "",
         **(
             {"tissue": hashlib.sha256(np.ascontiguousarray(tissue).tobytes()).hexdigest()} if tissue is not None else {}
         ),
@@ -288,3 +301,11 @@ def _job(
         "side": side,
         "form": form,
     }
+
+
+def _digest(classes: Mapping[int, str]) -> str:
+    """SHA-256 of classes by id, one after another: there may be millions."""
+    found = hashlib.sha256()
+    for nucleus in sorted(classes):
+        found.update(json.dumps([nucleus, classes[nucleus]]).encode())
+    return found.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sian.errors import BadInput, MissingResource
 from sian.files.images import DECODE_ERRORS, MAX_PIXELS, ZARR_SUFFIXES, png_pixel_size
 from sian.files.regular import check_filled
-from sian.masks import read_mask
+from sian.masks import nucleus_ids, read_mask
 from sian.masks.checking import MAX_ID, whole_numbers
 from sian.masks.files import MASK_SUFFIXES
 from sian.slides.levels import Area, Levels, WholePicture, check_area
@@ -31,10 +32,11 @@ class MaskSource:
         path: the file.
         shape: height and width.
         mpp: micrometres a pixel; None if the file does not say.
+        classes: class name by id, where the file says some (GeoJSON does), while it is open; else None.
     """
 
-    def __init__(self, path: Path, levels: Levels) -> None:
-        self.path, self._levels = path, levels
+    def __init__(self, path: Path, levels: Levels, classes: Mapping[int, str] | None = None) -> None:
+        self.path, self._levels, self.classes = path, levels, classes
         self.shape = levels.sizes[0]
         self.mpp = believable(path, levels.mpp)
 
@@ -95,7 +97,8 @@ def open_mask(path: str | Path, shape: tuple[int, int] | None = None) -> MaskSou
     path = Path(path)
     if path.name.lower().endswith(OUTLINE_SUFFIXES):
         check_filled(path, "a mask")
-        return MaskSource(path, OutlineLevels(path, shape))
+        outlines = OutlineLevels(path, shape)
+        return MaskSource(path, outlines, outlines.classes())
     if shape is not None:
         raise BadInput(f"{path}: has a size of its own, found another one given; leave --size out, it is for GeoJSON")
     suffix = path.suffix.lower()
@@ -117,16 +120,30 @@ def open_mask(path: str | Path, shape: tuple[int, int] | None = None) -> MaskSou
 
 
 def read_whole(path: str | Path, shape: tuple[int, int] | None = None) -> NDArray[np.int32]:
-    """All of a mask that `open_mask` takes, (H, W) int32; `shape` as there.
+    """All of a mask that `open_mask` takes, (H, W) int32; `shape` as there, and errors as of `read_classed`."""
+    return read_classed(path, shape)[0]
+
+
+def read_classed(
+    path: str | Path, shape: tuple[int, int] | None = None
+) -> tuple[NDArray[np.int32], dict[int, str] | None]:
+    """`read_whole`, and the class names by id that the file says; None if it says none.
 
     Raises:
         BadInput: too large to be read at once, broken, or no mask.
     """
     source = open_mask(path, shape)
     try:
-        return source.read(Area(0, 0, *source.shape))
+        mask = source.read(Area(0, 0, *source.shape))
+        return mask, None if source.classes is None else classes_in(mask, source.classes)
     finally:
         source.close()
+
+
+def classes_in(ids: NDArray[np.int32], classes: Mapping[int, str]) -> dict[int, str]:
+    """The classes of those nuclei that ids hold."""
+    named = ((nucleus, classes.get(nucleus)) for nucleus in nucleus_ids(ids).tolist())
+    return {nucleus: name for nucleus, name in named if name is not None}
 
 
 def mask_shape(path: Path) -> tuple[int, int]:

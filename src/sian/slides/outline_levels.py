@@ -17,7 +17,7 @@ import sqlite3
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -44,7 +44,7 @@ BATCH = 2000  # outlines that are written at once
 TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
-CREATE TABLE nuclei (id INTEGER PRIMARY KEY, number INTEGER, kind TEXT, "top" INTEGER, "left" INTEGER,
+CREATE TABLE nuclei (id INTEGER PRIMARY KEY, number INTEGER, kind TEXT, class TEXT, "top" INTEGER, "left" INTEGER,
                      "bottom" INTEGER, "right" INTEGER, sizes TEXT, points BLOB);
 CREATE TABLE cells (y INTEGER, x INTEGER, id INTEGER, PRIMARY KEY (y, x, id)) WITHOUT ROWID;
 """
@@ -54,7 +54,7 @@ WHERE id IN (SELECT id FROM cells WHERE y BETWEEN ? AND ? AND x BETWEEN ? AND ?)
 AND "top" < ? AND "bottom" > ? AND "left" < ? AND "right" > ? ORDER BY id
 """
 
-Row = tuple[int, int | None, str, int, int, int, int, str, bytes]
+Row = tuple[int, int | None, str, str | None, int, int, int, int, str, bytes]
 
 
 class OutlineLevels:
@@ -108,6 +108,14 @@ class OutlineLevels:
             fill_free(mask, fill_polygons(polygons, area.height, area.width), number if self._own_ids else nucleus)
         return mask
 
+    def classes(self) -> Mapping[int, str] | None:
+        """Class name by id, read from the index as it is asked for; None if no nucleus has one."""
+        found = _OutlineClasses(self._table, self._own_ids)
+        if not len(found):
+            return None
+        self._table.execute("CREATE INDEX IF NOT EXISTS numbers ON nuclei (number)")
+        return found
+
     def close(self) -> None:
         """Remove the index."""
         if hasattr(self, "_table"):
@@ -143,12 +151,12 @@ class OutlineLevels:
         return +left_out
 
     def _write(self, rows: list[Row]) -> None:
-        self._table.executemany("INSERT INTO nuclei VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._table.executemany("INSERT INTO nuclei VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         places = (
             (y, x, row[0])
             for row in rows
-            for y in range(max(0, row[3]) // CELL, max(0, row[5] - 1) // CELL + 1)
-            for x in range(max(0, row[4]) // CELL, max(0, row[6] - 1) // CELL + 1)
+            for y in range(max(0, row[4]) // CELL, max(0, row[6] - 1) // CELL + 1)
+            for x in range(max(0, row[5]) // CELL, max(0, row[7] - 1) // CELL + 1)
         )
         self._table.executemany("INSERT INTO cells VALUES (?, ?, ?)", places)
 
@@ -166,6 +174,27 @@ class OutlineLevels:
 
     def _one(self, question: str) -> int:
         return int(self._table.execute(question).fetchone()[0] or 0)
+
+
+class _OutlineClasses(Mapping[int, str]):
+    """The classes of an index of outlines."""
+
+    def __init__(self, table: sqlite3.Connection, own_ids: bool) -> None:
+        self._table = table
+        self._one = f"SELECT class FROM nuclei WHERE {'number' if own_ids else 'id'} = ?"  # noqa: S608 - one of two
+        self._all = f"SELECT {'number' if own_ids else 'id'} FROM nuclei WHERE class IS NOT NULL ORDER BY 1"  # noqa: S608
+
+    def __getitem__(self, nucleus: int) -> str:
+        found = self._table.execute(self._one, (nucleus,)).fetchone()
+        if found is None or found[0] is None:
+            raise KeyError(nucleus)
+        return str(found[0])
+
+    def __iter__(self) -> Iterator[int]:
+        return (int(nucleus) for (nucleus,) in self._table.execute(self._all))
+
+    def __len__(self) -> int:
+        return int(self._table.execute("SELECT count(class) FROM nuclei").fetchone()[0])
 
 
 def _objects(path: Path) -> Iterator[Found]:
@@ -227,15 +256,26 @@ def _row(found: Found, polygons: list[Any], nucleus: int) -> Row | None:
         raise BadInput(f"{found.where}: reaches to {int(right)}, {int(bottom)} px, expected at most {MAX_SIDE:,}")
     number = found.number if found.number is not None and 0 < found.number <= MAX_ID else None
     sizes = json.dumps([[len(ring) for ring in polygon] for polygon in kept])
-    return nucleus, number, found.kind, int(top), int(left), int(bottom), int(right), sizes, points.tobytes()
+    return (
+        nucleus,
+        number,
+        found.kind,
+        found.name,
+        int(top),
+        int(left),
+        int(bottom),
+        int(right),
+        sizes,
+        points.tobytes(),
+    )
 
 
 def _is_large(path: Path, row: Row) -> bool:
     """Whether an outline is too large for a nucleus, and is a region therefore; refused where it claims to be one."""
-    height, width = row[5] - row[3], row[6] - row[4]
+    height, width = row[6] - row[4], row[7] - row[5]
     if max(height, width) > LARGEST_NUCLEUS and row[2] in NUCLEI:
         raise BadInput(
-            f"{path}: found a {row[2]} of {height} x {width} px at row {row[3]}, column {row[4]}, expected a "
+            f"{path}: found a {row[2]} of {height} x {width} px at row {row[4]}, column {row[5]}, expected a "
             f"nucleus of at most {LARGEST_NUCLEUS} px on a side; export detections of nuclei"
         )
     return max(height, width) > LARGEST_NUCLEUS

@@ -38,14 +38,14 @@ def take(
         name: of the file.
         content: its bytes.
         purpose: "style" or "nuclei" for a picture; "" asks what it is, and changes nothing if it is a picture.
-        classes: of a mask's nuclei, names by id.
+        classes: of a mask's nuclei, names by id; if None, those that the file says itself.
 
     Raises:
         BadInput: what cannot be read, or cannot be this.
     """
-    found = read_upload(name, content, studio.autosave)
+    found, own = read_upload(name, content, studio.autosave)
     if found.ndim == 2:
-        studio.open(found.astype(np.int32), Path(name).stem, classes=classes)
+        studio.open(found.astype(np.int32), Path(name).stem, classes=own if classes is None else classes)
         return {"kind": "mask"}
     picture = np.asarray(found, np.uint8)
     if purpose == "style":

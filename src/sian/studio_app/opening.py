@@ -32,8 +32,10 @@ def safe_name(name: str) -> str:
     return plain[-80:] or "upload"
 
 
-def read_upload(name: str, content: bytes, folder: Path) -> NDArray[np.int32] | NDArray[np.uint8]:
-    """An instance mask (H, W) int32, or a picture (H, W, 3) uint8.
+def read_upload(
+    name: str, content: bytes, folder: Path
+) -> tuple[NDArray[np.int32] | NDArray[np.uint8], dict[int, str] | None]:
+    """An instance mask (H, W) int32 and the classes by id that its file says, or a picture (H, W, 3) uint8 and None.
 
     Args:
         name: of the file, which errors name and whose ending says what it may be.
@@ -51,13 +53,13 @@ def read_upload(name: str, content: bytes, folder: Path) -> NDArray[np.int32] | 
     if suffix in PICTURE_SUFFIXES and _in_colour(content):
         picture = decode_image(content, name, max_pixels=MOST_PIXELS)
         check_size(picture.shape[:2])
-        return picture
-    mask = _read(name, suffix, content, folder)
+        return picture, None
+    mask, classes = _read(name, suffix, content, folder)
     check_size(mask.shape)
-    return mask
+    return mask, classes
 
 
-def _read(name: str, suffix: str, content: bytes, folder: Path) -> NDArray[np.int32]:
+def _read(name: str, suffix: str, content: bytes, folder: Path) -> tuple[NDArray[np.int32], dict[int, str] | None]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="upload-", dir=folder) as inside:
         path = Path(inside) / f"upload{suffix}"
@@ -65,8 +67,9 @@ def _read(name: str, suffix: str, content: bytes, folder: Path) -> NDArray[np.in
         try:
             if suffix in GEOJSON_SUFFIXES:
                 height, width = _extent(path)
-                return read_geojson(path, height, width).mask
-            return read_mask(path)
+                found = read_geojson(path, height, width)
+                return found.mask, found.classes or None
+            return read_mask(path), None
         except BadInput as error:
             raise BadInput(str(error).replace(str(path), name)) from None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from sian.data.class_file import SUFFIX
 from sian.data.dataset import MANIFEST, DatasetInfo, read_info
+from sian.data.formats.qupath import classification, geometry
 from sian.data.importing import ids_by_class
 from sian.data.writing import DatasetWriter
 from sian.errors import BadInput
@@ -54,14 +55,14 @@ def mask(studio: Studio) -> File:
 
 
 def outlines(studio: Studio) -> File:
-    """The nuclei as GeoJSON, as QuPath opens it over the picture."""
+    """The nuclei as GeoJSON, as QuPath opens it over the picture, with the classes that are known."""
     features, drawn = [], studio.drawn()
+    names = list(dict.fromkeys([*studio.model.info.classes, *drawn.classes.values()]))
     for nucleus, polygons in trace_nuclei(drawn.mask):
-        closed = [[[list(corner) for corner in (*ring, ring[0])] for ring in polygon] for polygon in polygons]
-        several = len(closed) > 1
-        geometry = {"type": "MultiPolygon" if several else "Polygon", "coordinates": closed if several else closed[0]}
-        properties = {"objectType": "detection", "name": str(nucleus)}
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+        properties: dict[str, Any] = {"objectType": "detection", "name": str(nucleus)}
+        if nucleus in drawn.classes:
+            properties["classification"] = classification(drawn.classes[nucleus], names)
+        features.append({"type": "Feature", "geometry": geometry(polygons), "properties": properties})
     content = json.dumps({"type": "FeatureCollection", "features": features}).encode()
     return File(f"{drawn.stem}.geojson", "application/geo+json", content)
 

@@ -46,15 +46,20 @@ def with_classes(
     if not isinstance(mask, Layout) or mask.classes is None:
         if not (mask.semantic if isinstance(mask, Layout) else mask).any():
             return mask  # background needs no classes
-        raise BadInput(
-            f"this model was trained with nuclear classes ({', '.join(names)}), found a mask without; give them by "
-            "sian.describe(mask, classes={id: name}), on the command line as NAME.classes.json beside the mask "
-            '({"NAME": [ids], ...}), or take a mask of a data set that has classes'
-        )
+        raise without_classes(names)
     numbered = as_numbered(mask.classes, mask.class_names, names)
     if bool((mask.semantic & (numbered == 0)).any()):
         warn("some nuclei have no class; the model chooses how they look")
     return replace(mask, classes=numbered, class_names=tuple(names))
+
+
+def without_classes(names: Sequence[str]) -> BadInput:
+    """What is said of a mask without classes to a model that wants them."""
+    return BadInput(
+        f"this model was trained with nuclear classes ({', '.join(names)}), found a mask without; give them by "
+        "sian.describe(mask, classes={id: name}), on the command line as NAME.classes.json beside the mask "
+        '({"NAME": [ids], ...}), take a mask of a data set that has classes, or GeoJSON with classifications'
+    )
 
 
 def classes_of_each(classes: Classes | Sequence[Classes | None] | None, count: int | None) -> list[Classes | None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sian.data.folder_names import SPLIT_FOLDERS
 from sian.data.formats.format import files_in
-from sian.data.formats.regions import Effort, Shape, draw, outline, own_ids, polygon_region
+from sian.data.formats.regions import NO_CLASS, Effort, Shape, draw, outline, own_ids, polygon_region
 from sian.data.formats.rle import rle_region
 from sian.data.leftovers import as_stated
 from sian.data.pairs import Annotated, Pair
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sian.data.formats.regions import Region
     from sian.data.provenance import Provenance
 
-NO_CLASS = {"nucleus", "nuclei"}
 PREFIX = "instances_"  # of COCO's own files and ours: instances_SPLIT.json
 NO_SPLIT = {"default", ""}  # what CVAT calls a task without splits
 EXPECTED = "expected COCO's images, annotations and categories"

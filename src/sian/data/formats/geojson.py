@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sian.data.formats.regions import (
+    NO_CLASS,
     REGION,
     Effort,
     Shape,
@@ -197,7 +198,8 @@ def _class(where: str, feature: dict[str, Any]) -> str | None:
         return None
     if not all(isinstance(word, str) for word in words):
         raise BadInput(f"{where}: found a classification that is not a name ({str(given)[:60]}), {EXPECTED}; repair it")
-    return ": ".join(words).strip() or None
+    name = ": ".join(words).strip()
+    return None if name.lower() in NO_CLASS else name or None
 
 
 def _unfold(where: str, geometry: Any) -> tuple[list[Polygon], Counter[str]]:

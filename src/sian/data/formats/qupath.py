@@ -49,8 +49,7 @@ def _collection(sample: Sample, dataset: Dataset, names: list[str]) -> dict[str,
     for nucleus, polygons in trace_nuclei(sample.mask):
         properties: dict[str, Any] = {"objectType": "detection", "name": str(nucleus)}
         if nucleus in classes:
-            colour = class_colour(names.index(classes[nucleus]), len(names))
-            properties["classification"] = {"name": classes[nucleus], "color": colour}
+            properties["classification"] = classification(classes[nucleus], names)
         features.append(
             {
                 "type": "Feature",
@@ -61,6 +60,11 @@ def _collection(sample: Sample, dataset: Dataset, names: list[str]) -> dict[str,
         )
     origin = item_origin(sample.item, dataset.info) | {"nuclei": len(features)}
     return {"type": "FeatureCollection", "provenance": origin, "features": features}
+
+
+def classification(name: str, names: list[str]) -> dict[str, Any]:
+    """A class as QuPath has it, with a colour of its own among all names."""
+    return {"name": name, "color": class_colour(names.index(name), len(names))}
 
 
 def geometry(polygons: list[Polygon]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ BOXES_PER_PIXEL = 4  # in how many boxes a pixel of a large tile may lie, on ave
 PIXELS_PER_OUTLINE = 16  # of a tile, for each outline at least; nuclei have hundreds
 MIN_OUTLINES = 1000  # that a file may have, however small its picture is
 REGION = "region annotation"
+NO_CLASS = {"nucleus", "nuclei"}  # what files call nuclei whose class nobody said, in lower case
 HELD = 2  # outlines that a region holds; a nucleus holds none
 CRUMB_PIXELS = 16  # smaller outlines, such as slips of a click, lie in nuclei as well and make them no regions
 REGIONS_TRIED = 200
