@@ -61,7 +61,9 @@ class Break(NamedTuple):
 BREAKS = [
     Break("layout/tissue_map.py", "turned[..., 4] *= -1", "pass", TISSUE_MAP),
     Break("layout/tissue_map.py", "if quarter_turns % 2:", "if not quarter_turns % 2:", TISSUE_MAP),
-    Break("layout/tissue_map.py", "tissue = seen * (1 - empty)", "tissue = 0 * near + (1 - empty)", TISSUE_MAP),
+    Break("layout/tissue_of_image.py", "tissue = seen * (1 - empty)", "tissue = 0 * near + (1 - empty)", TISSUE_MAP),
+    Break("layout/tissue_of_image.py", "NEAR_SEEN = CELL", "NEAR_SEEN = 0", TISSUE_MAP),
+    Break("layout/tissue_of_image.py", "FAR_SEEN = 9 * CELL", "FAR_SEEN = 8 * CELL", TISSUE_MAP),
     Break("training/batch_making.py", "< recipe.data.tissue", "> recipe.data.tissue + 1", TISSUE),
     Break("training/losses.py", "wanted - wanted.flip(3)", "wanted - 0", TISSUE),
     Break("training/losses.py", "torch.where(told, local, whole)", "torch.where(told, whole, local)", TISSUE),

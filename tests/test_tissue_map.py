@@ -9,7 +9,8 @@ import torch
 import sian
 from sian.data.stains import restain
 from sian.errors import BadInput
-from sian.layout.tissue_map import CELL, FULL, tissue_layers, tissue_map
+from sian.layout.tissue_map import CELL, FULL, tissue_layers
+from sian.layout.tissue_of_image import tissue_map, tissue_map_in_parts
 
 STRIPES = 6  # px from one fibre to the next
 
@@ -112,6 +113,43 @@ def test_windows_are_parts_of_the_whole_map_and_turn_with_their_image():
         apart = np.abs(turned.tissue.astype(int) - anew.tissue)
         inner = apart[32:-32, 32:-32]  # the window's medians are not the whole's, and neither are its borders
         assert inner.mean((0, 1)).max() < 0.12 * FULL
+
+
+@pytest.mark.parametrize("shape", [(208, 240), (331, 517), (16, 700)])
+def test_parts_give_the_same_map(shape):
+    """Whatever the parts, and what no part tells alone: quantiles, and the far surroundings of an empty middle."""
+    image, mask = tissue(*shape, angle=0.4)
+    image[:, shape[1] // 3 : shape[1] // 3 + 60] = 255
+    asked = []
+
+    def read(box):
+        asked.append(box)
+        return image[box[0] : box[2], box[1] : box[3]], mask[box[0] : box[2], box[1] : box[3]]
+
+    whole = tissue_map(image, mask)
+    for side in (96, 160, 256):
+        np.testing.assert_array_equal(tissue_map_in_parts(read, shape, side), whole)
+    assert max(box[3] - box[1] for box in asked) <= min(256 + 2 * 144, shape[1])
+    everywhere = np.ones(shape, int)  # nuclei all over are left in, also by parts
+    whole = tissue_map(image, everywhere)
+    parts = tissue_map_in_parts(lambda box: (read(box)[0], everywhere[box[0] : box[2], box[1] : box[3]]), shape, 96)
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_layers_of_a_part_are_those_of_the_whole():
+    values = np.random.default_rng(0).uniform(0, 1, (7, 9, 4)).astype(np.float32)
+    values[2:4, 3:5] = np.nan
+    shape = (7 * CELL - 3, 9 * CELL - 9)
+    whole = tissue_layers(values, shape)
+    for top, left, height, width in [
+        (0, 0, *shape),
+        (5, 40, 30, 60),
+        (100, 130, 9, 5),
+        (23, 24, 1, 1),
+        (31, 8, 33, 16),
+    ]:
+        part = tissue_layers(values, shape, (top, left, height, width))
+        np.testing.assert_array_equal(part, whole[top : top + height, left : left + width])
 
 
 def test_a_map_drawn_by_hand_reaches_the_pixels():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from tests.synthesis import toys
 from tests.training import toys as training_toys
 
+from sian.cli.main import main
 from sian.data.loading import batches
 from sian.data.sampling import Tile, WindowSampler
 from sian.errors import BadInput
@@ -18,6 +20,7 @@ from sian.layout import describe
 from sian.production import slide_tiles as module
 from sian.production.slide_tiles import SHARE, slide_tiles, weighted
 from sian.segmentation.doubt import doubtful
+from sian.synthesis.magnification import rescale_image
 from sian.training.augmentation import Augmentation
 from sian.training.step import Batch
 
@@ -81,6 +84,22 @@ def test_a_slide_becomes_a_data_set(slide, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "segment_with_doubt", None)
     again = slide_tiles([slide], tmp_path / "run", None, mpp=0.25)[1]
     assert [tile.id for tile in again] == [tile.id for tile in tiles]
+
+
+def test_pictures_that_do_not_say_their_pixel_size(slide, tmp_path, capsys):
+    """Windows of a 20x picture are brought to the model's 40x when they are said to be of that."""
+    _, tiles = slide_tiles([slide], tmp_path / "run", None, mpp=0.25, given=0.5)
+    whole = read_image(slide)
+    places = product(range(0, 1024, 256), range(0, 1024, 256))
+    cuts = [rescale_image(whole[y : y + 256, x : x + 256], (512, 512)) for y, x in places]
+    assert len(tiles) == 8
+    assert all(any(np.array_equal(cut, tile.image) for cut in cuts) for tile in tiles)
+    words = ["train", "finetune", "--init", "bundled", "-o", str(tmp_path / "new"), "--mpp"]
+    assert main([*words, "0.5"]) == 3
+    assert "--mpp says the pixel size of --slides, found none" in capsys.readouterr().err
+    assert main([*words, "1000", "--slides", str(slide)]) == 3
+    assert "--mpp 1000: expected 0.02 to 10 micrometres a pixel" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_pictures_without_sure_nuclei_are_refused(slide, tmp_path, monkeypatch):

@@ -196,7 +196,36 @@ def test_restyle_of_a_whole_slide(models, tmp_path, capsys, monkeypatch):
     found = read_picture(entry["image"])
     assert found.mpp == 0.25
     assert np.abs(found.pixels.astype(int) - expected).max() <= 1
-    assert main([*given, "-o", str(tmp_path / "no"), "--keep", "tissue"]) == 3
+    capsys.readouterr()
+    for more, sentence in (
+        (["--keep", "tissue"], "was trained without tissue maps"),
+        (["--style", "own"], "a whole slide is repainted in a named style"),
+        (["--model", str(toys.write_classed(tmp_path / "c.safetensors", ["dead"]))], "trained with nuclear classes"),
+    ):
+        assert main([*given, "-o", str(tmp_path / "no"), *more]) == 3
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("mpp", [None, "0.5"])
+def test_a_whole_slide_keeps_its_tissue(tmp_path, capsys, monkeypatch, mpp):
+    """What lies between the nuclei is told by the slide, at the size at which it was segmented."""
+    scale = 1 if mpp is None else 2
+    monkeypatch.setattr("sian.cli.slide_segmentation.LARGEST_PICTURE", 100 * 100)
+    monkeypatch.setattr("sian.cli.restyle_pictures.predict_whole", painted_nuclei)
+    image = np.full((200 // scale, 300 // scale, 3), 250, np.uint8)
+    image[:, : 140 // scale] = picture(200 // scale, 140 // scale) // 2
+    slide = write_ome(tmp_path / "a.ome.tif", image, 0.25 * scale)
+    told = toys.write_told(tmp_path / "told.safetensors")
+    segmenter = segmentation.save(segmentation.untrained("segnet", 2), tmp_path / "seg.safetensors")
+    given = ["restyle", str(slide), "--style", "kidney", "--model", str(told), "--segmenter", str(segmenter)]
+    given += [] if mpp is None else ["--mpp", mpp]
+    assert main([*given, "-o", str(tmp_path / "out"), "--keep", "tissue"]) == 0
+    found = read_picture(tmp_path / "out" / "a.ome_kidney.ome.zarr").pixels.astype(int)
+    mask, model = toys.grid_mask(200, 300), sian.load(told)
+    expected = model.synthesize(mask, "kidney", tissue=rescale_image(image, (200, 300)))
+    assert np.abs(found - expected).max() <= 1
+    assert np.abs(found - model.synthesize(mask, "kidney")).max() > 3
 
 
 def painted_nuclei(path, target, segmenter, asked):

@@ -21,7 +21,8 @@ from sian.production import slide_painting, tile_painting
 from sian.production.executors import LocalProcesses
 from sian.production.slide_painting import paint_slide
 from sian.production.tile_painting import Crew
-from sian.slides import open_slide
+from sian.slides import between_nuclei, open_slide
+from sian.synthesis.magnification import rescale_image
 
 from .slide_files import write_ome
 from .test_slide_painting import content
@@ -36,10 +37,7 @@ def toy_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told_file(tmp_path_factory):
-    """A toy that takes tissue maps."""
-    recipe = {"generator": {**toys.GENERATOR, "tissue": True}, "encoder": toys.ENCODER}
-    weights = toys.toy_painter(tissue=True).state_dict()
-    return toys.write_toy(tmp_path_factory.mktemp("told") / "told.safetensors", weights=weights, recipe=recipe)
+    return toys.write_told(tmp_path_factory.mktemp("told") / "told.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +172,48 @@ def test_tissue_maps(told_file, tmp_path, scale):
         paint_slide(tmp_path / "m.png", "kidney", told, tissue=values * 0.5, **given)
 
 
+def tissue_picture(height, width):
+    """Pale and dense stripes, and glass: what no part tells alone."""
+    y, x = np.mgrid[:height, :width]
+    dense = np.where(x > 0.7 * width, 0, 0.5 + 0.3 * np.sin((x + y) / 5) + 0.4 * (y > height / 2))
+    noise = np.random.default_rng(0).normal(0, 0.02, (height, width))
+    light = np.exp(-np.clip(dense + noise, 0, None)[..., None] * (0.4, 1.0, 0.6))
+    return np.round(255 * light).astype(np.uint8)
+
+
+def test_tissue_of_a_picture_is_that_of_one_piece(told_file, mask, tmp_path, monkeypatch):
+    """Over all seams of super-tiles, and of the parts in which the map is made; kept with the work, then gone."""
+    monkeypatch.setattr("sian.slides.between_nuclei.PART", 256)
+    image = tissue_picture(*MASK.shape)
+    slide = write_ome(tmp_path / "image.ome.tif", image)
+    model, made = sian.load(told_file), []
+    given = {"model": model, "seed": 3, "side": 512, "tissue": slide}
+    original = between_nuclei.tissue_map_in_parts
+    monkeypatch.setattr(between_nuclei, "tissue_map_in_parts", lambda *given: made.append(1) or original(*given))
+    target = paint_slide(mask, "kidney", tmp_path / "slide", **given)
+    with open_slide(target) as found:
+        pixels = found.read().pixels.astype(int)
+    assert np.abs(pixels - model.synthesize(MASK, "kidney", seed=3, tissue=image)).max() <= 1
+    assert np.abs(pixels - model.synthesize(MASK, "kidney", seed=3)).max() > 3
+    assert not (target / "tissue.npy").exists()
+    assert paint_slide(mask, "kidney", target, **given) == target
+    assert len(made) == 1
+    write_ome(slide, image[::-1])
+    with pytest.raises(BadInput, match="is there already and holds something else"):
+        paint_slide(mask, "kidney", target, **given)
+
+
+def test_tissue_of_a_picture_at_another_magnification(told_file, tmp_path):
+    model = sian.load(told_file)
+    small, image = toys.grid_mask(300, 530, side=8, pitch=16), tissue_picture(300, 530)
+    sian.write_mask(tmp_path / "m.png", small)
+    slide, mpp = write_ome(tmp_path / "image.ome.tif", image), 2 * model.info.mpp
+    target = paint_slide(tmp_path / "m.png", "kidney", tmp_path / "out", model=model, side=512, mpp=mpp, tissue=slide)
+    layout = sian.describe(np.kron(small, np.ones((2, 2), int)), tissue=rescale_image(image, (600, 1060)))
+    with open_slide(target) as found:
+        assert np.abs(found.read().pixels.astype(int) - model.synthesize(layout, "kidney")).max() <= 2
+
+
 def test_tissue_of_the_command(told_file, toy_file, mask, tmp_path, capsys):
     values = np.full((44, 70, 4), 0.5, np.float32)
     np.save(tmp_path / "map.npy", values)
@@ -185,8 +225,14 @@ def test_tissue_of_the_command(told_file, toy_file, mask, tmp_path, capsys):
         assert np.abs(found.read().pixels.astype(int) - whole).max() <= 1
     capsys.readouterr()
     np.save(tmp_path / "wrong.npy", values[1:])
+    short = write_ome(tmp_path / "short.ome.tif", np.zeros((699, 1111, 3), np.uint8))
+    beyond = tmp_path / "beyond.npy"
+    values[43, 69] = -0.5
+    np.save(beyond, values)
     for tissue, model_file, sentence in (
-        (mask, told_file, "found an image, expected a map"),
+        (mask, told_file, "expected an 8-bit RGB picture, found grey uint16"),
+        (short, told_file, "found 699 x 1111 px, expected 700 x 1111 px as its mask"),
+        (beyond, told_file, "expected values from -1 to 1, and from 0 for what is empty, found -0.5 to 0.5"),
         (tmp_path / "wrong.npy", told_file, "expected (44, 70, 4) floating-point numbers"),
         (tmp_path / "map.npy", toy_file, "was trained without tissue maps"),
     ):

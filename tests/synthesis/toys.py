@@ -65,6 +65,12 @@ def write_classed(path: Path, classes: list[str]) -> Path:
     return write_toy(path, weights=painter.state_dict(), classes=classes)
 
 
+def write_told(path: Path) -> Path:
+    """A toy that takes tissue maps."""
+    recipe = {"generator": {**GENERATOR, "tissue": True}, "encoder": ENCODER}
+    return write_toy(path, weights=toy_painter(tissue=True).state_dict(), recipe=recipe)
+
+
 def windows(seed: int, n: int = 12, spread: float = 0.05) -> np.ndarray:
     """Style vectors of one tile's windows, (n, D)."""
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sian.cli import console
 from sian.cli.arguments import Keep, check_outputs
 from sian.cli.slide_options import Asked, place_name, read_asked
-from sian.cli.slide_segmentation import is_whole, predict_whole
+from sian.cli.slide_segmentation import is_whole, predict_whole, seen_picture
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def restyle_pictures(
         raise BadInput(f"{mask}: is one mask for {len(paths)} pictures; repaint its picture alone")
     found = None if mask is not None else load_segmenter(segmenter).to(str(model.device))
     whole = [mask is None and is_whole(path, asked, model.info.mpp or 1.0) for path in paths]
-    if any(whole) and (keep != "nuclei" or style == "own"):
-        raise BadInput("a whole slide is repainted without --keep tissue and in a named style; give a --region")
+    for path in (path for path, large in zip(paths, whole, strict=True) if large):
+        _check_slide(path, style, model, keep)  # before the minutes of segmenting it
     targets = [target_of(path, style, output, asked, large) for path, large in zip(paths, whole, strict=True)]
     check_outputs(
         [file for target in targets for file in _beside(target)], [*paths, *([mask] if mask else []), Path(style)]
@@ -58,12 +58,27 @@ def restyle_pictures(
     with console.progress("repainting") as report:
         for number, (path, target) in enumerate(zip(paths, targets, strict=True)):
             if whole[number]:
-                written.append(_slide(path, style, target, model, found, asked, seed + number, noise))
+                written.append(_slide(path, style, target, model, found, asked, seed + number, noise, keep))
             else:
                 written.append(_picture(path, style, target, model, mask, found, asked, seed + number, noise, keep))
             if len(paths) > 1:
                 report(number + 1, len(paths))
     return written
+
+
+def _check_slide(path: Path, style: str, model: Model, keep: Keep) -> None:
+    """Refuse what a whole slide cannot be repainted with."""
+    from sian.synthesis.model_classes import without_classes
+
+    if style == "own":
+        raise BadInput(f"{path}: a whole slide is repainted in a named style; give its file of `sian style {path}`")
+    if keep == "tissue" and not model.takes_tissue:
+        raise BadInput(
+            f"--keep tissue: the model {model.info.name} was trained without tissue maps; leave it out, or take a "
+            "model of the recipe tissue"
+        )
+    if model.info.classes:
+        raise BadInput(f"{path}: {without_classes(model.info.classes)}")
 
 
 def target_of(path: Path, style: str, output: Path, asked: Asked, whole: bool) -> Path:
@@ -88,6 +103,7 @@ def _slide(
     asked: Asked,
     seed: int,
     noise: float,
+    keep: Keep,
 ) -> dict[str, Any]:
     """Segment a slide and paint its nuclei, both tile by tile."""
     from sian.production.slide_painting import paint_slide
@@ -96,8 +112,9 @@ def _slide(
     assert segmenter is not None  # noqa: S101 - a slide has no mask here
     nuclei = target.with_name(f"{path.stem}{place_name(asked)}_nuclei")
     entry = predict_whole(path, nuclei, segmenter, asked)
+    tissue = seen_picture(path, asked, segmenter) if keep == "tissue" else None
     with console.progress(f"painting {target.name}", "super-tiles") as report:
-        paint_slide(nuclei / LABELS, style, target, model=model, seed=seed, noise=noise, report=report)
+        paint_slide(nuclei / LABELS, style, target, model=model, seed=seed, noise=noise, tissue=tissue, report=report)
     return {"image": target, "mask": nuclei / LABELS, "source": path, "style": style, "seed": seed} | {
         key: entry[key] for key in ("nuclei", "mpp")
     }

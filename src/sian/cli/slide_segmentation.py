@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sian.segmentation import Segmenter
+    from sian.slides.between_nuclei import OnPicture
 
 LARGEST_PICTURE = 4096 * 4096  # px that are segmented in one piece and written as a PNG
 
@@ -51,6 +52,19 @@ def predict_picture(path: Path, target: Path, segmenter: Segmenter, asked: Asked
         write_outlines(outlines, mask, path.name, area=picture.area, size=size, mpp=picture.mpp)
         written["geojson"] = outlines
     return written
+
+
+def seen_picture(path: Path, asked: Asked, segmenter: Segmenter) -> OnPicture:
+    """A slide as `predict_whole` sees it, of the size of its labels."""
+    from sian.slides import open_slide
+    from sian.slides.between_nuclei import OnPicture
+    from sian.synthesis.magnification import scaling
+
+    with open_slide(path) as slide:
+        level, mpp = level_asked(slide, asked, segmenter.mpp, quiet=True)
+    if asked.mpp is None or mpp is None:
+        return OnPicture(path, level)
+    return OnPicture(path, level, scaling(mpp, segmenter.mpp).factor)
 
 
 def predict_whole(path: Path, target: Path, segmenter: Segmenter, asked: Asked) -> dict[str, Any]:

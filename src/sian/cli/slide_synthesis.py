@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from sian.production.slide_painting import SlideForm
     from sian.production.tile_painting import Crew
     from sian.synthesis import Model, Style
@@ -56,7 +54,6 @@ def paint_slides(
     written: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
         classes = classes_of(path) if model.info.classes else None
-        tissue = _tissue_of(path, between or {}, shape)
         for place, vector in enumerate(styles):
             target = targets[number * len(styles) + place]
             with console.progress(f"painting {target.name}", "super-tiles") as report:
@@ -71,24 +68,12 @@ def paint_slides(
                     mpp=asked[number],
                     classes=classes,
                     shape=shape,
-                    tissue=tissue,
+                    tissue=(between or {}).get(path),
                     crew=crew,
                     report=report,
                 )
             written.append({"image": target, "mask": path, "style": vector.name, "seed": seed + number})
     return written
-
-
-def _tissue_of(path: Path, between: Mapping[Path, Path], shape: tuple[int, int] | None) -> NDArray[Any] | None:
-    """The map of a mask, if it was given."""
-    from sian.cli.tissue_files import read_tissue_map
-    from sian.slides.mask_source import open_mask
-
-    if path not in between:
-        return None
-    opened = open_mask(path, shape)
-    opened.close()
-    return read_tissue_map(between[path], path, opened.shape)
 
 
 def is_outlines(path: Path) -> bool:

@@ -29,7 +29,7 @@ def tissue_files(given: Path | None, masks: Sequence[Path], model: Model) -> dic
     Raises:
         BadInput: the model takes none, a file for several masks, or a mask without its file in the folder.
     """
-    from sian.files.images import IMAGE_SUFFIXES
+    from sian.files.images import PICTURE_SUFFIXES, ZARR_SUFFIXES
 
     if given is None:
         return {}
@@ -38,14 +38,14 @@ def tissue_files(given: Path | None, masks: Sequence[Path], model: Model) -> dic
             f"--tissue {given}: the model {model.info.name} was trained without tissue maps; leave it out, or take a "
             "model of the recipe tissue"
         )
-    if not given.is_dir():
+    if not given.is_dir() or given.suffix.lower() in ZARR_SUFFIXES:
         if len(masks) != 1:
             raise BadInput(f"--tissue {given}: found {len(masks)} masks, expected one for a file; give a folder")
         return {masks[0]: given}
     found = {}
     for mask in masks:
-        several = [given / f"{mask.stem}{suffix}" for suffix in (MAP_SUFFIX, *IMAGE_SUFFIXES)]
-        there = [path for path in several if path.is_file()]
+        several = [given / f"{mask.stem}{suffix}" for suffix in (MAP_SUFFIX, *PICTURE_SUFFIXES)]
+        there = [path for path in several if path.exists()]
         if len(there) != 1:
             raise BadInput(
                 f"{given}: found {len(there)} files for the mask {mask.name}, expected {mask.stem}{MAP_SUFFIX} or an "
@@ -53,30 +53,6 @@ def tissue_files(given: Path | None, masks: Sequence[Path], model: Model) -> dic
             )
         found[mask] = there[0]
     return found
-
-
-def read_tissue_map(path: Path, mask: Path, shape: tuple[int, int]) -> NDArray[Any]:
-    """A map for a mask that is painted tile by tile. It is not made of an image, which would have to be read whole.
-
-    Raises:
-        BadInput: an image, or no map of a mask of (height, width).
-    """
-    import numpy as np
-
-    from sian.layout.tissue_map import tissue_layers
-
-    if path.suffix.lower() != MAP_SUFFIX:
-        raise BadInput(
-            f"--tissue {path}: found an image, expected a map ({MAP_SUFFIX}) for --form ome-zarr or ome-tiff; save one "
-            "by numpy.save(FILE, sian.tissue_map(image, mask)), or paint regions as PNG"
-        )
-    try:
-        values: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
-        tissue_layers(values, shape, (0, 0, 1, 1))
-    except (OSError, ValueError, EOFError) as error:
-        reason = error if isinstance(error, BadInput) else f"found {first_line(error)}, expected a map (.npy)"
-        raise BadInput(f"{path}, for {mask.name}: {reason}") from None
-    return values
 
 
 def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
@@ -87,11 +63,12 @@ def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
     """
     import numpy as np
 
-    from sian.files import read_image
     from sian.layout.tissue_map import tissue_layers
 
     if path.suffix.lower() != MAP_SUFFIX:
-        image = read_image(path)
+        from sian.slides import read_picture
+
+        image = read_picture(path).pixels
         if image.shape[:2] != mask.shape:
             raise BadInput(
                 f"{path}: found {image.shape[0]} x {image.shape[1]} px, expected {mask.shape[0]} x {mask.shape[1]} px "

@@ -54,6 +54,9 @@ def train(
             metavar="IMAGE", help="With --init: a slide or picture without annotation, or a folder; may be repeated."
         ),
     ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(metavar="MPP", help="Micrometres a pixel of --slides that do not say it, e.g. 0.5.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which split of the data set is learned from.")] = "train",
     changes: Annotated[
         list[str] | None,
@@ -84,10 +87,15 @@ def train(
     from sian.data import open_dataset
     from sian.errors import BadInput
     from sian.files.images import PICTURE_SUFFIXES
+    from sian.synthesis.magnification import check_mpp
     from sian.training.recipe import Recipe
 
     if recipe is not None and not resume:
         Recipe.load(recipe, asked)  # a recipe's faults are said before those of the data
+    if mpp is not None:
+        if not slides:
+            raise BadInput("--mpp says the pixel size of --slides, found none; a data set says that of its tiles")
+        check_mpp(mpp)
     source = open_dataset(data).split(split) if data else None
     use_threads(threads)
 
@@ -113,7 +121,8 @@ def train(
         _say(rehearse_training(recipe, source, run, **given), source.folder, split, run)
         return
     pictures = named_files(slides, PICTURE_SUFFIXES, "picture") if slides else ()
-    made = train_and_export(recipe, source, run, slides=pictures, **given, export=export, export_on_stop=export_on_stop)
+    given |= {"slides": pictures, "slides_mpp": mpp}
+    made = train_and_export(recipe, source, run, **given, export=export, export_on_stop=export_on_stop)
     if export and is_main_process():
         write_card(made)
 

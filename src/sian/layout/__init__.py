@@ -9,13 +9,15 @@
     distance.py     Q: from the outline to the skeleton
     classes.py      the nuclei's classes, where somebody said them
     tissue_map.py   what lies between the nuclei, coarsely, where an image or somebody says it
+    tissue_of_image.py  such a map of an image
     picture.py      P, Q and the tissue map in colour, for people
 """
 
 from sian.layout.again import describe_again
 from sian.layout.description import describe, with_tissue
 from sian.layout.layout import DIRECTION_CLASSES, Layout, turn_image
-from sian.layout.tissue_map import TISSUE_LAYERS, tissue_map
+from sian.layout.tissue_map import TISSUE_LAYERS
+from sian.layout.tissue_of_image import tissue_map
 
 __all__ = [
     "DIRECTION_CLASSES",

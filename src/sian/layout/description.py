@@ -14,7 +14,8 @@ from sian.layout.direction import direction_classes
 from sian.layout.distance import distances
 from sian.layout.layout import Layout
 from sian.layout.pixels import group
-from sian.layout.tissue_map import tissue_layers, tissue_map
+from sian.layout.tissue_map import tissue_layers
+from sian.layout.tissue_of_image import tissue_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from sian.errors import BadInput, nearest
-from sian.files.tile_jobs import begin, finish, work_ahead, work_through
-from sian.layout.tissue_map import tissue_layers
+from sian.files.tile_jobs import begin, finish, unfinished_folder, work_ahead, work_through
 from sian.masks.files import tiff_description
 from sian.memory import give_back
 from sian.production.executors import Failure, collected
 from sian.production.starting import start
 from sian.production.tile_painting import Crew, TileJob, TileKit, TilePainter
+from sian.slides.between_nuclei import BetweenNuclei, OnPicture, between_nuclei
 from sian.slides.levels import Area
 from sian.slides.mask_source import MaskSource, ScaledMask, classes_in, open_mask
 from sian.slides.nucleus_index import NucleusIndex, index_nuclei
 from sian.slides.tiff_writing import TiffSlide
 from sian.slides.zarr_writing import SlideFacts, ZarrSlide
 from sian.synthesis.labels import png_text
-from sian.synthesis.magnification import Scaling, scaling
+from sian.synthesis.magnification import scaling
 from sian.synthesis.model_classes import without_classes
 from sian.synthesis.painting import Noise
 from sian.synthesis.supertiles import SIDE, SuperTile, check_local, supertiles
@@ -44,6 +44,7 @@ SlideForm = Literal["ome-zarr", "ome-tiff"]
 SUFFIX: dict[str, str] = {"ome-zarr": ".ome.zarr", "ome-tiff": ".ome.tif"}
 TILES_AHEAD = 2  # super-tiles under way for each worker; each waits with 30 MB of ids
 Report: TypeAlias = Callable[[int, int], None]
+Tissue: TypeAlias = "NDArray[Any] | str | Path | OnPicture"
 
 
 def paint_slide(
@@ -58,7 +59,7 @@ def paint_slide(
     mpp: float | None = None,
     classes: Mapping[int, str] | None = None,
     shape: tuple[int, int] | None = None,
-    tissue: NDArray[Any] | None = None,
+    tissue: Tissue | None = None,
     crew: Crew | None = None,
     side: int = SIDE,
     report: Report | None = None,
@@ -76,8 +77,8 @@ def paint_slide(
         mpp: of the mask, which is rescaled to the model's by nearest neighbour; the picture stays at the model's.
         classes: of nuclei by id, for a model that knows classes; if None, those that a GeoJSON mask says itself.
         shape: height and width of a GeoJSON mask; as far as its outlines reach if None.
-        tissue: a map of what lies between the nuclei, (ceil(H / 16), ceil(W / 16), 4) as `sian.tissue_map` returns it,
-            for a model that was trained with such; H and W of the mask as it is given.
+        tissue: what lies between the nuclei, for a model that was trained with such: a map as `sian.tissue_map` returns
+            it, its file, or that of the picture that the mask was drawn on; all of the mask as it is given.
         crew: workers that paint; this process if None. Their bytes are those of one thread.
         side: px of a super-tile, a multiple of 512.
         report: called with (super-tiles done, super-tiles in all).
@@ -99,14 +100,15 @@ def paint_slide(
     generator = check_local(model.painter.generator)
     vector = model.style(style)
     opened = open_mask(mask, shape)
-    before, source = opened.shape, _scaled(opened, mpp, model)
     try:
-        _check_tissue(model, tissue, before)
+        factor = 1.0 if mpp is None else scaling(mpp, model.info.mpp).factor
+        source = _scaled(opened, factor, model)
+        between = _tissue(model, tissue, opened.shape, source, factor)
         index = index_nuclei(source)
         give_back()
         model.check_area(float(np.median(index.areas)) if len(index) else np.nan, mpp)
         named = _classes(model, source.path, index, opened.classes if classes is None else classes)
-        job = _job(model, vector, index, seed, noise, side, form, named, tissue)
+        job = _job(model, vector, index, seed, noise, side, form, named, between)
         digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
         if target.exists() and _holds(target, digest):
             return target
@@ -114,11 +116,11 @@ def paint_slide(
         facts = SlideFacts(target.name.removesuffix(SUFFIX[form]), index.shape, source.mpp, notes)
         tiles = supertiles(index.shape, side, generator.upsampling)
         begin(target, job, lambda folder: _writer(folder, facts, side, form).prepare())
-        writer = _writer(target.with_name(f"{target.name}.unfinished"), facts, side, form)
+        writer = _writer(unfinished_folder(target), facts, side, form)
         drawn = Noise(seed, noise)
         _paint_all(
             target,
-            _Jobs(source, before, index, tiles, named, tissue),
+            _Jobs(source, index, tiles, named, between, unfinished_folder(target)),
             lambda: TilePainter(model, vector.vector, drawn),
             lambda crew: TileKit.of(model, crew, vector.vector, drawn),
             crew,
@@ -127,7 +129,7 @@ def paint_slide(
         )
         finish(target, lambda folder: _complete(_writer(folder, facts, side, form), folder))
     finally:
-        source.close()
+        opened.close()
     return target
 
 
@@ -137,15 +139,17 @@ def with_suffix(target: str | Path, form: str) -> Path:
     return target if target.name.lower().endswith(SUFFIX[form]) else target.with_name(target.name + SUFFIX[form])
 
 
-def _check_tissue(model: Model, tissue: NDArray[Any] | None, shape: tuple[int, int]) -> None:
-    if tissue is None:
-        return
+def _tissue(
+    model: Model, given: Tissue | None, before: tuple[int, int], source: MaskSource | ScaledMask, factor: float
+) -> BetweenNuclei | None:
+    if given is None:
+        return None
     if not model.takes_tissue:
         raise BadInput(
             f"tissue: the model {model.info.name} was trained without tissue maps; leave them out, or take a model of "
             "the recipe tissue"
         )
-    tissue_layers(tissue, shape, (0, 0, 1, 1))  # which refuses what is no map of this size
+    return between_nuclei(given, before, source, factor)
 
 
 def _classes(
@@ -169,14 +173,14 @@ class _Jobs:
     def __init__(
         self,
         source: MaskSource | ScaledMask,
-        before: tuple[int, int],
         index: NucleusIndex,
         tiles: Sequence[SuperTile],
         classes: Mapping[int, str] | None,
-        tissue: NDArray[Any] | None,
+        between: BetweenNuclei | None,
+        folder: Path,
     ) -> None:
-        self.source, self.before, self.index, self.tiles = source, before, index, tiles
-        self.classes, self.tissue = classes, tissue
+        self.source, self.index, self.tiles = source, index, tiles
+        self.classes, self.between, self.folder = classes, between, folder
 
     def job(self, number: int) -> TileJob:
         """The job of one super-tile."""
@@ -184,8 +188,8 @@ class _Jobs:
         window = self.index.around(tile.cut)
         ids = self.source.read(window)
         known = None if self.classes is None else classes_in(ids, self.classes)
-        between = None if self.tissue is None else _between(self.tissue, self.before, self.index.shape, tile.cut)
-        return TileJob(number, tile, ids, window, known, between)
+        layers = self.between and self.between.layers(self.folder, self.index.shape, tile.cut)
+        return TileJob(number, tile, ids, window, known, layers)
 
 
 def _paint_all(
@@ -226,28 +230,10 @@ def _paint_all(
         executor.close()
 
 
-def _between(tissue: NDArray[Any], before: tuple[int, int], shape: tuple[int, int], cut: Area) -> NDArray[np.int8]:
-    """The layers of a map on a part of the mask, which may have been rescaled since the map was made."""
-    rows, columns = (
-        ((np.arange(first, last) + 0.5) * old / new).astype(np.intp)
-        for first, last, old, new in (
-            (cut.top, cut.bottom, before[0], shape[0]),
-            (cut.left, cut.right, before[1], shape[1]),
-        )
-    )
-    top, left = int(rows[0]), int(columns[0])
-    part = (top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1)
-    found: NDArray[np.int8] = tissue_layers(tissue, before, part)[(rows - top)[:, None], columns - left]
-    return found
-
-
-def _scaled(source: MaskSource, mpp: float | None, model: Model) -> MaskSource | ScaledMask:
-    if mpp is None:
+def _scaled(source: MaskSource, factor: float, model: Model) -> MaskSource | ScaledMask:
+    if factor == 1:
         return source
-    way: Scaling = scaling(mpp, model.info.mpp)
-    if way.factor == 1:
-        return source
-    height, width = (max(1, round(side * way.factor)) for side in source.shape)
+    height, width = (max(1, round(side * factor)) for side in source.shape)
     return ScaledMask(source, (height, width), model.info.mpp)
 
 
@@ -281,7 +267,7 @@ def _job(
     side: int,
     form: str,
     classes: Mapping[int, str] | None,
-    tissue: NDArray[Any] | None,
+    between: BetweenNuclei | None,
 ) -> dict[str, object]:
     """What decides the pixels: a second process, or a second run, must mean the same."""
     return {
@@ -292,9 +278,7 @@ def _job(
         "style": hashlib.sha256(style.vector.tobytes()).hexdigest(),
         "mask": index.digest,
         "classes": _digest(classes) if classes else "",
-        **(
-            {"tissue": hashlib.sha256(np.ascontiguousarray(tissue).tobytes()).hexdigest()} if tissue is not None else {}
-        ),
+        **({"tissue": between.digest} if between else {}),
         "shape": list(index.shape),
         "seed": seed,
         "noise": noise,

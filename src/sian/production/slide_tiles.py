@@ -22,6 +22,7 @@ from sian.files import read_image, write_png
 from sian.masks import nucleus_ids
 from sian.production.cut_windows import slide_windows
 from sian.segmentation.doubt import segment_with_doubt
+from sian.synthesis.magnification import check_mpp
 
 if TYPE_CHECKING:
     from sian.data import Dataset
@@ -43,6 +44,7 @@ def slide_tiles(
     segmenter: Segmenter,
     *,
     mpp: float | None = None,
+    given: float | None = None,
     organ: str = "own",
     tissue: bool = False,
     report: Report | None = None,
@@ -56,6 +58,7 @@ def slide_tiles(
         run: the run's folder.
         segmenter: finds the nuclei.
         mpp: micrometres a pixel of the model; windows of slides that say another are rescaled.
+        given: micrometres a pixel of the slides, in the place of what they say themselves.
         organ: what the tissue is called.
         tissue: whether the tiles' layouts come with tissue maps.
         report: called with (slides done, slides in all).
@@ -64,15 +67,17 @@ def slide_tiles(
         The data set, and its tiles with what is to be ignored.
 
     Raises:
-        BadInput: a slide cannot be read, is smaller than 256 px, or none has a window with five nuclei.
+        BadInput: an absurd mpp; a slide cannot be read, is smaller than 256 px, or none has a window with five nuclei.
     """
+    if given is not None:
+        check_mpp(given)
     info = DatasetInfo(name="slides, not annotated", mpp=mpp, source="masks of the bundled segmenter")
     folder = run / FOLDER
     writer = DatasetWriter(folder, info)
     for number, path in enumerate(map(Path, slides), 1):
         name = f"{path.stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
         if not any(item.patient == name for item in writer.items.values()):
-            for place, image in enumerate(slide_windows(path, mpp, SIDE, MOST_WINDOWS)):
+            for place, image in enumerate(slide_windows(path, mpp, SIDE, MOST_WINDOWS, given)):
                 mask, doubt = segment_with_doubt(segmenter, image)
                 sure = len(nucleus_ids(np.where(doubt, 0, mask)))
                 if sure >= LEAST_NUCLEI:

@@ -50,6 +50,7 @@ def train(
     run: str | Path,
     *,
     slides: Sequence[str | Path] = (),
+    slides_mpp: float | None = None,
     changes: Mapping[str, str] | None = None,
     resume: bool = False,
     hardware: Hardware | None = None,
@@ -76,6 +77,7 @@ def train(
         data: the tiles, e.g. ``sian.open_dataset(folder).split("train")``; None where there are `slides` alone.
         slides: further pictures to learn from, without annotation. The bundled segmenter outlines windows of their
             tissue.
+        slides_mpp: micrometres a pixel of these pictures, in the place of what they say.
         run: the run's folder.
         changes: of single values of a recipe that is read, e.g. {"stages.0.images": "2000"}.
         resume: go on from the newest checkpoint.
@@ -116,7 +118,7 @@ def train(
     more: list[Tile] = []
     if data is None or slides:
         mpp = data.info.mpp if data is not None else (start.facts["mpp"] if start else None)
-        cut, more = _slide_tiles(slides, chosen, mpp, run, progress, say)
+        cut, more = _slide_tiles(slides, slides_mpp, chosen, mpp, run, progress, say)
         if data is None:
             data, tiles, more = cut, more, []
             check_tiles(data, start)
@@ -201,15 +203,22 @@ def described_tiles(recipe: Recipe, data: Dataset, aliases: Mapping[str, str] | 
 
 
 def _slide_tiles(
-    slides: Sequence[str | Path], recipe: Recipe, mpp: float | None, run: Path, progress: Progress, say: Say
+    slides: Sequence[str | Path],
+    slides_mpp: float | None,
+    recipe: Recipe,
+    mpp: float | None,
+    run: Path,
+    progress: Progress,
+    say: Say,
 ) -> tuple[Dataset, list[Tile]]:
-    """Windows of slides that nobody annotated, outlined; `mpp` is what they are brought to."""
+    """Windows of slides that nobody annotated, outlined; `mpp` is what they are brought to from `slides_mpp`."""
     if not slides:
         raise BadInput("expected annotated tiles (--data DATASET) or pictures (--slides IMAGE), found neither")
     if recipe.data.class_names:
         raise BadInput("--slides: this model knows nuclear classes, which no segmenter finds; leave --slides out")
     with progress("segmenting slides", "slides") as segmented:
-        cut, found = slide_tiles(slides, run, load_segmenter(), mpp=mpp, tissue=takes_tissue(recipe), report=segmented)
+        tissue, segmenter = takes_tissue(recipe), load_segmenter()
+        cut, found = slide_tiles(slides, run, segmenter, mpp=mpp, given=slides_mpp, tissue=tissue, report=segmented)
     left_out = np.mean([tile.ignored.mean() for tile in found if tile.ignored is not None])
     say(
         f"{len(found)} windows of {len(slides)} slide{'s' * (len(slides) > 1)}, outlined by the bundled segmenter, "
