@@ -188,7 +188,9 @@ class _Jobs:
         window = self.index.around(tile.cut)
         ids = self.source.read(window)
         known = None if self.classes is None else classes_in(ids, self.classes)
-        layers = self.between and self.between.layers(self.folder, self.index.shape, tile.cut)
+        layers = None
+        if self.between is not None:
+            layers = self.between.layers(self.folder, self.index.shape, tile.cut)
         return TileJob(number, tile, ids, window, known, layers)
 
 

@@ -68,7 +68,7 @@ def _read(name: str, suffix: str, content: bytes, folder: Path) -> tuple[NDArray
             if suffix in GEOJSON_SUFFIXES:
                 height, width = _extent(path)
                 found = read_geojson(path, height, width)
-                return found.mask, found.classes or None
+                return found.mask, dict(found.classes) or None
             return read_mask(path), None
         except BadInput as error:
             raise BadInput(str(error).replace(str(path), name)) from None
