@@ -106,7 +106,8 @@ def mpp_of(asked: str | None, path: Path, said: float | None) -> float | None:
     if asked == FILE:
         if said is None:
             raise BadInput(
-                f"{path}: --mpp file, but the file does not say its pixel size, or none that a scan has; give the number, e.g. 0.25"
+                f"{path}: --mpp file, but the file does not say its pixel size, or none that a scan has; give the "
+                "number, e.g. 0.25"
             )
         return said
     try:
