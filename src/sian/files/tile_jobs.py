@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sian.errors import BadInput
-from sian.files.atomic import write_bytes, write_json
+from sian.errors import NO_SPACE, BadInput
+from sian.files.atomic import cannot_write, write_bytes, write_json
 from sian.files.jsonfiles import read_json
 from sian.files.locks import Busy, only_writer
 
@@ -55,7 +55,8 @@ def begin(target: Path, job: Mapping[str, Any], prepare: Callable[[Path], None])
                     "another --output"
                 )
         else:
-            prepare(folder)
+            with _writing_to(folder):
+                prepare(folder)
             write_json(folder / JOB, dict(job))
     return folder
 
@@ -97,7 +98,8 @@ def work_through(
                 continue
             with suppress(Busy), only_writer(done / names[number], folder=False):
                 if not is_done(names[number]):
-                    do(number)
+                    with _writing_to(done.parent):
+                        do(number)
                     write_bytes(done / names[number], b"")
                 idle = False
             if report:
@@ -133,7 +135,8 @@ def work_ahead(
     def settle() -> None:
         number, begun, lock = waiting.popleft()
         with lock:
-            take(number, begun)
+            with _writing_to(done.parent):
+                take(number, begun)
             write_bytes(done / names[number], b"")
         if report:
             report(sum(map(is_done, names)), len(names))
@@ -170,8 +173,20 @@ def finish(target: Path, complete: Callable[[Path], Path]) -> None:
     folder = unfinished_folder(target)
     with _alone(folder / FINISH):
         if not target.exists():
-            complete(folder).replace(target)
+            with _writing_to(folder):
+                complete(folder).replace(target)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """Say where the disk is full when the library that writes does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE and error.filename is None:
+            raise cannot_write(folder, error) from error
+        raise
 
 
 class _alone:  # noqa: N801 - used like a function
