@@ -31,6 +31,7 @@ napoleon_use_ivar = True  # attributes of a docstring are no second description 
 
 html_theme = "furo"
 html_title = "SIAN"
+smartquotes = False  # it would make one dash of the two of an option
 suppress_warnings = ["myst.xref_missing"]  # links to files of the checkout that are no pages
 
 
