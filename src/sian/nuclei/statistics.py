@@ -64,7 +64,7 @@ class Nuclei:
 
     @property
     def eccentricity(self) -> Floats:
-        """(n,) of the ellipse of the same moments: 0 for a circle, towards 1 for a line."""
+        """(n,) of the ellipse of the same moments, from 0 for a circle towards 1 for a line."""
         return np.sqrt(1 - 1 / self.aspect**2)
 
     @property

@@ -75,7 +75,7 @@ class Model:
 
     @property
     def has_style(self) -> bool:
-        """Whether it paints in styles: pix2pix, pix2pixHD and Sharp-GAN do not."""
+        """Whether it paints in styles; pix2pix, pix2pixHD and Sharp-GAN do not."""
         return self.painter.generator.style_dim > 0
 
     @property

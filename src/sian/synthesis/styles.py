@@ -132,7 +132,7 @@ class Styles(Mapping[str, OrganStyles]):
 
     @property
     def names(self) -> list[str]:
-        """Everything that can be asked for: organs, organ/preparation, aliases."""
+        """All names that can be asked for, i.e. organs, organ/preparation and aliases."""
         return [*self._organs, *self.parts, *self.aliases]
 
     def distance(self, vector: Vector, without_tile: tuple[str, int] | None = None) -> float:
