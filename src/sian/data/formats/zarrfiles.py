@@ -119,7 +119,7 @@ def zarr_library() -> ModuleType:
         import zarr
     except ImportError as error:
         raise MissingResource(
-            "OME-Zarr needs the package zarr, which is not installed here; get it with `pip install sian[formats]`"
+            "OME-Zarr needs the package zarr, which is not installed here; get it with `pip install 'sian[formats]'`"
         ) from error
     return zarr
 
