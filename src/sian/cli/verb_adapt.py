@@ -28,15 +28,17 @@ def adapt(
     labelled: Annotated[
         Path | None, typer.Option(metavar="DATASET", help="A few annotated tiles of this stain, to choose by.")
     ] = None,
-    minutes: Annotated[float, typer.Option(help="How long it may take, about.", min=0.1)] = 20.0,
+    minutes: Annotated[float, typer.Option(help="About how many minutes it may take.", min=0.1)] = 20.0,
     images: Annotated[
-        int | None, typer.Option(min=4, help="Learn from so many windows instead, however long it takes.")
+        int | None, typer.Option(min=4, help="Learn from N windows instead, however long it takes.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="What is begun with: 'bundled' if not given, or a file.")
+        Path | None,
+        typer.Option("--model", "-m", help="The segmenter to start from: 'bundled' if not given, or a file."),
     ] = None,
     painter: Annotated[
-        Path | None, typer.Option(metavar="MODEL", help="What paints the outlines: 'bundled' if not given, or a file.")
+        Path | None,
+        typer.Option(metavar="MODEL", help="The model that paints the outlines: 'bundled' if not given, or a file."),
     ] = None,
     mpp: Annotated[
         float | None, typer.Option(metavar="MPP", help="Micrometres a pixel of slides that do not say it, e.g. 0.5.")

@@ -48,7 +48,7 @@ def dataset(
             metavar="DATASET", help="Afterwards, look for copies of the images of DATASET; writes copies.json."
         ),
     ] = None,
-    screened: Annotated[int | None, typer.Option(min=1, help="With --copies-of: look at so many images only.")] = None,
+    screened: Annotated[int | None, typer.Option(min=1, help="With --copies-of: look at N images only.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="With --copies-of: the folder that holds inception_fid.safetensors.")
     ] = None,

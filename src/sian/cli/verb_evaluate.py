@@ -49,7 +49,7 @@ def evaluate(
         int | None,
         typer.Option(min=64, help="Side of a slide's windows in px; that of the first fake, or 512, if not given."),
     ] = None,
-    windows: Annotated[int, typer.Option(min=1, help="At most so many windows of tissue a slide.")] = 64,
+    windows: Annotated[int, typer.Option(min=1, help="At most N windows of tissue a slide.")] = 64,
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres a pixel of a slide's windows; the slide's own if not given.")
     ] = None,

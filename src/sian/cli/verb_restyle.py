@@ -37,21 +37,23 @@ def restyle(
     style: Annotated[
         str,
         typer.Option(
-            help="As of `sian synthesize`: kidney, colon/frozen, image.png, image.json, ...; 'own': the image's own.",
+            help="As in `sian synthesize`: kidney, colon/frozen, image.png, image.json, ...; or 'own', the image's own.",
             autocompletion=complete_style,
         ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures; of a data set, the data set to make.")
     ] = Path("restyled"),
-    mask: Annotated[Path | None, typer.Option(help="The image's instance mask; else its nuclei are segmented.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="The image's instance mask; if not given, its nuclei are segmented.")
+    ] = None,
     segmenter: PictureSegmenter = None,
     model: ModelFile = None,
     region: Region = None,
     level: Level = None,
     mpp: Mpp = None,
     keep: Annotated[
-        Keep, typer.Option(help="Beside the nuclei, keep 'tissue': lumina, density, fibres; needs such a model.")
+        Keep, typer.Option(help="'tissue' also keeps lumina, density and fibres; needs a model that knows them.")
     ] = "nuclei",
     split: Annotated[str | None, typer.Option(help="Of a data set, take this split only.")] = None,
     seed: Annotated[
