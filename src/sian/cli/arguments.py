@@ -53,9 +53,7 @@ BackendName = Annotated[
 ]
 PictureSegmenter = Annotated[
     Path | None,
-    typer.Option(
-        "--segmenter", metavar="MODEL", help="What finds the nuclei: 'bundled' (the default), 'judge', or a file."
-    ),
+    typer.Option("--segmenter", metavar="MODEL", help="What finds nuclei: 'bundled' if not given, 'judge', or a file."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

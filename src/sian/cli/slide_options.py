@@ -19,7 +19,7 @@ FILE = "file"
 
 Region = Annotated[
     str | None,
-    typer.Option(metavar="X,Y,W,H", help="Read this part of a slide, in px of its full size, as viewers show them."),
+    typer.Option(metavar="X,Y,W,H", help="Read this part of a slide, in px of its full size."),
 ]
 Level = Annotated[int | None, typer.Option(min=0, help="Read this level of a slide; 0 is the full size.")]
 Mpp = Annotated[
@@ -34,7 +34,7 @@ Mpp = Annotated[
 
 Size = Annotated[
     str | None,
-    typer.Option(metavar="W,H", help="Size of a GeoJSON mask in px; where its last outline ends if not given."),
+    typer.Option(metavar="W,H", help="Size of a GeoJSON mask in px; if not given, up to its last outline."),
 ]
 
 

@@ -37,7 +37,7 @@ def restyle(
     style: Annotated[
         str,
         typer.Option(
-            help="As in `sian synthesize`: kidney, colon/frozen, image.png, image.json, ...; or 'own', the image's own.",
+            help="As in `sian synthesize`: kidney, image.png, image.json, ...; or 'own', the image's own.",
             autocompletion=complete_style,
         ),
     ],
@@ -45,7 +45,7 @@ def restyle(
         Path, typer.Option("--output", "-o", help="Folder for the pictures; of a data set, the data set to make.")
     ] = Path("restyled"),
     mask: Annotated[
-        Path | None, typer.Option(help="The image's instance mask; if not given, its nuclei are segmented.")
+        Path | None, typer.Option(help="The image's instance mask; made by --segmenter if not given.")
     ] = None,
     segmenter: PictureSegmenter = None,
     model: ModelFile = None,

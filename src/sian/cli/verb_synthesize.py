@@ -73,7 +73,7 @@ def synthesize(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Address of a Ray cluster; implies --ray.", show_default=False),
     ] = None,
-    sheet: Annotated[bool, typer.Option(help="Also write a contact sheet of the first masks.")] = False,
+    sheet: Annotated[bool, typer.Option(help="Write a contact sheet of the first masks.")] = False,
     sheet_pixels: Annotated[int, typer.Option(min=16, help="Longest side of a picture on it.")] = 400,
     device: Device = "cpu",
     backend: BackendName = "torch",
