@@ -41,6 +41,11 @@ def main() -> None:
         if given.pictures:
             example(page)
             picture(page, given.pictures, "studio_dark.webp")
+            page.click("#theme")
+            page.keyboard.press("1")
+            page.keyboard.press("g")
+            page.wait_for_selector("text=styles, synthetic")
+            picture(page, given.pictures, "studio_styles.webp")
         server.terminate()
         server.wait()
         if given.tiles and given.pictures:

@@ -318,6 +318,25 @@ BREAKS = [
     Break("studio_app/tissue_brush.py", "np.arctan2(end[1] - start[1], ", "np.arctan2(start[1] - end[1], ", STUDIO),
     Break("studio_app/autosave.py", 'document.told() if head["whole"]', 'None if head["whole"]', STUDIO),
     Break("studio_app/saving.py", ", classes=classes", "", STUDIO),
+    Break(
+        "studio_app/document.py",
+        "self.settings = patch.before if back else patch.after",
+        "self.settings = patch.after",
+        "tests/studio/test_undoing_settings.py",
+    ),
+    Break("studio_app/segmenter_tuning.py", "studio.segmenter = made", "pass", "tests/studio/test_adapting.py"),
+    Break(
+        "studio_app/all_styles.py",
+        "sheet.wanted.seed, sheet.wanted.noise",
+        "0, 1.0",
+        "tests/studio/test_all_styles.py",
+    ),
+    Break(
+        "studio_app/studio.py",
+        "bring_back(self.autosave, self.shelf, model)",
+        "pass",
+        "tests/studio/test_kept_styles.py",
+    ),
     Break("synthesis/openvino_brush.py", "@cache\n", "", "tests/synthesis/test_backends.py"),
 ]
 

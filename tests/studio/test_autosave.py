@@ -44,7 +44,7 @@ def test_everything_comes_back_with_its_history(tmp_path):
     found = restore(path)
     assert np.array_equal(found.document.mask, document.mask)
     assert found.seen == {"page": 5}
-    assert found.settings == {"seed": 3}
+    assert found.document.settings == {"seed": 3}
     found.document.redo()
     assert found.document.mask.max() == 4
     for _ in range(4):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -203,7 +204,7 @@ def test_the_page_runs_under_its_own_policy(browser, server):
     said: list[str] = []
     found.on("console", lambda message: said.append(message.text))
     found.goto(server.url)
-    found.locator("#status", has_text="painted").wait_for(timeout=PATIENCE)
+    found.locator("#status", has_text=re.compile("painted|ready to draw")).wait_for(timeout=PATIENCE)
     found.locator(".chip img[src]").first.wait_for(timeout=PATIENCE)
     assert not [text for text in said if "Content Security Policy" in text]
     assert found.title() == "SIAN studio"

@@ -9,7 +9,8 @@ import pytest
 from tests.synthesis.test_finetuning import write_tiles
 
 from sian.cli import console
-from sian.studio_app import corrected, errands, messages, tuning
+from sian.studio_app import child_process, corrected, errands, messages, tuning
+from sian.studio_app.child_process import progress_of
 from sian.synthesis import load
 
 TINY = {
@@ -25,9 +26,9 @@ MINUTES = 10.0
 
 def test_the_page_reads_the_lines_of_progress_that_the_command_prints():
     line = console._line("training", "images", 320, 1280, 4.0, 80.0)
-    found = tuning.PROGRESS.search(f"sian: {line}")
-    assert found is not None
-    assert found.groups() == ("320", "1280")
+    assert progress_of(line) == ("training", 320, 1280)
+    assert progress_of(console._line("outlining", "windows", 12, 12, 1.5, 8.0)) == ("outlining", 12, 12)
+    assert progress_of(console._line("cutting windows", "slides", 3, 0, 1.5, 8.0)) == ("cutting windows", 3, 0)
 
 
 @pytest.mark.shared
@@ -35,9 +36,8 @@ def test_fine_tuning_ends_with_a_model_and_a_sheet(studio, shared, tmp_path, mon
     monkeypatch.setenv("SIAN_WEIGHTS", str(shared / "weights"))
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     write_tiles(tmp_path / "mine", 2, side=512)
-    follow = tuning._follow
     changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    monkeypatch.setattr(tuning, "_follow", lambda command, report: follow([*command, *changes], report))
+    monkeypatch.setattr(tuning, "follow", lambda command, report: child_process.follow([*command, *changes], report))
     told, done, steps = [], threading.Event(), []
 
     def listen(head, _):

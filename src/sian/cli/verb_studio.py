@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,10 @@ def studio(
         ),
     ] = None,
     model: ModelFile = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Finds nuclei in pictures: 'bundled' if not given, or one of sian adapt."),
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="On this machine; 8642 or the next free one if not given.")
     ] = None,
@@ -30,17 +35,22 @@ def studio(
     """Draw nuclei in the browser and see the tissue as you draw.
 
     Only this machine can open the page. What is drawn is saved at once in the folder sian-studio here, and comes back
-    when the studio is started again.
+    when the studio is started again. Ctrl-C ends it.
     """
     check_there("file", start)
-    check_there("file", model, bundled=True)
+    check_there("file", model, segmenter, bundled=True)
     use_threads(threads)
 
     from sian.studio_app.serving import start as start_studio
 
-    running = start_studio(start, model=model, port=port, device=device)
-    console.say("the studio runs until Ctrl-C; only this machine can reach it, with this address:")
-    console.out(running.url)
-    if browser and not running.open_browser():
-        console.say("no browser was found to open it in")
-    running.serve()
+    running = start_studio(start, model=model, segmenter=segmenter, port=port, device=device)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed; to end the studio is no error
+        console.say("the studio runs until Ctrl-C; only this machine can reach it, with this address:")
+        console.out(running.url)
+        if browser and not running.open_browser():
+            console.say("no browser was found to open it in")
+        running.serve()
+    console.say(
+        f"the studio has ended; what was drawn is saved in {running.studio.autosave}: `sian studio` in the same folder "
+        "goes on with it"
+    )

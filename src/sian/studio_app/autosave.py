@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import of_system
-from sian.studio_app.document import Document, Patch
+from sian.studio_app.document import Document, Patch, Setting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,13 +36,11 @@ class Restored:
     """What a journal held.
 
     Attributes:
-        document: with its history; None if the journal held no mask.
-        settings: the last value of each setting.
+        document: with its history, its name and its settings; None if the journal held no mask.
         seen: by page, the number of its last gesture that was done.
     """
 
     document: Document | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
 
@@ -84,7 +82,7 @@ class Journal:
         self._append(head, patch.before.astype("<i4").tobytes() + patch.after.astype("<i4").tobytes())
 
     def say(self, kind: str, page: str = "", number: int = 0, **content: Any) -> None:
-        """Keep what needs no pixels: "undo", "redo", "settings"."""
+        """Keep what needs no pixels: "undo", "redo", "setting"."""
         self._append({"kind": kind, "page": page, "number": number, **content})
 
     def close(self) -> None:
@@ -139,16 +137,19 @@ def restore(path: Path) -> Restored:
 def _repeat(found: Restored, head: dict[str, Any], pixels: bytes) -> None:
     kind = head["kind"]
     if kind == "patch":
-        if "name" in head:
-            found.settings["name"] = head["name"]
         patch = _patch_of(head, pixels, found.document)
         if found.document is None:
             found.document = Document(patch.after, {nucleus: names[1] for nucleus, names in patch.classes.items()})
+            found.document.name = head.get("name", found.document.name)
         else:
             found.document.record(patch)
-    elif kind == "settings":
-        found.settings.update(head["settings"])
-    elif found.document is not None and kind in ("undo", "redo"):
+    elif found.document is None:
+        return
+    elif kind == "setting":
+        found.document.record(Setting(head["before"], head["after"]))
+    elif kind == "settings":  # not a step: what a job set, and journals of before settings could be undone
+        found.document.settings = {**found.document.settings, **head["settings"]}
+    elif kind in ("undo", "redo"):
         found.document.undo() if kind == "undo" else found.document.redo()
 
 
@@ -165,6 +166,7 @@ def _patch_of(head: dict[str, Any], pixels: bytes, document: Document | None) ->
         head["whole"],
         {int(nucleus): (names[0], names[1]) for nucleus, names in head.get("classes", {}).items()},
         document.told() if head["whole"] and document is not None else None,
+        (document.name, head["name"]) if "name" in head and document is not None else None,
     )
 
 

@@ -34,12 +34,12 @@ class Below:
 
     def belongs(self, document: Document) -> bool:
         """Whether the drawing is still that of this picture."""
-        last = next((patch for patch in reversed(document.done) if patch.whole), None)
+        last = next((step for step in reversed(document.done) if step.whole), None)
         return last is self.opened
 
     def can_come_back(self, document: Document) -> bool:
         """Whether undoing, or doing again, leads to the drawing of this picture."""
-        return any(patch is self.opened for patch in (*document.done, *document.undone))
+        return any(step is self.opened for step in (*document.done, *document.undone))
 
 
 @dataclass

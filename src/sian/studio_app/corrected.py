@@ -91,7 +91,7 @@ def compare(studio: Studio) -> None:
 
     def work(report: Report) -> str:
         report(0, 0)
-        found = load().predict(below.picture)
+        found = load(studio.segmenter).predict(below.picture)
         if found.shape != studio.document.shape:
             return "another drawing was opened meanwhile; compare again"
         score = panoptic(studio.document.mask, found)

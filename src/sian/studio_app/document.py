@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Patch:
         whole: the step put another mask in place of all of the old one.
         classes: names before and after by id, of nuclei whose class changes; "" for none.
         told: of a whole step, what the old drawing told.
+        names: of a whole step, what the drawing was called before and afterwards; None where that stays.
     """
 
     top: int
@@ -64,11 +65,29 @@ class Patch:
     whole: bool = False
     classes: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     told: Told | None = None
+    names: tuple[str, str] | None = None
 
     @property
     def of_tissue(self) -> bool:
         """Whether it changes the tissue map."""
         return self.after.ndim == 3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A step that leaves the drawing as it is and has it painted otherwise.
+
+    Attributes:
+        before: style, seed and noise.
+        after: the same afterwards.
+    """
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    whole = False
+
+
+Step: TypeAlias = Patch | Setting
 
 
 @dataclass(frozen=True)
@@ -80,12 +99,14 @@ class Effect:
         resized: whether the drawing's size did.
         mask: whether ids or classes did.
         cells: of the tissue map, that changed; None where none did.
+        settings: whether style, seed or noise did, and nothing else.
     """
 
     box: Box
     resized: bool = False
     mask: bool = True
     cells: Box | None = None
+    settings: bool = False
 
 
 class Document:
@@ -100,14 +121,18 @@ class Document:
         layout: of the mask, up to date.
         classes: names by id; of nuclei that are gone as well.
         cells: the tissue map.
+        settings: style, seed and noise to paint it with.
+        name: what it is called.
         done: steps that can be undone.
         undone: steps that can be done again.
         last_effect: of the last step that was done.
     """
 
     def __init__(self, mask: Mask, classes: Mapping[int, str] | None = None) -> None:
-        self.done: list[Patch] = []
-        self.undone: list[Patch] = []
+        self.done: list[Step] = []
+        self.undone: list[Step] = []
+        self.settings: Mapping[str, Any] = {}
+        self.name = "drawing"
         self._tried: Patch | None = None
         self._names: tuple[str, ...] = ()
         self._tells_tissue = False
@@ -202,18 +227,25 @@ class Document:
             raise BadInput("that would change nothing")
         return Patch(change.top, change.left, before, change.after)
 
-    def replace(self, mask: Mask, classes: Mapping[int, str] | None = None) -> Patch:
-        """Put another mask in place, with the classes of its nuclei; the step can be undone. Returns it."""
+    def replace(self, mask: Mask, classes: Mapping[int, str] | None = None, name: str | None = None) -> Patch:
+        """Put another mask in place, with its name and the classes of its nuclei; can be undone. Returns the step."""
         named = {nucleus: ("", name) for nucleus, name in (classes or {}).items()}
-        patch = Patch(0, 0, self.mask, mask, whole=True, classes=named, told=self.told())
+        names = (self.name, self.name if name is None else name)
+        patch = Patch(0, 0, self.mask, mask, whole=True, classes=named, told=self.told(), names=names)
         self.record(patch)
         return patch
+
+    def paint_with(self, settings: Mapping[str, Any]) -> Setting:
+        """Have it painted otherwise; the step can be undone. Returns it."""
+        step = Setting(self.settings, settings)
+        self.record(step)
+        return step
 
     def told(self) -> Told:
         """A copy of what the drawing tells beside its mask."""
         return Told(dict(self.classes), self.cells.copy())
 
-    def record(self, patch: Patch) -> Effect:
+    def record(self, patch: Step) -> Effect:
         """Do a step."""
         self.last_effect = self._put(patch)
         self.done.append(patch)
@@ -236,14 +268,19 @@ class Document:
         self.done.append(patch)
         return self._put(patch)
 
-    def _put(self, patch: Patch, back: bool = False) -> Effect:
+    def _put(self, patch: Step, back: bool = False) -> Effect:
         """Do a step, or take it back."""
+        if isinstance(patch, Setting):
+            self.settings = patch.before if back else patch.after
+            return Effect((0, 0, 0, 0), mask=False, settings=True)
         new = patch.before if back else patch.after
         if patch.whole:
             resized = new.shape != self.mask.shape
             named = {nucleus: names[1] for nucleus, names in patch.classes.items()}
             fresh = Told(named, nothing_said(new.shape))
             self._set(new, patch.told if back and patch.told is not None else fresh)
+            if patch.names is not None:
+                self.name = patch.names[0] if back else patch.names[1]
             return Effect((0, 0, *self.shape), resized, cells=(0, 0, *self.cells.shape[:2]))
         box = (patch.top, patch.left, patch.top + new.shape[0], patch.left + new.shape[1])
         if patch.of_tissue:

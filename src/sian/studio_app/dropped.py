@@ -1,7 +1,8 @@
-"""What a dropped picture can become: a style, encoded at once and fitted while one goes on drawing, or nuclei."""
+"""What a dropped file can become: a style, encoded at once and fitted while one goes on drawing, or nuclei."""
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from sian.errors import BadInput, SianWarning
 from sian.production.fit_style import fit_style
 from sian.synthesis.style_fitting import CROP
+from sian.synthesis.stylefile import read_style
 from sian.synthesis.styles import Style
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def become_style(studio: Studio, name: str, picture: Picture) -> None:
         model = own_model(studio)
         report(0, 0)
         encoded, note = _encoded(model, picture, stem)
-        marked = studio.shelf.add(stem, encoded, note)
+        marked = studio.add_style(stem, encoded, note)
         studio.wear(marked)
         report(0, 0)
         if min(picture.shape[:2]) < CROP:
@@ -41,7 +43,7 @@ def become_style(studio: Studio, name: str, picture: Picture) -> None:
         if fitted.before - fitted.after < WORTH:
             return f"{name}: a fit comes no nearer than its encoded style"
         gain = f"distance in stain {fitted.before:.3f} as encoded, {fitted.after:.3f} as fitted"
-        studio.wear(studio.shelf.add(f"{stem}-fitted", fitted.style, gain), instead_of=marked)
+        studio.wear(studio.add_style(f"{stem}-fitted", fitted.style, gain), instead_of=marked)
         return f"{name}: {gain}"
 
     if not studio.model.has_style:
@@ -49,13 +51,29 @@ def become_style(studio: Studio, name: str, picture: Picture) -> None:
     studio.jobs.add(f"style of {name}", work)
 
 
+def become_known_style(studio: Studio, name: str, content: bytes) -> None:
+    """Paint in the style of a style's file.
+
+    Raises:
+        BadInput: no style's file, or one of another model.
+    """
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=studio.autosave) as inside:
+        path = Path(inside) / name
+        path.write_bytes(content)
+        try:
+            style = read_style(path, studio.model.sha256, studio.model.painter.generator.style_dim)
+        except BadInput as error:
+            raise BadInput(str(error).replace(str(path), name)) from None
+    studio.wear(studio.add_style(Path(name).stem, style, f"From the file {name}."))
+
+
 def become_nuclei(studio: Studio, name: str, picture: Picture) -> None:
-    """Segment a picture's nuclei, open them, and paint them in the picture's own style."""
+    """Segment a picture's nuclei and open them; they are painted in the style that is worn."""
     from sian.segmentation import load
 
     def work(report: Report) -> str:
         report(0, 0)
-        found = load().predict(picture)
+        found = load(studio.segmenter).predict(picture)
         report(0, 0)
         studio.open(found, Path(name).stem, picture)
         return f"{name}: found {int(found.max())} nuclei; mend them, and see them painted"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
-from sian.studio_app import corrected, dropped, messages, tuning
-from sian.studio_app.opening import read_upload
+from sian.studio_app import corrected, dropped, messages, segmenter_tuning, tuning
+from sian.studio_app.opening import is_style_file, read_upload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,9 @@ def take(
     Raises:
         BadInput: what cannot be read, or cannot be this.
     """
+    if is_style_file(name, content):
+        dropped.become_known_style(studio, name, content)
+        return {"kind": "style"}
     found, own = read_upload(name, content, studio.autosave)
     if found.ndim == 2:
         studio.open(found.astype(np.int32), Path(name).stem, classes=own if classes is None else classes)
@@ -61,6 +64,9 @@ def _tend(studio: Studio, message: messages.Tile | messages.Do) -> dict[str, Any
         return {}
     if isinstance(message, messages.Do) and message.what == "compare":
         corrected.compare(studio)
+        return {}
+    if isinstance(message, messages.Do) and message.what == "adapt":
+        segmenter_tuning.adapt(studio)
         return {}
     tiles = studio.tiles
     if tiles is None:

@@ -79,7 +79,7 @@ def fill(
         raise BadInput("no invented nucleus finds room there; draw a larger area, or raise the density")
     numbers = np.where(stays, int(mask.max(initial=0)) + np.cumsum(stays), 0).astype(np.int32)
     added = np.where(free, numbers[invented], 0)
-    return Change(top, left, np.where(added > 0, added, before)), {"added": count}
+    return Change(top, left, np.where(added > 0, added, before)), {"added": count, "organ": organ}
 
 
 def _smooth(ring: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

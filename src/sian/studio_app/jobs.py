@@ -5,17 +5,24 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sian.errors import BadInput, SianError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Report = Callable[[int, int], None]
-    Work = Callable[[Report], "str | None"]
+    Work = Callable[["Report"], "str | None"]
 
 MOST_WAITING = 8
+PATIENCE = 20.0  # seconds that a job gets to end when the studio does
+
+
+class Report(Protocol):
+    """How far a job is; raises `Cancelled` where it is not wanted any more."""
+
+    def __call__(self, done: int, total: int, step: str = "") -> None:
+        """Say it: `done` of `total`, 0 where that is unknown, of a step of the job in words."""
 
 
 @dataclass
@@ -27,12 +34,14 @@ class Job:
         work: takes `report(done, total)`; returns a sentence for the page, or None.
         done: of `total`; a total of 0 means unknown.
         total: see `done`.
+        step: of the work, in words, e.g. "learning"; "" for a job of one step.
     """
 
     name: str
     work: Work
     done: int = 0
     total: int = 0
+    step: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -61,13 +70,15 @@ class Jobs:
         self._thread.start()
 
     def stop(self) -> None:
-        """Do nothing more; a job that runs is asked to stop."""
+        """Do nothing more; a job that runs is asked to stop, and waited for a while."""
         with self._ready:
             self._stopped = True
             self._waiting.clear()
             if self._now is not None:
                 self._now.cancelled.set()
             self._ready.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
 
     def add(self, name: str, work: Work) -> None:
         """Have something done.
@@ -93,7 +104,8 @@ class Jobs:
         now = self._now or (self._waiting[0] if self._waiting else None)
         if now is None:
             return None
-        return {"name": now.name, "done": now.done, "total": now.total, "waiting": len(self._waiting)}
+        place = {"name": now.name, "step": now.step, "done": now.done, "total": now.total}
+        return {**place, "waiting": len(self._waiting)}
 
     def _run(self) -> None:
         while True:
@@ -109,11 +121,12 @@ class Jobs:
             self._changed()
 
     def _do(self, job: Job) -> None:
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, step: str = "") -> None:
             if job.cancelled.is_set():
                 raise Cancelled
-            job.done, job.total = done, total
-            self._changed()
+            if (done, total, step) != (job.done, job.total, job.step):
+                job.done, job.total, job.step = done, total, step
+                self._changed()
 
         try:
             sentence = job.work(report)

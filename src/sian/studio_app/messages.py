@@ -161,10 +161,10 @@ class Tile(_Message):
 
 
 class Do(_Message):
-    """Something by its name: the mask back into the data set, a comparison, fine-tuning, an end to what is done."""
+    """Something by its name: the mask back into the data set, a comparison, a training, an end to what is done."""
 
     op: Literal["do"]
-    what: Literal["keep tile", "compare", "finetune", "cancel"]
+    what: Literal["keep tile", "compare", "finetune", "adapt", "cancel"]
 
 
 class Pen(_Message):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp")
 GEOJSON_SUFFIXES = (".geojson", ".json")
+STYLE_SUFFIX = ".json"
 MOST_BYTES = 128 << 20  # of an upload
 MOST_PIXELS = 8192 * 8192
 
@@ -30,6 +31,15 @@ def safe_name(name: str) -> str:
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     plain = "".join(letter if letter.isalnum() or letter in "-_. " else "-" for letter in last).strip(" .")
     return plain[-80:] or "upload"
+
+
+def is_style_file(name: str, content: bytes) -> bool:
+    """Whether a file says that it is one of a style, as `sian style` and Save write it.
+
+    >>> is_style_file("mine.json", b'{"format": "sian.style/1"}'), is_style_file("a.json", b'{"type": "Feature"}')
+    (True, False)
+    """
+    return Path(name).suffix.lower() == STYLE_SUFFIX and b'"sian.style/' in content[:4096]
 
 
 def read_upload(

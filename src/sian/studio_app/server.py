@@ -20,12 +20,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from sian.errors import BadInput, SianError
 from sian.files import encode_png
 from sian.studio_app import errands, messages, saving
+from sian.studio_app.all_styles import Sheets
 from sian.studio_app.examples import NAMES
 from sian.studio_app.guard import Guard
 from sian.studio_app.inventing import organs
 from sian.studio_app.opening import MOST_BYTES, safe_name
 from sian.studio_app.snapshots import in_words
-from sian.studio_app.thumbnails import sheet, thumbnail
+from sian.studio_app.thumbnails import thumbnail
 from sian.synthesis.labels import png_text
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
         token: that each request must carry.
         hosts: what this server may be called, e.g. "127.0.0.1:8642".
     """
+    sheets = Sheets(studio)
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
@@ -83,11 +85,16 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
     async def lines(_: Request) -> Response:
         return JSONResponse(saving.lines(studio))
 
-    async def contact(_: Request) -> Response:
-        picture = await asyncio.wrap_future(sheet(studio))
-        return Response(
-            encode_png(picture, png_text(studio.model, None, studio.painter.wanted.seed)), media_type="image/png"
-        )
+    async def sheet(_: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(sheets.begin))
+
+    async def styled(request: Request) -> Response:
+        future = sheets.picture(request.path_params["number"], request.path_params["place"])
+        return Response(await asyncio.wrap_future(future), media_type="image/webp")
+
+    async def contact(request: Request) -> Response:
+        content = await asyncio.wrap_future(sheets.png(request.path_params["number"]))
+        return Response(content, media_type="image/png")
 
     async def below(_: Request) -> Response:
         found = studio.below
@@ -115,7 +122,9 @@ def application(studio: Studio, token: str, hosts: frozenset[str]) -> ASGIApp:
         Route("/facts", facts),
         Route("/thumb", thumb),
         Route("/lines", lines),
-        Route("/sheet.png", contact),
+        Route("/sheet", sheet, methods=["POST"]),
+        Route("/sheet/{number:int}/{place:int}", styled),
+        Route("/sheet/{number:int}/all", contact),
         Route("/below.png", below),
         Route("/last-sheet.png", last_sheet),
         Route("/save/{what}", save),

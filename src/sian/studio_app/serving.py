@@ -72,6 +72,7 @@ def start(
     port: int | None = None,
     folder: str | Path = ".",
     device: str = "cpu",
+    segmenter: str | Path | None = None,
 ) -> Running:
     """A studio that is ready to be served.
 
@@ -82,6 +83,7 @@ def start(
         port: see `prepare`.
         folder: in which everything is kept that the studio writes, in a folder sian-studio.
         device: "cpu", "cuda", "mps" or "auto".
+        segmenter: the file of the one that finds nuclei; None for the bundled one.
     """
     from sian.data.class_file import classes_of
     from sian.studio_app.corrected import open_tiles
@@ -94,7 +96,8 @@ def start(
 
     def make() -> Studio:
         path = None if model is None else Path(model)
-        studio = Studio(load(path, device), Path(folder), model_path=path)
+        finds = None if segmenter is None else Path(segmenter)
+        studio = Studio(load(path, device), Path(folder), model_path=path, segmenter=finds)
         try:
             if given is not None and content is None:
                 open_tiles(studio, Path(given))
@@ -116,6 +119,7 @@ def studio(
     folder: str | Path = ".",
     device: str = "cpu",
     browser: bool = True,
+    segmenter: str | Path | None = None,
 ) -> Running:
     """Start the studio beside other work, as in a notebook, and open its page; `stop()` ends it.
 
@@ -126,6 +130,7 @@ def studio(
         folder: in which the studio keeps what is drawn, in a folder sian-studio.
         device: "cpu", "cuda", "mps" or "auto".
         browser: whether to open the page.
+        segmenter: the file of the one that finds nuclei in pictures; None for the bundled one.
 
     Raises:
         BadInput: nothing there that can be opened, or the port is taken.
@@ -135,7 +140,7 @@ def studio(
         >>> running = sian.studio("mask.png")  # doctest: +SKIP
         >>> running.url  # doctest: +SKIP
     """
-    running = start(given, model=model, port=port, folder=folder, device=device).serve_in_thread()
+    running = start(given, model=model, port=port, folder=folder, device=device, segmenter=segmenter).serve_in_thread()
     if browser:
         running.open_browser()
     return running

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from sian.errors import SianError, of_system
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -60,6 +62,14 @@ def middle_of(shape: tuple[int, ...], side: int) -> Box:
     height, width = shape[:2]
     top, left = max(0, height - side) // 2, max(0, width - side) // 2
     return top, left, top + min(height, side), left + min(width, side)
+
+
+def free_folder(folder: Path, name: str) -> Path:
+    """The first of NAME-1, NAME-2 and so on in a folder that is not there yet."""
+    number = 1
+    while (folder / f"{name}-{number}").exists():
+        number += 1
+    return folder / f"{name}-{number}"
 
 
 def in_words(error: Exception) -> str:

@@ -12,20 +12,22 @@ import numpy as np
 
 from sian.errors import BadInput, warn
 from sian.files.locks import only_writer
-from sian.masks import check_mask, nucleus_ids
+from sian.masks import check_mask
 from sian.studio_app import messages
-from sian.studio_app.autosave import Journal, Restored, restore
+from sian.studio_app.autosave import Journal, restore
 from sian.studio_app.below import Below, Tiles
 from sian.studio_app.document import Document, Effect, Patch
 from sian.studio_app.editing import Change
 from sian.studio_app.examples import example
 from sian.studio_app.gestures import edited
 from sian.studio_app.jobs import Jobs
-from sian.studio_app.live import LivePainter, Painted, Wanted, part_of
+from sian.studio_app.kept_styles import bring_back, keep_styles
+from sian.studio_app.live import LivePainter, Painted, part_of
+from sian.studio_app.settings import changed, followed, usable, wanted
 from sian.studio_app.shelf import Shelf
 from sian.studio_app.snapshots import Drawn, Still, in_words, middle_of
 from sian.studio_app.tissue_brush import as_map
-from sian.studio_app.told import effect_messages, picture_message, pixels_message, whole_drawing
+from sian.studio_app.told import drawing_state, effect_messages, picture_message, pixels_message, whole_drawing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from sian.layout import Layout
     from sian.studio_app.document import Mask
     from sian.studio_app.told import Message
-    from sian.synthesis import Model
+    from sian.synthesis import Model, Style
 
     Picture = NDArray[np.uint8]
     Listener = Callable[[dict[str, Any], bytes], None]
@@ -56,11 +58,11 @@ class Studio:
         mask: to begin with; None goes on with the autosave, or begins with an empty drawing.
         name: of the mask.
         model_path: the model's file; None for the bundled one.
+        segmenter: the segmenter's file, that finds nuclei in pictures; None for the bundled one.
 
     Attributes:
         folder: within the folder it was started in; for what is saved.
         autosave: within that folder.
-        settings: style, seed and noise.
         keeping: to be held while an item is added to a data set.
     """
 
@@ -71,6 +73,7 @@ class Studio:
         mask: Mask | None = None,
         name: str = "drawing",
         model_path: Path | None = None,
+        segmenter: Path | None = None,
     ) -> None:
         self.model, self.folder, self.model_path = model, folder.resolve() / FOLDER, model_path
         self.shelf = Shelf(model)
@@ -84,17 +87,20 @@ class Studio:
         self.document = before.document or Document(np.zeros((SIDE, SIDE), np.int32))
         self.document.tell(model.info.classes, model.takes_tissue)
         self.seen = before.seen
-        self.name = str(before.settings.get("name", name))
         if self._journal.aside is not None:
             warn(f"{journal}: the end of the autosave could not be read; all of it was copied to {self._journal.aside}")
         if before.document is None:
-            self._journal.patch(_first(self.document))
-        self.settings = self._usable(before)
-        self.painter = LivePainter(model, self.document.layout, self._wanted(), self._publish, self._not_painted)
+            self.document.name = name
+            self._journal.patch(_first(self.document), name=name)
+        bring_back(self.autosave, self.shelf, model)
+        self.document.settings = usable(self.document.settings, model, self.shelf)
+        now = wanted(self.settings, self.shelf)
+        self.painter = LivePainter(model, self.document.layout, now, self._publish, self._not_painted)
         self.tiles: Tiles | None = None
         self.sheet: Picture | None = None
         self._belows: list[Below] = []  # of the open drawing, and of those that undoing brings back
         self.second_model: Model | None = None
+        self.segmenter = segmenter
         self.jobs = Jobs(self.say, self.remark)
         self._lock = threading.RLock()
         self.keeping = threading.Lock()
@@ -110,6 +116,16 @@ class Studio:
     def bundled(self) -> bool:
         """Whether the model is the bundled one."""
         return self.model_path is None
+
+    @property
+    def name(self) -> str:
+        """What the drawing is called."""
+        return self.document.name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Style, seed and noise."""
+        return self.document.settings
 
     @property
     def stem(self) -> str:
@@ -186,39 +202,37 @@ class Studio:
         with self._lock:
             self._take_back()
             with self.painter.lock, self.document.all_or_nothing():
-                patch = self.document.replace(checked, classes)
+                patch = self.document.replace(checked, classes, name)
                 self._journal.patch(patch, name=name)
-            self.name = name
             self._belows = [below for below in self._belows if below.can_come_back(self.document)]
             if picture is not None:
                 self._belows.append(Below(picture, patch, item))
             self._told(replace(self.document.last_effect, resized=True))
 
+    def add_style(self, name: str, style: Style, note: str = "") -> str:
+        """Put a style on the shelf, also for the next start; returns its name there."""
+        marked = self.shelf.add(name, style, note)
+        keep_styles(self.autosave, self.shelf, self.model)
+        return marked
+
     def wear(self, name: str, instead_of: str = "") -> None:
-        """Paint in one style of the shelf; with `instead_of`, only where that one is painted in."""
+        """Paint in one style of the shelf; with `instead_of`, only where that one is painted in, and as no new step."""
         with self._lock:
-            if instead_of and list(self.settings["style"]) != [instead_of]:
+            if not instead_of:
+                self._set(messages.Settings(op="settings", style={name: 1.0}))
+            elif list(self.settings["style"]) == [instead_of]:
+                settings = {**self.settings, "style": {name: 1.0}}
+                self._journal.say("settings", settings=settings)
+                self.document.settings = settings
+                self._told(Effect((0, 0, 0, 0), mask=False, settings=True))
+            else:
                 self.say()
-                return
-            self._set(messages.Settings(op="settings", style={name: 1.0}))
 
     def state(self) -> dict[str, Any]:
         """What a page shows beside the picture."""
-        height, width = self.document.shape
         return {
             "type": "state",
-            "name": self.name,
-            "height": height,
-            "width": width,
-            "nuclei": len(nucleus_ids(self.document.mask)),
-            "unclassed": self.document.unclassed(),
-            "undo": len(self.document.done),
-            "redo": len(self.document.undone),
-            "revision": self.painter.revision,
-            "settled": self.painter.settled_revision,
-            **self.settings,
-            "styleName": self.painter.wanted.style.name,
-            "styles": self.shelf.said(),
+            **drawing_state(self.document, self.painter, self.shelf),
             "licence": self.model.info.licence,
             "model": self.model.info.name,
             "job": self.jobs.state(),
@@ -277,10 +291,10 @@ class Studio:
         tissue = as_map(document.cells) if told else None
         return Drawn(document.mask.copy(), self.stem, self.below, document.known_classes(), tissue)
 
-    def show_sheet(self, sheet: Picture) -> None:
-        """Have all listeners show a sheet of pictures."""
+    def show_sheet(self, sheet: Picture, sentence: str) -> None:
+        """Have all listeners show a sheet of pictures with a sentence."""
         self.sheet = sheet
-        self._tell({"type": "sheet"})
+        self._tell({"type": "sheet", "sentence": sentence})
 
     def remark(self, sentence: str, bad: bool = False) -> None:
         """Tell all listeners a sentence."""
@@ -292,12 +306,16 @@ class Studio:
 
     def _change(self, message: messages.Message, page: str) -> dict[str, Any]:
         if isinstance(message, messages.Settings):
-            return self._set(message)
+            return self._set(message, page)
         if isinstance(message, messages.Undo | messages.Redo):
+            before = self.settings
             with self.painter.lock, self.document.all_or_nothing():
                 effect = self.document.undo() if message.op == "undo" else self.document.redo()
                 self._journal.say(message.op, page, message.n)
+            self.document.settings, remark = followed(self.settings, before, self.shelf)
             self._told(effect)
+            if remark:
+                self.remark(remark, bad=True)
             return {}
         if isinstance(message, messages.New | messages.Example):
             mask = np.zeros((message.height, message.width), np.int32) if message.op == "new" else example(message.name)
@@ -338,39 +356,23 @@ class Studio:
         with self._lock:
             self._take_back()
 
-    def _set(self, message: messages.Settings) -> dict[str, Any]:
-        wanted = message.model_dump(exclude_none=True, exclude={"op", "n"})
-        if "style" in wanted:
-            self.shelf.style(wanted["style"])
-        settings = {**self.settings, **wanted}
-        self._journal.say("settings", settings=settings)
-        self.settings = settings
-        with self.painter.lock:
-            self.painter.replace(wanted=self._wanted())
-        self.say()
+    def _set(self, message: messages.Settings, page: str = "") -> dict[str, Any]:
+        settings = changed(self.settings, message, self.shelf)
+        if settings == self.settings:
+            self.say()
+            return {}
+        with self.painter.lock, self.document.all_or_nothing():
+            step = self.document.paint_with(settings)
+            self._journal.say("setting", page, message.n, before=step.before, after=step.after)
+        self._told(self.document.last_effect)
         return {}
-
-    def _wanted(self) -> Wanted:
-        settings = self.settings
-        return Wanted(self.shelf.style(settings["style"]), settings["seed"], settings["noise"])
-
-    def _usable(self, before: Restored) -> dict[str, Any]:
-        """The settings of an autosave, as far as this model can follow them."""
-        first = next(iter(self.model.styles))
-        settings = {"style": {"kidney" if "kidney" in self.model.styles else first: 1.0}, "seed": 0, "noise": 1.0}
-        kept = {name: value for name, value in before.settings.items() if name in settings}
-        try:
-            checked = messages.Settings.model_validate({"op": "settings", **kept})
-            if checked.style:
-                self.shelf.style(checked.style)
-        except ValueError:  # BadInput is one: a picture's style is gone with the server that knew it
-            kept.pop("style", None)
-        return {**settings, **kept}
 
     def _told(self, effect: Effect) -> None:
         """Have painted what changed, and tell the listeners."""
         with self.painter.lock:
-            if effect.resized or effect.box == (0, 0, *self.document.shape):
+            if effect.settings:
+                self.painter.replace(wanted=wanted(self.settings, self.shelf))
+            elif effect.resized or effect.box == (0, 0, *self.document.shape):
                 self.painter.replace(self.document.layout)
             else:
                 self.painter.step(effect.box)

@@ -1,4 +1,4 @@
-"""Small paintings of every style: chips for the page, and all styles of a drawing as a contact sheet."""
+"""Small paintings: a chip for every style, and what else is painted when there is nothing more urgent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from sian.masks import nucleus_ids
 from sian.studio_app.document import check_size
 from sian.studio_app.examples import bundled_mask
 from sian.synthesis.painting import Noise, paint
-from sian.synthesis.sheet import contact_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,29 +30,12 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 SIDE = 96  # px of a thumbnail
-SHEET_SIDE = 256  # px of each picture of a contact sheet
 
 
 def thumbnail(studio: Studio, name: str) -> Future[bytes]:
     """A style's thumbnail as WebP, when there is nothing more urgent to paint."""
     style = studio.shelf.style({name: 1.0})
     return asked(studio.painter, lambda: webp(painting(studio, _sample(tuple(studio.model.info.classes)), style, 0)))
-
-
-def sheet(studio: Studio) -> Future[NDArray[np.uint8]]:
-    """The middle of the drawing in every style of the shelf, a contact sheet."""
-    names = studio.shelf.names()
-    layout = studio.middle(SHEET_SIDE)
-    pictures: dict[str, NDArray[np.uint8]] = {}
-    seed = studio.painter.wanted.seed
-
-    def work() -> NDArray[np.uint8]:
-        for name in names:  # an interrupted sheet goes on where it was
-            if name not in pictures:
-                pictures[name] = painting(studio, layout, studio.shelf.style({name: 1.0}), seed)
-        return contact_sheet([[pictures[name] for name in names]], [name.removeprefix("@") for name in names])
-
-    return asked(studio.painter, work)
 
 
 def asked(painter: LivePainter, work: Callable[[], Result]) -> Future[Result]:
@@ -72,10 +54,11 @@ def asked(painter: LivePainter, work: Callable[[], Result]) -> Future[Result]:
     return future
 
 
-def painting(studio: Studio, layout: Layout, style: Style, seed: int) -> NDArray[np.uint8]:
+def painting(studio: Studio, layout: Layout, style: Style, seed: int, noise: float = 1.0) -> NDArray[np.uint8]:
     """A layout painted by the studio's model; for the painter's thread."""
     vector = torch.from_numpy(style.vector).to(studio.model.device)
-    return paint(studio.model.painter.generator, layout, vector, Noise(seed), brush=studio.model.brush(vector[None]))
+    brush = studio.model.brush(vector[None])
+    return paint(studio.model.painter.generator, layout, vector, Noise(seed, noise), brush=brush)
 
 
 def webp(picture: NDArray[np.uint8]) -> bytes:

@@ -6,13 +6,34 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from sian.masks import nucleus_ids
 from sian.studio_app.live import Painted
 
 if TYPE_CHECKING:
     from sian.studio_app.document import Box, Document, Effect
     from sian.studio_app.live import LivePainter
+    from sian.studio_app.shelf import Shelf
 
 Message: TypeAlias = tuple[dict[str, Any], bytes]
+
+
+def drawing_state(document: Document, painter: LivePainter, shelf: Shelf) -> dict[str, Any]:
+    """What a page shows of the drawing beside the picture."""
+    height, width = document.shape
+    return {
+        "name": document.name,
+        "height": height,
+        "width": width,
+        "nuclei": len(nucleus_ids(document.mask)),
+        "unclassed": document.unclassed(),
+        "undo": len(document.done),
+        "redo": len(document.undone),
+        "revision": painter.revision,
+        "settled": painter.settled_revision,
+        **document.settings,
+        "styleName": painter.wanted.style.name,
+        "styles": shelf.said(),
+    }
 
 
 def mask_message(document: Document, box: Box, resized: bool = False) -> Message:

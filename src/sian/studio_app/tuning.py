@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from sian.errors import BadInput
-from sian.studio_app.snapshots import middle_of
+from sian.studio_app.child_process import follow
+from sian.studio_app.snapshots import free_folder, middle_of
 from sian.synthesis.painting import Noise, paint
 from sian.synthesis.sheet import contact_sheet
 
@@ -25,48 +24,27 @@ if TYPE_CHECKING:
     from sian.studio_app.studio import Studio
     from sian.synthesis import Model, Style
 
-PROGRESS = re.compile(r"training: (\d+)(?: of (\d+))?")
 VERDICT = re.compile(r"(no )?better[ :]")  # see `sian.training.candidates.verdict`
 SHEET_SIDE = 256  # px
 
 
 def tune(studio: Studio, dataset: Path) -> None:
     """Fine-tune the model to a data set; at its end the page is shown a sheet of before and after."""
-    run = _free(studio.folder)
+    run = free_folder(studio.folder, "finetuned")
     base = "bundled" if studio.model_path is None else str(studio.model_path)
-    command = [sys.executable, "-m", "sian", "train", "finetune", "--init", base, "-d", str(dataset), "-o", str(run)]
+    command = ["train", "finetune", "--init", base, "-d", str(dataset), "-o", str(run)]
 
     def work(report: Report) -> str:
-        verdict = _follow(command, report)
+        verdict = next((line for line in reversed(follow(command, report).lines) if VERDICT.match(line)), "fine-tuned")
         model = run / "model.safetensors"
         if not model.is_file():
-            raise BadInput(f"{run}: holds no model; see what `{' '.join(command[2:])}` says")
-        studio.show_sheet(_before_and_after(studio, model))
-        return f"{verdict or 'fine-tuned'}: {model}; paint with it by `sian studio --model {model}`"
+            raise BadInput(f"{run}: holds no model; see what `sian {' '.join(command)}` says")
+        sentence = f"{verdict}: {model}; paint with it by `sian studio --model {model}`"
+        report(0, 0, "painting before and after")
+        studio.show_sheet(_before_and_after(studio, model), sentence)
+        return sentence
 
     studio.jobs.add(f"fine-tuning to {dataset.name}", work)
-
-
-def _follow(command: list[str], report: Report) -> str:
-    """Run a command; its lines of progress are reported, its last line is the error when it fails.
-
-    Returns:
-        What the command says of whether it got better; "" where it says nothing.
-    """
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
-        last = verdict = ""
-        try:
-            for line in process.stderr or ():
-                last = line.strip() or last
-                verdict = line.strip() if VERDICT.match(line) else verdict
-                found = PROGRESS.search(line)
-                report(int(found[1]) if found else 0, int(found[2] or 0) if found else 0)
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        raise BadInput(f"fine-tuning stopped: {last.removeprefix('sian: error: ')}")
-    return verdict
 
 
 def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
@@ -92,10 +70,3 @@ def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
 def _painted(model: Model, layout: Layout, style: Style, seed: int) -> NDArray[np.uint8]:
     vector = torch.from_numpy(style.vector).to(model.device)
     return paint(model.painter.generator, layout, vector, Noise(seed), brush=model.brush(vector[None]))
-
-
-def _free(folder: Path) -> Path:
-    number = 1
-    while (folder / f"finetuned-{number}").exists():
-        number += 1
-    return folder / f"finetuned-{number}"

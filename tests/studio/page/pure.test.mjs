@@ -6,8 +6,9 @@ import test from "node:test";
 const page = new URL("../../../src/sian/studio_app/page/", import.meta.url);
 const { fitted, pinch, placed, thinned, toPicture, toScreen, zoomed } = await import(new URL("geometry.js", page));
 const { centreOf, coloured, colourOfClass, idAt, opaque, outlined, COLOURS } = await import(new URL("ids.js", page));
-const { isClick, messageOf, toolsFor, TOOLS } = await import(new URL("tools.js", page));
+const { filledLike, isClick, messageOf, toolsFor, TOOLS } = await import(new URL("tools.js", page));
 const { fibres, shaded } = await import(new URL("tissue.js", page));
+const { statusOf } = await import(new URL("status.js", page));
 const { unpacked } = await import(new URL("connection.js", page));
 
 test("a fitted picture is whole and in the middle", () => {
@@ -171,4 +172,26 @@ test("what was not answered is said again, and what was done is not", async () =
   line.open();
   Line.sockets[1].onmessage({ data: JSON.stringify({ type: "welcome", seen: second }) });
   assert.deepEqual(Line.sockets[1].sent.map((message) => message.op), ["undo"]);
+});
+
+test("nothing is claimed before the server has told anything", () => {
+  assert.equal(statusOf({}, false), "loading ...");
+  assert.equal(statusOf({}, true), "loading ...");
+  assert.equal(statusOf({ revision: 1, settled: 0, nuclei: 3 }, true), "painting ...");
+  assert.equal(statusOf({ revision: 2, settled: 2, nuclei: 0, below: false }, true), "ready to draw");
+  assert.equal(statusOf({ revision: 2, settled: 2, nuclei: 1, below: false }, true), "painted");
+  assert.equal(statusOf({ revision: 2, settled: 2, nuclei: 1, below: false }, false), "no connection");
+});
+
+test("what is filled in is named, also where nothing is known of the style's organ", () => {
+  const organs = ["bladder", "breast", "kidney"];
+  assert.deepEqual(filledLike("", { breast: 1 }, organs), { organ: "breast", note: "Now breast's." });
+  assert.equal(filledLike("", { "breast/ffpe": 0.3, "bladder/frozen": 0.7 }, organs).organ, "bladder");
+  assert.equal(filledLike("", { "breast#3": 1 }, organs).organ, "breast");
+  assert.deepEqual(filledLike("bladder", { breast: 1 }, organs), { organ: "bladder", note: "" });
+  const brain = filledLike("", { brain: 1 }, organs);
+  assert.equal(brain.organ, "kidney");
+  assert.match(brain.note, /No nuclei of brain are known: kidney's/);
+  assert.match(filledLike("", { "@slide": 1 }, organs).note, /kidney's/);
+  assert.ok(!filledLike("", { "@slide": 1 }, organs).note.includes("@"));
 });

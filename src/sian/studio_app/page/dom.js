@@ -38,8 +38,12 @@ export function icon(path) {
   return svg;
 }
 
-/** A short message that goes by itself. @param {string} sentence @param {boolean} [bad] */
-export function toast(sentence, bad = false) {
+/**
+ * A short message that goes by itself, or stays until what it tells of has ended.
+ * @param {string} sentence @param {boolean} [bad] @param {boolean} [stays]
+ * @returns {(sentence: string, bad?: boolean) => void} says in its place how it ended
+ */
+export function toast(sentence, bad = false, stays = false) {
   const box = byId("toasts");
   const text = sentence.charAt(0).toUpperCase() + sentence.slice(1);
   if (box.lastChild?.textContent === text) box.lastChild.remove();
@@ -47,7 +51,11 @@ export function toast(sentence, bad = false) {
   note.addEventListener("click", () => note.remove());
   box.append(note);
   while (box.children.length > 3) box.firstChild.remove();
-  setTimeout(() => note.remove(), bad ? 9000 : 6000);
+  if (!stays) setTimeout(() => note.remove(), bad ? 9000 : 6000);
+  return (end, badEnd = false) => {
+    note.remove();
+    toast(end, badEnd);
+  };
 }
 
 /**

@@ -25,9 +25,14 @@ export class Files {
     throw new Error(sentence);
   }
 
-  /** @param {string} address */
-  async blob(address) {
-    return (await this.ask(address)).blob();
+  /** @param {string} address @param {AbortSignal} [signal] */
+  async blob(address, signal) {
+    return (await this.ask(address, { signal })).blob();
+  }
+
+  /** @param {string} address @param {RequestInit} [request] */
+  async json(address, request) {
+    return (await this.ask(address, request)).json();
   }
 
   /** @param {string} accepted @param {string} purpose */
@@ -66,16 +71,36 @@ export class Files {
   }
 
   /** @param {string} what */
-  async download(what) {
-    toast(what === "image" && !this.settled() ? "Saving when the picture is painted to its end ..." : "Saving ...");
-    try {
-      const answer = await this.ask(`/save/${what}`);
-      const name = decodeURIComponent((answer.headers.get("content-disposition") ?? "").split("''")[1] ?? what);
+  download(what) {
+    return this.save(`/save/${what}`, what, what === "image");
+  }
+
+  /**
+   * Have the browser save what the server gives; the page says when that is done.
+   * @param {string} address @param {string} known the file's name where the server gives none
+   * @param {boolean} [painted] whether the server waits until the picture is painted to its end
+   */
+  async save(address, known, painted = false) {
+    await this.saving(painted, async () => {
+      const answer = await this.ask(address);
+      const name = decodeURIComponent((answer.headers.get("content-disposition") ?? "").split("''")[1] ?? known);
       const link = make("a", { href: URL.createObjectURL(await answer.blob()), download: name });
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      return `Saved: ${name} is where your browser puts downloads.`;
+    });
+  }
+
+  /**
+   * Say that something is being saved, then that it is, or why it is not.
+   * @param {boolean} painted @param {() => Promise<string>} work gives the last sentence
+   */
+  async saving(painted, work) {
+    const end = toast(painted && !this.settled() ? "Saving when the picture is painted to its end ..." : "Saving ...", false, true);
+    try {
+      end(await work());
     } catch (error) {
-      toast(String(/** @type {Error} */ (error).message), true);
+      end(`Not saved: ${/** @type {Error} */ (error).message}`, true);
     }
   }
 
@@ -89,29 +114,13 @@ export class Files {
   }
 
   async keepItem() {
-    try {
-      toast((await (await this.ask("/keep", { method: "POST" })).json()).sentence);
-    } catch (error) {
-      toast(String(/** @type {Error} */ (error).message), true);
-    }
+    await this.saving(true, async () => `Saved: ${(await this.json("/keep", { method: "POST" })).sentence}.`);
   }
 
-  /** @param {number} styles how many there are */
-  async showSheet(styles) {
-    const wait = make("p", {}, ["Painting this drawing in every style; go on drawing meanwhile, if you like."]);
-    dialog("All styles of this drawing", [wait]);
-    try {
-      const address = URL.createObjectURL(await this.blob("/sheet.png"));
-      wait.replaceChildren(make("a", { href: address, download: "styles_synthetic.png" }, ["Save the sheet"]), " (synthetic)");
-      wait.after(make("img", { src: address, alt: `The middle of the drawing in ${styles} styles` }));
-    } catch (error) {
-      wait.textContent = String(/** @type {Error} */ (error).message);
-    }
-  }
-
-  async showLastSheet() {
+  /** What a training has changed. @param {string} sentence */
+  async showLastSheet(sentence) {
     const address = URL.createObjectURL(await this.blob("/last-sheet.png"));
-    dialog("Before and after", [make("img", { src: address, alt: "The middle of the drawing, painted by the model as it was and as it is" })]);
+    dialog("Before and after", [make("p", {}, [sentence]), make("img", { src: address, alt: "The middle of the picture before and after training" })]);
   }
 
   /** Files that are dropped anywhere on the page. */

@@ -7,21 +7,24 @@ import { toScreen } from "./geometry.js";
 import { entry, help, menu, showLines } from "./menus.js";
 import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
+import { Sheet } from "./sheet.js";
 import { Stage } from "./stage.js";
+import { NO_ANSWER, statusOf } from "./status.js";
 import { Toolbar } from "./toolbar.js";
-import { messageOf, whyNothing } from "./tools.js";
+import { filledLike, messageOf, whyNothing } from "./tools.js";
 
 const token = new URLSearchParams(location.search).get("token") ?? sessionStorage.getItem("token") ?? "";
 sessionStorage.setItem("token", token);
 const page = crypto.randomUUID(); // never kept: a duplicated tab copies its session storage, and must be another page
 
 /** @type {import("./tools.js").Options} */
-const options = { radius: 7, organ: "kidney", density: 1, seed: 1, kind: "", tissueRadius: 24, fibres: 0.5 };
+const options = { radius: 7, organ: "", density: 1, seed: 1, kind: "", tissueRadius: 24, fibres: 0.5 };
 /** @type {Record<string, any>} */
 let state = {};
 /** @type {[number, number][][]} */
 let outlines = [];
 let outlineSeed = 0;
+let connected = false;
 const TRY_EVERY = 120; // ms between two paintings of a stroke that is not yet at its end
 let triedAt = 0;
 let awaited = false; // a try was sent whose pixels have not come
@@ -48,7 +51,7 @@ const measured = {
 const picture = new Picture();
 const stage = new Stage(byId("stage"), picture, {
   gesture: (points, under) => {
-    const message = messageOf(stage.tool, points, under, options);
+    const message = messageOf(stage.tool, points, under, { ...options, organ: toolbar.organ() });
     awaited = false;
     if (!message) connection.mention({ op: "try" });
     if (!message) return tell(whyNothing(stage.tool, points));
@@ -78,6 +81,10 @@ const stage = new Stage(byId("stage"), picture, {
 
 const files = new Files(token, () => measured.settled());
 
+/** @param {string} name */
+const wear = (name) => say({ op: "settings", style: { [name]: 1 } });
+const sheet = new Sheet(files, wear);
+
 const toolbar = new Toolbar(stage, options, {
   outline: () => nextOutline(),
   organ: () => {
@@ -96,15 +103,16 @@ const panel = new Panel(byId("panel"), {
     stage.draw();
   },
   thumbnail: async (name) => URL.createObjectURL(await files.blob(`/thumb?style=${encodeURIComponent(name)}`)),
-  sheet: () => files.showSheet(state.styles.length),
-  pickStyle: () => files.pick(".png,.tif,.tiff,.jpg,.jpeg,.webp", "style"),
+  sheet: () => sheet.toggle(),
+  pickStyle: () => files.pick(".png,.tif,.tiff,.jpg,.jpeg,.webp,.json", "style"),
 });
 
 const connection = new Connection(
   `ws://${location.host}/socket?token=${encodeURIComponent(token)}&page=${encodeURIComponent(page)}`,
   heard,
   (open) => {
-    showStatus(open ? "" : "The studio does not answer; what you draw is kept and sent when it does.");
+    connected = open;
+    showStatus();
     if (open) askForFacts();
   },
 );
@@ -124,7 +132,7 @@ function heard(head, payload) {
     strokes.delete(head.n);
     toast(head.sentence, true);
   } else if (head.type === "remark") toast(head.sentence, head.bad);
-  else if (head.type === "sheet") files.showLastSheet();
+  else if (head.type === "sheet") files.showLastSheet(head.sentence);
 }
 
 /** @param {Record<string, any>} head @param {Uint8Array} payload */
@@ -166,7 +174,8 @@ function takeState(head) {
   showBelow(head);
   showTiles(head);
   byId("empty").hidden = head.nuclei > 0 || head.undo > 0;
-  showStatus("");
+  toolbar.wear(head.style);
+  showStatus();
 }
 
 let belowOf = ""; // of which drawing the picture below was loaded
@@ -192,7 +201,7 @@ function showTiles(head) {
   const bar = byId("tiles");
   bar.hidden = !head.tiles && !head.below;
   byId("tile-place").textContent = head.tiles ? `Tile ${head.tiles.place} of ${head.tiles.count}` : "";
-  for (const id of ["tile-before", "tile-next", "tile-keep", "tile-tune"]) byId(id).hidden = !head.tiles;
+  for (const id of ["tile-before", "tile-next", "tile-keep"]) byId(id).hidden = !head.tiles;
   byId("tile-keep").disabled = !head.item;
 }
 
@@ -205,7 +214,7 @@ function takeDone(head) {
     nextOutline();
   }
   if (head.sentence) toast(head.sentence);
-  if (head.added) toast(`${head.added} invented nuclei.`);
+  if (head.added) toast(`${head.added} invented nuclei like ${head.organ}'s.`);
 }
 
 /** @param {Record<string, any>} head */
@@ -213,11 +222,13 @@ function rectOf(head) {
   return { left: head.left, top: head.top, width: head.width, height: head.height };
 }
 
-/** Where things stand, or what is wrong. @param {string} trouble */
-function showStatus(trouble) {
-  const status = byId("status");
-  status.classList.toggle("bad", !!trouble);
-  status.textContent = trouble || (state.settled === state.revision ? "painted" : "painting ...");
+/** Where things stand, and what is wrong. */
+function showStatus() {
+  const trouble = !connected && !!state.revision;
+  byId("status").classList.toggle("bad", trouble);
+  byId("status").textContent = statusOf(state, connected);
+  byId("trouble").hidden = !trouble;
+  byId("trouble").textContent = trouble ? NO_ANSWER : "";
 }
 
 // --- what is said to the server -----------------------------------------------------------------------------------
@@ -241,7 +252,7 @@ async function askForFacts() {
 function nextOutline() {
   const next = outlines.shift();
   if (next) stage.stampOutline = next;
-  if (!outlines.length) connection.say({ op: "outlines", organ: options.organ, seed: outlineSeed++ });
+  if (!outlines.length) connection.say({ op: "outlines", organ: toolbar.organ(), seed: outlineSeed++ });
   stage.draw();
 }
 
@@ -304,6 +315,8 @@ function plainKey(key) {
   if (tool) toolbar.setTool(tool);
   else if (key === "?") help(toolbar.facts);
   else if (key === "r") panel.dice();
+  else if (key === "g") sheet.toggle();
+  else if (key === "escape") sheet.close();
   else if (key === "n" && stage.tool === "stamp") nextOutline();
   else if (key === "0") stage.fit();
   else if (key === "+" || key === "=") stage.zoom(1.25);
@@ -326,6 +339,7 @@ byId("tile-next").addEventListener("click", () => say({ op: "tile", step: 1 }));
 byId("tile-keep").addEventListener("click", () => say({ op: "do", what: "keep tile" }));
 byId("tile-compare").addEventListener("click", () => say({ op: "do", what: "compare" }));
 byId("tile-tune").addEventListener("click", () => say({ op: "do", what: "finetune" }));
+byId("tile-adapt").addEventListener("click", () => say({ op: "do", what: "adapt" }));
 byId("undo").addEventListener("click", () => say({ op: "undo" }));
 byId("redo").addEventListener("click", () => say({ op: "redo" }));
 byId("help").addEventListener("click", () => help(toolbar.facts));

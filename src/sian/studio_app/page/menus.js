@@ -57,10 +57,12 @@ export function dialog(title, content) {
 export function help(facts) {
   const keys = toolsFor(facts).map(([, tool]) => [tool.key.toUpperCase(), `${tool.label}: ${tool.hint}`]);
   const more = [
-    ["Ctrl Z", "Undo. Ctrl Shift Z or Ctrl Y: do again. Both without end."],
+    ["Ctrl Z", "Undo: drawing, style, seed, noise. Ctrl Shift Z or Ctrl Y: do again. Both without end."],
     ["[ ]", "Smaller or larger brush, or stamp."],
     ["1 2 3", "Side by side, overlay, outlines."],
     ["R", "Another texture."],
+    ["G", "All styles of the drawing, below it; again: close."],
+    [", .", "Turn the stamp, or the nucleus that was moved last."],
     ["0", "Whole picture. + and -: zoom."],
     ["Arrows", "Move the pen (Shift: far, Alt: a pixel). Space: pen down, pen up. Esc: not this stroke."],
     ["Ctrl S", "Save the picture."],

@@ -65,7 +65,8 @@ export class Panel {
     this.partOut = make("output", {}, ["0 %"]);
     this.note = make("p", { class: "note" });
     const add = make("button", { click: () => this.calls.pickStyle() }, ["From a picture ..."]);
-    const all = make("button", { click: () => this.calls.sheet() }, ["All styles"]);
+    add.title = "A picture whose style is taken, or a style's file (JSON)";
+    const all = make("button", { title: "The drawing in every style, below it (G)", click: () => this.calls.sheet() }, ["All styles"]);
     return make("section", {}, [
       make("h2", {}, ["Style"]),
       this.chips,
@@ -92,7 +93,7 @@ export class Panel {
     this.jobName = make("p", { class: "note" });
     this.bar = make("progress", { "aria-label": "Progress" });
     const stop = make("button", { click: () => this.calls.cancel() }, ["Stop"]);
-    this.job = make("section", {}, [make("h2", {}, ["Being done"]), this.jobName, this.bar, stop]);
+    this.job = make("section", { class: "job" }, [make("h2", {}, ["Being done"]), this.jobName, this.bar, stop]);
     this.job.hidden = true;
     return this.job;
   }
@@ -162,11 +163,12 @@ export class Panel {
     this.showJob(state.job);
   }
 
-  /** @param {{name: string, done: number, total: number, waiting: number} | null} job */
+  /** @param {{name: string, step: string, done: number, total: number, waiting: number} | null} job */
   showJob(job) {
     this.job.hidden = !job;
     if (!job) return;
-    this.jobName.textContent = job.name + (job.waiting ? ` (${job.waiting} waiting)` : "");
+    const place = job.total ? ` ${job.done} of ${job.total}` : "";
+    this.jobName.textContent = job.name + (job.step ? `; ${job.step}${place}` : "") + (job.waiting ? ` (${job.waiting} waiting)` : "");
     if (job.total) {
       this.bar.max = job.total;
       this.bar.value = job.done;

@@ -1,15 +1,14 @@
 // The canvas: shows nuclei and tissue, and turns pointers, wheel and keys into gestures.
 
 import { clamp, fitted, pinch, placed, thinned, toPicture, toScreen, zoomed } from "./geometry.js";
-import { centreOf, idAt } from "./ids.js";
-import { TOOLS } from "./tools.js";
+import { idAt } from "./ids.js";
+import { drawHalf } from "./stagedrawing.js";
 
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {"side" | "overlay" | "outlines"} Mode */
 
 const POINTS_APART = 0.6; // px of the picture between the points of a gesture
-/** @type {Record<string, string>} */
-const STROKES = { erase: "rgb(255 255 255 / 65%)", plain: "rgb(255 255 255 / 45%)", lumen: "rgb(238 242 246 / 60%)", stroma: "rgb(196 110 146 / 55%)" };
+const TITLE = 26; // px above the picture that its title takes
 const KEY_STEP = 4; // px an arrow key moves the pen
 
 export class Stage {
@@ -83,7 +82,9 @@ export class Stage {
   }
 
   fit() {
-    this.view = fitted(this.picture.width, this.picture.height, this.half(false));
+    const half = this.half(false);
+    const title = this.mode === "side" ? TITLE : 0;
+    this.view = fitted(this.picture.width, this.picture.height, { ...half, top: half.top + title, height: Math.max(1, half.height - title) });
     this.draw();
   }
 
@@ -118,106 +119,7 @@ export class Stage {
     const ratio = window.devicePixelRatio || 1;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    for (const right of this.mode === "side" ? [false, true] : [false]) this.drawHalf(context, right);
-  }
-
-  /** @param {CanvasRenderingContext2D} context @param {boolean} right */
-  drawHalf(context, right) {
-    const half = this.half(right);
-    const { width, height } = this.picture;
-    const tissue = this.mode !== "side" || right;
-    context.save();
-    context.beginPath();
-    context.rect(half.left, half.top, half.width, half.height);
-    context.clip();
-    context.translate(half.left + this.view.x, half.top + this.view.y);
-    context.scale(this.view.scale, this.view.scale);
-    context.imageSmoothingEnabled = this.view.scale < 3;
-    context.fillStyle = tissue ? "#ffffff" : "#17181a";
-    context.fillRect(0, 0, width, height);
-    if (tissue && this.picture.painted) context.drawImage(this.picture.tissue, 0, 0);
-    if (!tissue && this.below) context.drawImage(this.below, 0, 0);
-    if (!tissue) this.picture.drawBetween(context);
-    if (!tissue) context.drawImage(this.below ? this.picture.lines : this.picture.fills, 0, 0);
-    if (this.mode === "overlay") {
-      context.globalAlpha = this.opacity;
-      context.drawImage(this.picture.fills, 0, 0);
-      context.globalAlpha = 1;
-    }
-    if (this.mode === "outlines") context.drawImage(this.picture.lines, 0, 0);
-    this.drawGesture(context);
-    context.restore();
-    if (right) {
-      context.fillStyle = getComputedStyle(this.canvas).getPropertyValue("--line");
-      if (this.stacked()) context.fillRect(0, half.top - 0.5, half.width, 1);
-      else context.fillRect(half.left - 0.5, 0, 1, half.height);
-    }
-  }
-
-  /** The stroke that is being drawn, and the pen. @param {CanvasRenderingContext2D} context */
-  drawGesture(context) {
-    const kind = TOOLS[this.tool].kind;
-    const thin = 1.5 / this.view.scale;
-    context.lineCap = context.lineJoin = "round";
-    if (this.dragged) this.drawDragged(context);
-    if (this.way) {
-      context.beginPath();
-      this.way.forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
-      if (this.way.length === 1) context.lineTo(this.way[0][0] + 0.01, this.way[0][1]);
-      if (kind === "brush") {
-        context.strokeStyle = STROKES[this.tool] ?? "rgb(86 180 233 / 75%)";
-        context.lineWidth = 2 * this.radius;
-        context.stroke();
-      } else {
-        if (kind === "outline" || kind === "pick") context.closePath();
-        this.strokeTwice(context, thin);
-      }
-    }
-    if (!this.pointer || this.fingers.size > 1) return;
-    context.beginPath();
-    if (kind === "brush") context.arc(this.pointer[0], this.pointer[1], this.radius, 0, 2 * Math.PI);
-    else if (kind === "stamp") tracePath(context, this.stampPoints());
-    else return;
-    this.strokeTwice(context, thin);
-  }
-
-  /** A line that is seen on light and on dark. @param {CanvasRenderingContext2D} context @param {number} thin */
-  strokeTwice(context, thin) {
-    context.strokeStyle = "rgb(0 0 0 / 70%)";
-    context.lineWidth = 2.4 * thin;
-    context.stroke();
-    context.strokeStyle = "#ffffff";
-    context.lineWidth = thin;
-    context.stroke();
-  }
-
-  /** @param {CanvasRenderingContext2D} context */
-  drawDragged(context) {
-    if (!this.dragged) return;
-    const { id, by, angle } = this.dragged;
-    const centre = centreOf(this.picture.ids, this.picture.width, id);
-    if (!centre) return;
-    context.save();
-    context.translate(centre[0] + by[0], centre[1] + by[1]);
-    context.rotate(angle);
-    context.translate(-centre[0], -centre[1]);
-    context.globalAlpha = 0.85;
-    context.drawImage(this.shapeOf(id), 0, 0);
-    context.restore();
-  }
-
-  /** One nucleus alone on a canvas. @param {number} id */
-  shapeOf(id) {
-    if (this.shape?.id === id) return this.shape.canvas;
-    const canvas = document.createElement("canvas");
-    const { width, height, ids } = this.picture;
-    canvas.width = width;
-    canvas.height = height;
-    const pixels = new ImageData(width, height);
-    for (let at = 0; at < ids.length; at++) if (ids[at] === id) pixels.data.set([86, 180, 233, 255], at * 4);
-    canvas.getContext("2d")?.putImageData(pixels, 0, 0);
-    this.shape = { id, canvas };
-    return canvas;
+    for (const right of this.mode === "side" ? [false, true] : [false]) drawHalf(this, context, right);
   }
 
   /** The stamp's outline where the pen is. @returns {Point[]} */
@@ -415,8 +317,11 @@ export class Stage {
       this.draw();
       return true;
     }
-    if (this.tool === "stamp" && (event.key === "," || event.key === ".")) {
-      this.stampAngle += ((event.key === "." ? 1 : -1) * Math.PI) / 18;
+    if (event.key === "," || event.key === ".") {
+      const step = event.key === "." ? 1 : -1;
+      if (this.tool === "stamp") this.stampAngle += (step * Math.PI) / 18;
+      else if (this.tool === "move" && this.picture.chosen) this.spin((step * Math.PI) / 24);
+      else return false;
       this.draw();
       return true;
     }
@@ -442,10 +347,4 @@ export class Stage {
     this.view = zoomed(this.view, factor, about);
     this.draw();
   }
-}
-
-/** @param {CanvasRenderingContext2D} context @param {Point[]} points */
-function tracePath(context, points) {
-  points.forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
 }

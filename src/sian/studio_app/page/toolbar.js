@@ -3,7 +3,7 @@
 import { byId, choose, icon, make, radios } from "./dom.js";
 import { clamp } from "./geometry.js";
 import { colourOfClass } from "./ids.js";
-import { TOOLS, toolsFor } from "./tools.js";
+import { filledLike, TOOLS, toolsFor } from "./tools.js";
 
 /** @typedef {{organs: string[], examples: string[], classes: string[], tissue: boolean}} Facts */
 
@@ -25,6 +25,8 @@ export class Toolbar {
     this.calls = calls;
     /** @type {Facts} */
     this.facts = { organs: [], examples: [], classes: [], tissue: false };
+    /** @type {Record<string, number>} */
+    this.style = {};
     radios(byId("tools"), (name) => this.setTool(name));
     this.showTools();
     this.setTool("brush");
@@ -36,6 +38,29 @@ export class Toolbar {
     if (!facts.classes.includes(this.options.kind)) this.options.kind = facts.classes[0] ?? "";
     this.showTools();
     this.setTool(this.stage.tool);
+  }
+
+  /** The drawing is painted in another style. @param {Record<string, number>} style */
+  wear(style) {
+    const before = this.filled().note;
+    this.style = style;
+    if (this.filled().note === before) return;
+    this.calls.organ();
+    if (this.invents()) this.showOptions();
+  }
+
+  /** Whose nuclei are invented. */
+  organ() {
+    return this.filled().organ;
+  }
+
+  filled() {
+    return filledLike(this.options.organ, this.style, this.facts.organs);
+  }
+
+  /** Whether the chosen tool invents nuclei. */
+  invents() {
+    return TOOLS[this.stage.tool].kind === "stamp" || this.stage.tool === "fill";
   }
 
   showTools() {
@@ -86,10 +111,11 @@ export class Toolbar {
     const [least, most] = this.radii();
     if (kind === "brush") rows.push(...this.slider("Radius", least, most, 0.5, stage.radius, " px", (value) => this.setRadius(value)));
     if (kind === "stamp") rows.push(...this.slider("Size", 30, 300, 5, Math.round(stage.stampScale * 100), " %", (value) => (stage.stampScale = value / 100)));
+    if (kind === "stamp") rows.push(...this.slider("Angle", -180, 180, 5, degrees(stage.stampAngle), "°", (value) => (stage.stampAngle = (value * Math.PI) / 180)));
     if (stage.tool === "fill") rows.push(...this.slider("Density", 20, 300, 10, options.density * 100, " %", (value) => (options.density = value / 100)));
     if (stage.tool === "stroma") rows.push(...this.slider("Density", -100, 100, 10, options.fibres * 100, " %", (value) => (options.fibres = value / 100)));
     if (this.onTissue()) rows.push(make("button", { title: "Say nothing of the tissue between the nuclei; undo brings the map back", click: () => this.calls.forget() }, ["Forget the map"]));
-    if (kind === "stamp" || stage.tool === "fill") rows.push(this.organSelect());
+    if (this.invents()) rows.push(...this.organSelect());
     if (this.facts.classes.length && DRAWS_NUCLEI.includes(stage.tool)) rows.push(this.kinds());
     byId("options").replaceChildren(...rows);
   }
@@ -128,14 +154,18 @@ export class Toolbar {
   }
 
   organSelect() {
-    const select = make("select", { "aria-label": "Invented nuclei like those of", title: "Invented nuclei like those of" });
-    select.append(...this.facts.organs.map((name) => make("option", { value: name }, [`like ${name}'s`])));
+    const label = make("label", { for: "option-organ" }, ["Nuclei like those of"]);
+    const select = make("select", { id: "option-organ", title: "Size, form and density of invented nuclei are those of this organ" });
+    select.append(make("option", { value: "" }, ["the style"]), ...this.facts.organs.map((name) => make("option", { value: name }, [name])));
     select.value = this.options.organ;
     select.addEventListener("change", () => {
       this.options.organ = select.value;
       this.calls.organ();
+      this.showOptions();
+      byId("option-organ").focus();
     });
-    return select;
+    const { note } = this.filled();
+    return [label, select, ...(note ? [make("p", { class: "note", id: "option-note" }, [note])] : [])];
   }
 
   /** The classes that nuclei can have, with their colours. */
@@ -154,4 +184,10 @@ export class Toolbar {
     choose(group, this.options.kind);
     return group;
   }
+}
+
+/** An angle as the slider shows it, -180 to 180. @param {number} radians */
+function degrees(radians) {
+  const whole = Math.round((radians * 180) / Math.PI);
+  return ((((whole + 180) % 360) + 360) % 360) - 180;
 }

@@ -127,7 +127,7 @@ export const TOOLS = {
 /**
  * @typedef {object} Options
  * @property {number} radius px of the brush
- * @property {string} organ whose nuclei are invented
+ * @property {string} organ whose nuclei are invented; "" for the style's
  * @property {number} density
  * @property {number} seed of what is filled
  * @property {string} kind class of new nuclei; "" for none
@@ -180,6 +180,25 @@ export function messageOf(tool, points, under, options) {
     default:
       return null;
   }
+}
+
+const WITHOUT = "kidney"; // whose nuclei are invented where none are known of the style's organ
+
+/**
+ * Whose nuclei Fill and Stamp invent, and why if it is not what was asked for.
+ * @param {string} asked an organ, or "" for the style's
+ * @param {Record<string, number>} style parts by name, e.g. {"kidney/ffpe": 0.7, breast: 0.3}
+ * @param {string[]} organs of which nuclei are known
+ * @returns {{organ: string, note: string}}
+ */
+export function filledLike(asked, style, organs) {
+  if (asked) return { organ: asked, note: "" };
+  const largest = Object.entries(style).sort((one, other) => other[1] - one[1])[0]?.[0] ?? "";
+  const organ = largest.split(/[/#]/)[0];
+  if (organs.includes(organ)) return { organ, note: `Now ${organ}'s.` };
+  const instead = organs.includes(WITHOUT) ? WITHOUT : (organs[0] ?? WITHOUT);
+  const why = organ.startsWith("@") ? "A picture's style names no organ" : `No nuclei of ${organ} are known`;
+  return { organ: instead, note: organ ? `${why}: ${instead}'s are taken.` : "" };
 }
 
 /** Whether a gesture stays in one place. @param {Point[]} points */
