@@ -35,7 +35,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 120_000  # ms; the machine that runs this may be busy
+PATIENCE = 600_000  # ms; the machine that runs this may be busy
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(PATIENCE / 1000)
         self.process.stdout.close()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.studio.test_browser import Server, drag, place, settled, wait_for_count
+from tests.studio.test_browser import PATIENCE, Server, drag, place, settled, wait_for_count
 
 pytestmark = pytest.mark.browser
 
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 def page(browser: Any, knowing_path: Any, tmp_path: Any) -> Iterator[Any]:
     server = Server(tmp_path).start("--port", "0", "--model", str(knowing_path))
     context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
+    context.set_default_timeout(PATIENCE)
     found = context.new_page()
     errors: list[str] = []
     found.on("pageerror", lambda error: errors.append(str(error)))
@@ -59,6 +60,7 @@ def test_classes_lumen_and_stroma_are_drawn(page):
 def test_a_model_without_them_offers_neither(browser, tmp_path):
     server = Server(tmp_path).start("--port", "0")
     page = browser.new_context(bypass_csp=True).new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(server.url)
     settled(page)
     names = page.evaluate("[...document.querySelectorAll('#tools [role=radio]')].map((tool) => tool.dataset.value)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -54,3 +56,7 @@ def studio(
         f"the studio has ended; what was drawn is saved in {running.studio.autosave}: `sian studio` in the same folder "
         "goes on with it"
     )
+    if running.studio.jobs.running:  # torch aborts a process that ends while a thread of it computes
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

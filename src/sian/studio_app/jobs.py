@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Work = Callable[["Report"], "str | None"]
 
 MOST_WAITING = 8
-PATIENCE = 20.0  # seconds that a job gets to end when the studio does
+PATIENCE = 10.0  # seconds that a job gets to end when the studio does
 
 
 class Report(Protocol):
@@ -77,8 +77,13 @@ class Jobs:
             if self._now is not None:
                 self._now.cancelled.set()
             self._ready.notify_all()
-        if self._thread.is_alive():
+        if self.running:
             self._thread.join(PATIENCE)
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread still is at work, also after `stop`."""
+        return self._thread.is_alive()
 
     def add(self, name: str, work: Work) -> None:
         """Have something done.

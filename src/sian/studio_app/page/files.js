@@ -13,7 +13,9 @@ export class Files {
 
   /** @param {string} address @param {RequestInit} [request] */
   async ask(address, request = {}) {
-    const answer = await fetch(address, { ...request, headers: { "X-Token": this.token } });
+    const answer = await fetch(address, { ...request, headers: { "X-Token": this.token } }).catch((error) => {
+      throw request.signal?.aborted ? error : new Error("The studio does not answer; try again when it does.");
+    });
     if (answer.ok) return answer;
     const text = await answer.text();
     let sentence = text;
