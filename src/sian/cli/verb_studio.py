@@ -25,7 +25,7 @@ def studio(
     model: ModelFile = None,
     segmenter: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Finds nuclei in pictures: 'bundled' if not given, or one of sian adapt."),
+        typer.Option(metavar="FILE", help="Segmenter that finds nuclei in pictures; the bundled one if not given."),
     ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="On this machine; 8642 or the next free one if not given.")

@@ -49,7 +49,7 @@ def adapt(studio: Studio) -> None:
     def work(report: Report) -> str:
         pictures, mpp = _pictures(tiles.dataset) if tiles is not None else ([_written(studio, shown)], None)
         before = studio.segmenter
-        command = ["adapt", *map(str, pictures), "-o", str(run), "--json", "--device", studio.model.device.type]
+        command = ["adapt", *map(str, pictures), "-o", str(run), "--json", "--device", str(studio.model.device)]
         command += ["--model", str(before)] if before is not None else []
         command += ["--painter", str(studio.model_path)] if studio.model_path is not None else []
         command += ["--mpp", f"{mpp:g}"] if mpp is not None else []
