@@ -158,6 +158,13 @@ def test_the_page_of_models_names_every_recipe_and_every_file():
     assert all(f"`{name}`" in text for name in files)
 
 
+def places_of(page: Path) -> set[str]:
+    """What a page's headings are called in links, as GitHub and MyST make it of them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    words = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in words}
+
+
 def test_every_page_can_be_found_and_every_link_leads_somewhere():
     root = DOCS.parent
     pages = [*DOCS.rglob("*.md"), *root.glob("*.md")]
@@ -165,8 +172,12 @@ def test_every_page_can_be_found_and_every_link_leads_somewhere():
     for page in pages:
         text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         for link in re.findall(r"\]\(([^)\s]+)\)", text):
-            target = link.split("#")[0]
-            if target and "://" not in target and not target.startswith("mailto:"):
-                assert (page.parent / target).exists(), f"{page}: {link}"
+            target, _, place = link.partition("#")
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            aim = page.parent / target if target else page
+            assert aim.exists(), f"{page}: {link}"
+            if place:
+                assert place in places_of(aim), f"{page}: {link}"
         if page.parent == DOCS and page.name != "index.md":
             assert f"\n{page.stem}\n" in listed, f"{page} stands in no index"
