@@ -22,7 +22,7 @@ from sian.studio_app import child_process, corrected, errands, messages, segment
 from sian.studio_app.child_process import Said
 from sian.synthesis.sheet import GAP, LINE
 
-SECONDS = 600
+SECONDS = 1800  # the machine that runs this may be busy
 ADAPT = messages.parse('{"op":"do","what":"adapt"}')
 
 
