@@ -1,28 +1,29 @@
 r"""Adapting a segmenter to slides that nobody annotated: which way helps, on slides that decided nothing.
 
-    python benchmarks/adapting.py --target data/tnbc --out OUT \
-        --labelled data/monuseg data/cryonuseg data/monuseg7 --list
+    python benchmarks/adapting.py --data data --target tnbc --out OUT --list
     python benchmarks/adapting.py ... self+painted 0          # one row: an arm and a seed
     python benchmarks/adapting.py ... --all                   # all that are missing, seed by seed
     python benchmarks/adapting.py ... self+painted --average  # the mean of its seeds' weights
     python benchmarks/adapting.py ... --table [--development]
 
-No label of the target is seen by the bundled painter or segmenter. Without annotation: all images of the slides in
-`UNANNOTATED`; tested: all images of the others. `--development` shows the unannotated images themselves instead, by
-whose labels `sian adapt` was developed. All arms begin with the bundled segmenter and learn from as many windows; only
-what they learn from differs:
+No label of the target is seen by painter or segmenter; `adapting_targets.py` says what is learned from and what is
+tested. `--development` shows the unannotated images themselves instead, by whose labels `sian adapt` was developed. All
+arms begin with one segmenter (`--start`, else the bundled one) and learn from as many windows; only what they learn
+from differs:
 
     start           nothing
     real            the labelled data sets (the price of more steps)
     self            outlines that the start found in the unannotated images, by test-time augmentation
     real+self       both, in equal shares
-    painted         these outlines, painted in the images' styles by the bundled painter
+    painted         these outlines, painted in the images' styles by the painter (`--painter`, else the bundled one)
     self+painted    both, 30 % painted; what `sian adapt` does
     real+painted    labelled data, and 30 % painted
     labels+painted  outlines found, and 30 % real masks of the labelled data painted in the images' styles
+    self+painted:F  as self+painted; the paintings are filtered, hard or clean (`adapting_filters.py`)
     oracle          the unannotated images with their true labels
+    oracle:N        N of them, from all slides alike
 
-A row is OUT/ROWS/ARM-SEED.json. A killed one begins again.
+A row is OUT/ROWS/ARM-SEED.json. A killed one begins again. Rows of other starts or painters belong into another OUT.
 """
 
 from __future__ import annotations
@@ -40,23 +41,38 @@ import torch
 from numpy.typing import NDArray
 
 import sian
+from adapting_filters import FILTERS
+from adapting_targets import WINDOW, Picture, Target, open_target
 from sian import seeds
 from sian.adaptation.averaging import averaged
 from sian.adaptation.learning import adapted_recipe, learn
 from sian.adaptation.painted import painted_tiles
-from sian.data import Dataset, open_dataset
+from sian.data import Dataset
 from sian.evaluation.agreement import agreement
 from sian.files.atomic import write_json
 from sian.segmentation.segmenter import Segmenter, load
 from sian.segmentation.self_training import outline, self_taught
-from sian.segmentation.training_windows import KnownTile, TrainingTiles, read_known
+from sian.segmentation.training_windows import KnownTile, TrainingTiles
 from sian.training.device import Hardware
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.int32]
 
-UNANNOTATED = ("03", "05", "07", "09", "10")  # TNBC's slides that are learned from, and developed on
-ARMS = ("start", "real", "self", "real+self", "painted", "self+painted", "real+painted", "labels+painted", "oracle")
+ARMS = (
+    "start",
+    "real",
+    "self",
+    "real+self",
+    "painted",
+    "self+painted",
+    "real+painted",
+    "labels+painted",
+    *(f"self+painted:{way}" for way in FILTERS),
+    "oracle",
+    "oracle:2",
+    "oracle:5",
+    "oracle:11",
+)
 WINDOWS = 2000
 PAINTED = 66
 BORDER = 2
@@ -81,89 +97,92 @@ def main() -> None:
 
 def row(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     """Train one arm, and score it with and without test-time augmentation."""
+    target, segmenter = open_target(arguments.target, arguments.data), load(arguments.start)
     begun = time.process_time()
-    target = open_dataset(arguments.target)
-    start = load()
-    segmenter = start
     if arm != "start":
-        tiles = _tiles(arguments, arm, target, start)
-        run = arguments.out / "runs" / f"{arm}-{arguments.windows}-{seed}"
-        segmenter = learn(start, tiles, run, arguments.windows, seed, Hardware("cpu"))
-    minutes = (time.process_time() - begun) / 60
-    _finish(arguments, arm, seed, segmenter, minutes)
+        tiles = _tiles(arguments, arm, target, segmenter)
+        run = _run(arguments, arm, seed)
+        segmenter = learn(segmenter, tiles, run, arguments.windows, seed, Hardware("cpu"))
+    _finish(arguments, arm, seed, segmenter, target, (time.process_time() - begun) / 60)
 
 
 def average(arguments: argparse.Namespace, arm: str) -> None:
     """Score the mean of the weights of an arm's seeds."""
-    target, start = open_dataset(arguments.target), load()
-    runs = sorted((arguments.out / "runs").glob(f"{arm}-{arguments.windows}-*"))
+    target, start = open_target(arguments.target, arguments.data), load(arguments.start)
+    runs = [load(_run(arguments, arm, seed) / "model.safetensors") for seed in range(arguments.seeds)]
     known = TrainingTiles(_tiles(arguments, arm, target, start), adapted_recipe(start, arguments.windows, 0))
-    _finish(arguments, arm, "average", averaged([load(run / "model.safetensors") for run in runs], known), 0.0)
+    _finish(arguments, arm, "average", averaged(runs, known), target, 0.0)
 
 
-def _finish(arguments: argparse.Namespace, arm: str, seed: int | str, segmenter: Segmenter, minutes: float) -> None:
-    target = open_dataset(arguments.target)
-    scores = {
-        part: {item.id: _scores(segmenter, target, item) for item in _items(target, unannotated=part == "development")}
-        for part in ("development", "test")
-        if part == "test" or not arguments.no_development
-    }
-    facts = {"arm": arm, "seed": seed, "windows": arguments.windows, "minutes": round(minutes, 2), "scores": scores}
-    write_json(_path(arguments, arm, seed), facts)
+def _finish(
+    arguments: argparse.Namespace, arm: str, seed: int | str, segmenter: Segmenter, target: Target, minutes: float
+) -> None:
+    parts = {"development": target.unannotated, "test": target.tested}
+    if arguments.no_development:
+        del parts["development"]
+    scores = {part: {one.name: _scores(segmenter, one) for one in pictures} for part, pictures in parts.items()}
+    slides = {one.name: one.slide for pictures in parts.values() for one in pictures}
+    facts = {"arm": arm, "seed": seed, "windows": arguments.windows, "minutes": round(minutes, 2)}
+    write_json(_path(arguments, arm, seed), {**facts, "slides": slides, "scores": scores})
     for part, found in scores.items():
-        print(f"{arm:15s} seed {seed} {part:12s} {_means(found)} ({minutes:.1f} CPU min)", flush=True)
+        print(f"{arm:22s} seed {seed} {part:12s} {_means(found)} ({minutes:.1f} CPU min)", flush=True)
 
 
 def table(arguments: argparse.Namespace) -> None:
     """Means over tiles and seeds, and the paired difference to the best control, bootstrapped over slides."""
     part = "development" if arguments.development else "test"
     rows: dict[str, list[dict[str, Any]]] = {}
+    slides: dict[str, str] = {}
     for path in sorted((arguments.out / "rows").glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         wanted = facts["arm"] == "start" or (facts["seed"] == "average") == arguments.average
         if wanted and facts["windows"] == arguments.windows and part in facts["scores"]:
             rows.setdefault(facts["arm"], []).append(facts["scores"][part])
+            slides |= facts["slides"]
     for key in ("pq", "pq_tta"):
         known = {arm: _by_tile(found, key) for arm, found in rows.items()}
         controls = [arm for arm in CONTROLS if arm in known]
         best = max(controls, key=lambda arm: float(np.mean(list(known[arm].values()))))
         print(f"{part}, {key}: n = {len(known[best])} tiles; best control: {best}")
         for arm in (arm for arm in ARMS if arm in known):
-            gain = _difference(known[arm], known[best])
-            print(f"{arm:15s} seeds {len(rows[arm])}  {np.mean(list(known[arm].values())):.4f}  {gain}")
+            gain = _difference(known[arm], known[best], slides)
+            print(f"{arm:22s} seeds {len(rows[arm])}  {np.mean(list(known[arm].values())):.4f}  {gain}")
 
 
-def _tiles(arguments: argparse.Namespace, arm: str, target: Dataset, start: Segmenter) -> list[KnownTile]:
-    items = _items(target, unannotated=True)
-    images = [target.image(item) for item in items]
-    if arm == "oracle":
-        own = zip(items, images, strict=True)
-        return [self_taught(item.id, image, target.mask(item), BORDER, "") for item, image in own]
-    labelled = [open_dataset(path).split("train") for path in arguments.labelled]
-    tiles: list[KnownTile] = []
-    real = [tile for data in labelled for tile in read_known(data, BORDER)] if "real" in arm else []
+def _tiles(arguments: argparse.Namespace, arm: str, target: Target, start: Segmenter) -> list[KnownTile]:
+    own = target.unannotated
+    images = [picture.image for picture in own]
+    if arm.startswith("oracle"):
+        count = int(arm.partition(":")[2] or len(own))
+        return _found([own[n * len(own) // count] for n in range(count)])
+    labelled = target.known(BORDER) if "real" in arm else []
     masks = _kept(arguments.out / "outlines.npz", lambda: [outline(start, image) for image in images])
-    found = [self_taught(i.id, x, m, BORDER, "") for i, x, m in zip(items, images, masks, strict=True)]
-    tiles += real
+    found = _found([replace(picture, mask=mask) for picture, mask in zip(own, masks, strict=True)])
+    tiles = list(labelled)
     if "self" in arm or arm == "labels+painted":
-        area = sum(tile.classes.size for tile in real) / max(1, sum(tile.classes.size for tile in found))
+        area = sum(tile.classes.size for tile in labelled) / sum(tile.classes.size for tile in found)
         tiles += found * max(1, round(area))
     if "painted" in arm:
         if arm == "labels+painted":
-            masks = _corners(labelled)
-        tiles += _painted(
-            arguments.out / f"paintings-of-{'labels' if arm == 'labels+painted' else 'outlines'}.npz", images, masks
-        )
+            masks = _corners(target.labelled)
+        name = f"paintings-of-{'labels' if arm == 'labels+painted' else 'outlines'}.npz"
+        paintings = _painted(arguments, arguments.out / name, images, masks)
+        way = arm.partition(":")[2]
+        tiles += FILTERS[way](start, paintings) if way else paintings
     return tiles
 
 
-def _painted(path: Path, images: list[Image], masks: list[Mask]) -> list[KnownTile]:
+def _found(pictures: list[Picture]) -> list[KnownTile]:
+    return [self_taught(one.name, one.image, one.mask.astype(np.int32), BORDER, "") for one in pictures]
+
+
+def _painted(arguments: argparse.Namespace, path: Path, images: list[Image], masks: list[Mask]) -> list[KnownTile]:
     """Paintings, made once for all arms and seeds that share their masks."""
 
     drawn = [int(seeds.generator(0, "paintings", number).integers(len(masks))) for number in range(PAINTED)]
 
     def paint() -> list[Image]:
-        tiles = painted_tiles(sian.load(), images, masks, PAINTED, BORDER, 0)
+        tiles = painted_tiles(sian.load(arguments.painter), images, masks, PAINTED, BORDER, 0)
         assert all(np.array_equal(t.classes > 0, masks[n] > 0) for n, t in zip(drawn, tiles, strict=True))
         return [tile.tile.image for tile in tiles]
 
@@ -189,18 +208,15 @@ def _corners(labelled: list[Dataset]) -> list[Mask]:
     for data in labelled:
         for item in data:
             mask = data.mask(item)
-            top, left = ((side - min(side, 512)) // 2 for side in mask.shape)
-            found.append(np.ascontiguousarray(mask[top : top + 512, left : left + 512]))
+            top, left = ((side - min(side, WINDOW)) // 2 for side in mask.shape)
+            found.append(np.ascontiguousarray(mask[top : top + WINDOW, left : left + WINDOW]))
     return found
 
 
-def _items(target: Dataset, *, unannotated: bool) -> list[Any]:
-    return [item for item in target if ((item.patient or "")[-2:] in UNANNOTATED) == unannotated]
-
-
-def _scores(segmenter: Segmenter, target: Dataset, item: Any) -> dict[str, float]:
-    image, mask = target.image(item), target.mask(item)
-    once, often = (agreement(mask, replace(segmenter, tta=tta).predict(image)).as_dict() for tta in (False, True))
+def _scores(segmenter: Segmenter, picture: Picture) -> dict[str, float]:
+    once, often = (
+        agreement(picture.mask, replace(segmenter, tta=tta).predict(picture.image)).as_dict() for tta in (False, True)
+    )
     return {key: once[key] for key in ("pq", "aji", "dq", "sq")} | {f"{key}_tta": often[key] for key in ("pq", "aji")}
 
 
@@ -214,12 +230,12 @@ def _by_tile(rows: list[dict[str, dict[str, float]]], key: str) -> dict[str, flo
     return {tile: float(np.mean([row[tile][key] for row in rows])) for tile in rows[0]}
 
 
-def _difference(ours: dict[str, float], theirs: dict[str, float]) -> str:
-    """The mean difference with its 95 % interval over slides (a tile's id begins with its slide's)."""
-    slides: dict[str, list[float]] = {}
+def _difference(ours: dict[str, float], theirs: dict[str, float], slides: dict[str, str]) -> str:
+    """The mean difference with its 95 % interval over slides."""
+    by_slide: dict[str, list[float]] = {}
     for tile in ours:
-        slides.setdefault(tile.rpartition("_")[0], []).append(ours[tile] - theirs[tile])
-    groups, random = list(slides.values()), np.random.default_rng(0)
+        by_slide.setdefault(slides[tile], []).append(ours[tile] - theirs[tile])
+    groups, random = list(by_slide.values()), np.random.default_rng(0)
     drawn = random.integers(len(groups), size=(DRAWS, len(groups)))
     sums, counts = (np.array([function(group) for group in groups]) for function in (sum, len))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
@@ -232,16 +248,22 @@ def _missing(arguments: argparse.Namespace) -> list[tuple[str, int]]:
     return [(arm, seed) for arm, seed in wanted if not _path(arguments, arm, seed).exists()]
 
 
+def _run(arguments: argparse.Namespace, arm: str, seed: int) -> Path:
+    return Path(arguments.out / "runs" / f"{arm.replace(':', '-')}-{arguments.windows}-{seed}")
+
+
 def _path(arguments: argparse.Namespace, arm: str, seed: int | str) -> Path:
-    return Path(arguments.out / "rows" / f"{arm}-{arguments.windows}-{seed}.json")
+    return Path(arguments.out / "rows" / f"{arm.replace(':', '-')}-{arguments.windows}-{seed}.json")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("arm", nargs="?", choices=ARMS)
     parser.add_argument("seed", nargs="?", type=int, default=0)
-    parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--labelled", type=Path, nargs="*", default=[])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--target", choices=("tnbc", "frozen"), default="tnbc")
+    parser.add_argument("--start", default="bundled", help="segmenter to begin with")
+    parser.add_argument("--painter", default="bundled", help="model that paints")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--windows", type=int, default=WINDOWS)
     parser.add_argument("--seeds", type=int, default=3)
