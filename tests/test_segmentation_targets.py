@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sian.segmentation.instances import segnet_instances, unet_instances, watershed
+from sian.segmentation.instances import deciding_maps, segnet_instances, unet_instances, watershed
 from sian.segmentation.jitter import jitter
 from sian.segmentation.objectives import TERMS, Targets
 from sian.segmentation.segmenter_recipe import AugmentSection, InstanceSection, LossSection
@@ -80,7 +80,7 @@ def test_the_layout_gives_the_same_two_nuclei():
     output[0] = np.where(layout.semantic, 8, -8)
     output[1:18] = np.moveaxis(np.eye(17, dtype=np.float32)[layout.direction], -1, 0) * 8
     output[18] = layout.distance
-    found = unet_instances(output, InstanceSection()).labels
+    found = unet_instances(deciding_maps("unet", output), InstanceSection()).labels
     assert len(np.unique(found)) == 3
     assert (found[mask == 1] == found[20, 20]).mean() > 0.95
     assert (found[mask == 2] == found[20, 40]).mean() > 0.95

@@ -50,22 +50,40 @@ def segnet_instances(output: NDArray[np.float32], settings: InstanceSection) -> 
     return _flood(foreground, (interior > settings.marker) & foreground, -interior, settings.min_area)
 
 
+def deciding_maps(kind: str, output: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of a network's output, what instances are made from: all that windows blend, that is kept of a slide.
+
+    None of these maps changes its meaning when the image is turned, as P's directions do.
+
+    Args:
+        kind: of the network.
+        output: SegNet's (3, H, W) logits of background, interior and border, or the U-Net's (19, H, W): logits of M and
+            of P's classes, and Q.
+
+    Returns:
+        SegNet's output as it is; of the U-Net (3, H, W): the logit of M, the share of P's inner rings, and Q.
+    """
+    if kind == "segnet":
+        return output
+    rings = softmax(output[1 : 1 + DIRECTION_CLASSES])
+    half = DIRECTION_CLASSES // 2
+    inner, outer = rings[1 : 1 + half].sum(0), rings[1 + half :].sum(0)
+    return np.stack([output[0], inner / np.maximum(inner + outer, 1e-6), output[-1]]).astype(np.float32)
+
+
 def unet_instances(output: NDArray[np.float32], settings: InstanceSection) -> Seeded:
     """Instances from the U-Net's layout: markers are the inner rings of P where Q is not at an outline.
 
     Args:
-        output: (19, H, W): logits of M and of P's classes, and Q.
+        output: (3, H, W): the logit of M, the share of P's inner rings, and Q; see `deciding_maps`.
         settings: thresholds and the smallest nucleus.
 
     Returns:
         The instances and the markers that they were flooded from.
     """
-    foreground = output[0] > np.log(settings.foreground / (1 - settings.foreground))
-    rings = softmax(output[1 : 1 + DIRECTION_CLASSES])
-    half = DIRECTION_CLASSES // 2
-    inner, outer = rings[1 : 1 + half].sum(0), rings[1 + half :].sum(0)
-    near = inner / np.maximum(inner + outer, 1e-6)
-    return _flood(foreground, (near > settings.marker) & foreground, -output[-1] - near, settings.min_area)
+    semantic, near, distance = output
+    foreground = semantic > np.log(settings.foreground / (1 - settings.foreground))
+    return _flood(foreground, (near > settings.marker) & foreground, -distance - near, settings.min_area)
 
 
 SEEDED: dict[str, Callable[[NDArray[np.float32], InstanceSection], Seeded]] = {
@@ -79,7 +97,7 @@ def instances(kind: str, output: NDArray[np.float32], settings: InstanceSection)
 
     Args:
         kind: of the network.
-        output: (c, H, W).
+        output: (3, H, W), see `deciding_maps`.
         settings: thresholds and the smallest nucleus.
 
     Returns:

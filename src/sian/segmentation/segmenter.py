@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +22,7 @@ from sian.files import sha256_file, write_bytes
 from sian.files.bundled import segmenter_path
 from sian.networks import move_to
 from sian.networks.soundness import weight_problem
-from sian.segmentation.instances import instances
+from sian.segmentation.instances import deciding_maps, instances
 from sian.segmentation.networks import build
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
 from sian.segmentation.tiling import OVERLAP, WINDOW, apply, run_network
@@ -85,7 +84,7 @@ class Segmenter:
         return instances(self.recipe.network.kind, output, self.recipe.instances)
 
     def maps(self, image: NDArray[np.uint8], *, window: int = WINDOW, overlap: int = OVERLAP) -> NDArray[np.float32]:
-        """The network's output for the whole image, (c, H, W) float32; arguments as of `predict`."""
+        """What the network says of an image, (3, H, W) float32, see `deciding_maps`; arguments as of `predict`."""
         _check_image(image)
         if window % 32 or overlap % 32 or not 0 < overlap < window:
             raise BadInput(
@@ -95,10 +94,11 @@ class Segmenter:
         return run_network(self.run, image, window, overlap)
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The output for one window, (h, w, 3) uint8 whose sides are multiples of 32 to (c, h, w) float32."""
-        if self.tta:
-            return averaged(self.recipe.network.kind, partial(apply, self.network), pixels)
-        return apply(self.network, pixels)
+        """The maps of one window, (h, w, 3) uint8 whose sides are multiples of 32 to (3, h, w) float32."""
+        return averaged(self.recipe.network.kind, self._once, pixels) if self.tta else self._once(pixels)
+
+    def _once(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return deciding_maps(self.recipe.network.kind, apply(self.network, pixels))
 
     def to(self, device: str) -> Segmenter:
         """The same segmenter, its network moved to a device such as "cuda"."""

@@ -75,7 +75,7 @@ class StoredMaps:
         write_bytes(self._file(number), packed)
 
     def part(self, area: Area) -> NDArray[np.float32]:
-        """The blended output of an area, (c, h, w) float32; background where no window was computed."""
+        """The blended output of an area, (3, h, w) float32; background where no window was computed."""
         total: NDArray[np.float32] | None = None
         weight: NDArray[np.float32] = np.zeros((area.height, area.width), np.float32)
         for y, (rows, down) in enumerate(self.rows):
@@ -107,7 +107,7 @@ class StoredMaps:
     def _nothing(self, area: Area) -> NDArray[np.float32]:
         """What the network says of glass: background, surely."""
         segnet = self.segmenter.recipe.network.kind == "segnet"
-        logits = np.array([SURE, -SURE, -SURE] if segnet else [-SURE, SURE, *[-SURE] * 16, 0], np.float32)
+        logits = np.array([SURE, -SURE, -SURE] if segnet else [-SURE, 0, 0], np.float32)
         return np.broadcast_to(logits[:, None, None], (len(logits), area.height, area.width)).copy()
 
     def _file(self, number: int) -> Path:

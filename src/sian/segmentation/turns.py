@@ -8,8 +8,6 @@ import numpy as np
 from scipy.special import expit
 
 from sian.layout import turn_image
-from sian.layout.layout import turned_classes
-from sian.networks.layouts import DIRECTION_CLASSES
 from sian.segmentation.instances import softmax
 
 if TYPE_CHECKING:
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Maps = NDArray[np.float32]  # (c, H, W)
+    Maps = NDArray[np.float32]  # (3, H, W)
 
 VIEWS = tuple((turns, flip) for flip in (False, True) for turns in range(4))
 LEAST = 1e-6  # probability; keeps logarithms finite
@@ -28,11 +26,11 @@ def averaged(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArra
 
     Args:
         kind: of the network, "segnet" or "unet".
-        maps: the network's output for an image of any size, (c, H, W).
+        maps: what the network says of an image of any size, (3, H, W), see `deciding_maps`.
         image: (H, W, 3) uint8.
 
     Returns:
-        (c, H, W) float32, logits as those of one view.
+        (3, H, W) float32, as of one view.
     """
     total: Maps | None = None
     for view in _views(kind, maps, image):
@@ -44,17 +42,14 @@ def averaged(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArra
 def _views(kind: str, maps: Callable[[NDArray[np.uint8]], Maps], image: NDArray[np.uint8]) -> Iterator[Maps]:
     for turns, flip in VIEWS:
         likely = _likely(kind, maps(turn_image(image, turns, flip)))
-        if kind == "unet":  # a turn changes the number of a direction
-            likely[1:-1] = likely[1:-1][turned_classes(turns, flip)]
         back = turns if flip else -turns  # a mirror image that was turned is its own way back
         yield np.stack([turn_image(channel, back, flip) for channel in likely])
 
 
 def _likely(kind: str, output: Maps) -> Maps:
-    """Probabilities of M and of P's classes (and Q as it is), or of SegNet's three classes."""
+    """Probabilities of SegNet's three classes, or of M; the U-Net's other maps as they are."""
     if kind == "unet":
-        parts = (expit(output[:1]), softmax(output[1 : 1 + DIRECTION_CLASSES]), output[-1:])
-        joined: Maps = np.concatenate(parts)
+        joined: Maps = np.concatenate([expit(output[:1]), output[1:]])
         return joined
     return softmax(output)
 
@@ -62,8 +57,7 @@ def _likely(kind: str, output: Maps) -> Maps:
 def _logits(kind: str, likely: Maps) -> Maps:
     if kind == "unet":
         inside = likely[:1].clip(LEAST, 1 - LEAST)
-        parts = (np.log(inside / (1 - inside)), np.log(likely[1:-1].clip(LEAST)), likely[-1:])
-        joined: Maps = np.concatenate(parts)
+        joined: Maps = np.concatenate([np.log(inside / (1 - inside)), likely[1:]])
         return joined
     logits: Maps = np.log(likely.clip(LEAST))
     return logits
