@@ -50,6 +50,7 @@ from sian.adaptation.painted import painted_tiles
 from sian.data import Dataset
 from sian.evaluation.agreement import agreement
 from sian.files.atomic import write_json
+from sian.files.code_and_machine import commit
 from sian.segmentation.segmenter import Segmenter, load
 from sian.segmentation.self_training import outline, self_taught
 from sian.segmentation.training_windows import KnownTile, TrainingTiles
@@ -102,7 +103,9 @@ def row(arguments: argparse.Namespace, arm: str, seed: int) -> None:
     if arm != "start":
         tiles = _tiles(arguments, arm, target, segmenter)
         run = _run(arguments, arm, seed)
-        segmenter = learn(segmenter, tiles, run, arguments.windows, seed, Hardware("cpu"))
+        segmenter = learn(
+            segmenter, tiles, run, arguments.windows, seed, Hardware("cpu", precision=arguments.precision)
+        )
     _finish(arguments, arm, seed, segmenter, target, (time.process_time() - begun) / 60)
 
 
@@ -123,7 +126,9 @@ def _finish(
     scores = {part: {one.name: _scores(segmenter, one) for one in pictures} for part, pictures in parts.items()}
     slides = {one.name: one.slide for pictures in parts.values() for one in pictures}
     facts = {"arm": arm, "seed": seed, "windows": arguments.windows, "minutes": round(minutes, 2)}
-    write_json(_path(arguments, arm, seed), {**facts, "slides": slides, "scores": scores})
+    precision = Hardware("cpu", precision=arguments.precision).chosen_precision
+    facts |= {"start": segmenter.facts.get("adapted_from") or segmenter.sha256, "precision": precision}
+    write_json(_path(arguments, arm, seed), {**facts, "commit": commit(), "slides": slides, "scores": scores})
     for part, found in scores.items():
         print(f"{arm:22s} seed {seed} {part:12s} {_means(found)} ({minutes:.1f} CPU min)", flush=True)
 
@@ -265,6 +270,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--start", default="bundled", help="segmenter to begin with")
     parser.add_argument("--painter", default="bundled", help="model that paints")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--precision", default="auto", help="32-true, bf16-mixed, or what is quicker here")
     parser.add_argument("--windows", type=int, default=WINDOWS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--no-development", action="store_true")

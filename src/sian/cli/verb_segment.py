@@ -12,6 +12,7 @@ from sian.cli.arguments import (
     Device,
     GoOnFrom,
     Json,
+    PrecisionName,
     Resume,
     Threads,
     Workers,
@@ -74,6 +75,7 @@ def train(
     device: Device = "auto",
     threads: Threads = None,
     workers: Workers = 0,
+    precision: PrecisionName = None,
     export_on_stop: Annotated[
         bool, typer.Option("--export-on-stop", help="Write the model of what there is when Ctrl-C ends the run.")
     ] = False,
@@ -107,7 +109,7 @@ def train(
     with console.progress("reading tiles", "tiles") as report:
         known = [tile for source in sources for tile in read_known(source, chosen.losses.border_px, report)]
     tiles = TrainingTiles(known, chosen)
-    hardware = Hardware(device, 1, None, workers)
+    hardware = Hardware(device, 1, precision, workers)
     stopped: Interrupted | None = None
     try:
         with console.progress("training") as report:
