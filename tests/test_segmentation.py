@@ -293,8 +293,9 @@ def test_a_stopped_run_leaves_a_model_if_asked(data, tmp_path, capsys, monkeypat
 def test_train_predict_evaluate(data, tmp_path, capsys):
     run, model = tmp_path / "run", tmp_path / "run" / "model.safetensors"
     arguments = ["segment", "train", "unet-small", "-d", str(data), "-o", str(run), "--threads", "1"]
-    assert main([*arguments, *settings()]) == 0
+    assert main([*arguments, *settings(), "--precision", "bf16-mixed"]) == 0
     assert capsys.readouterr().out.strip() == str(model)
+    assert json.loads((run / "environment.json").read_text())["precision"] == "bf16-mixed"
     facts = segmentation.load(model).facts
     assert (facts["images"], facts["tiles"], facts["licence"], facts["dataset"]) == (8, 2, "CC0-1.0", "toy")
 

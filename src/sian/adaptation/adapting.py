@@ -32,7 +32,7 @@ from sian.segmentation.segmenter import Segmenter, load, save
 from sian.segmentation.self_training import outline, self_taught
 from sian.synthesis import load as load_painter
 from sian.synthesis.magnification import check_mpp
-from sian.training.device import Hardware, launch
+from sian.training.device import AUTO, Hardware, launch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def adapt(
         mpp: micrometres a pixel of the slides; what they say themselves if not given. Others than the segmenter's are
             rescaled.
         seed: of learning and judging.
-        hardware: where to compute.
+        hardware: where to compute; if not given, in bfloat16 where that is quicker.
         progress: called with the name of each part of the work and with what is counted in it; returns a context that
             gives a `report` for that part.
         say: called with sentences.
@@ -89,7 +89,7 @@ def adapt(
         BadInput: a slide cannot be read, they hold hardly a nucleus, or the output holds something else.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    output, hardware = Path(output), hardware or Hardware()
+    output, hardware = Path(output), hardware or Hardware(precision=AUTO)
     progress, say = progress or _silent, say or _nothing
     check(slides, output, minutes, images, seed, labelled)
     if mpp is not None:

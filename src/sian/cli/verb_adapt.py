@@ -69,7 +69,7 @@ def adapt(
     from sian.adaptation import adapt as run
     from sian.data import open_dataset
     from sian.segmentation import load
-    from sian.training.device import Hardware
+    from sian.training.device import AUTO, Hardware
 
     known = open_dataset(labelled) if labelled else None
     result = run(
@@ -82,7 +82,7 @@ def adapt(
         images=images,
         mpp=mpp,
         seed=seed,
-        hardware=Hardware(device),
+        hardware=Hardware(device, precision=AUTO),
         progress=console.progress,
         say=console.say,
     )
