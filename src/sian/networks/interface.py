@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sian.networks.layouts import TISSUE_CHANNELS, Condition, channels_of
+
+Between: TypeAlias = Callable[[Tensor, int, tuple[int, int, int, int]], NDArray[np.int8]]
 
 
 class GeneratorInterface(nn.Module):
@@ -18,6 +23,8 @@ class GeneratorInterface(nn.Module):
         condition: which channels of the layout it is given.
         classes: nuclear classes that it is given beside them.
         tissue: whether it takes what lies between the nuclei.
+        between: draws that where a layout says nothing: from a style (1, D), a seed, and a part of the image (absolute
+            top and left, height, width) to (height, width, 5) int8. None leaves it unsaid.
         stride: px; sides of what it paints are multiples of it.
         smallest: px; the shortest side that it paints.
     """
@@ -26,6 +33,7 @@ class GeneratorInterface(nn.Module):
     condition: Condition
     classes: int = 0
     tissue: bool = False
+    between: Between | None = None
     stride: int
     smallest: int
 

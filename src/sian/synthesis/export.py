@@ -26,6 +26,7 @@ from sian.networks import (
     signed_images,
 )
 from sian.synthesis import adjusting
+from sian.synthesis.drawn_tissue import tissue_law
 from sian.synthesis.looks import look, measure
 from sian.synthesis.model import MOST_WINDOWS
 from sian.synthesis.modelfile import (
@@ -156,7 +157,14 @@ def _exported(
     )
     judge = _discriminator(saved[-1], recipe) if discriminator else None
     write_model(
-        target, info, painter.state_dict(), bank.tensors(), discriminator=judge, looks=_looks(tiles), storage=storage
+        target,
+        info,
+        painter.state_dict(),
+        bank.tensors(),
+        discriminator=judge,
+        looks=_looks(tiles),
+        tissue=_tissue(tiles),
+        storage=storage,
     )
     return target
 
@@ -188,6 +196,7 @@ def rewrite(
         content.bank,
         discriminator=content.discriminator,
         looks=content.looks,
+        tissue=content.tissue,
         storage=storage or content.storage,
     )
     return Path(target)
@@ -219,6 +228,15 @@ def _looks(tiles: Sequence[Tile]) -> dict[str, torch.Tensor]:
     windows = [look(encode_windows(tile.image, REFERENCE_SIZE, MOST_WINDOWS)) for tile in tiles]
     measured = measure(windows)
     return measured.tensors() if measured else {}
+
+
+def _tissue(tiles: Sequence[Tile]) -> dict[str, torch.Tensor]:
+    """How often the tiles of each style have what between their nuclei; nothing for tiles without tissue maps."""
+    layers: dict[str, list[NDArray[np.int8]]] = {}
+    for tile in tiles:
+        if tile.layout.tissue is not None:
+            layers.setdefault(f"{tile.organ}/{tile.preparation}", []).append(tile.layout.tissue)
+    return {name: torch.from_numpy(tissue_law(several)) for name, several in layers.items()}
 
 
 def _tile_styles(painter: Painter, tile: Tile) -> NDArray[np.float32]:

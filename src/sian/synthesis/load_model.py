@@ -11,6 +11,7 @@ from sian.errors import BadInput, MissingResource
 from sian.files.bundled import MODELS
 from sian.networks import Painter, build_painter
 from sian.synthesis.brushes import Backend, check_backend
+from sian.synthesis.drawn_tissue import DrawnTissue
 from sian.synthesis.looks import Looks
 from sian.synthesis.model import Model
 from sian.synthesis.modelfile import ModelContent, read_model
@@ -49,10 +50,20 @@ def load(path: str | Path | None = None, device: str = "cpu", backend: Backend =
         reason = shorten(line, 120, placeholder=" ...")
         raise BadInput(f"{path}: its weights do not fit its recipe ({reason}); export the model again") from None
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    looks = Looks.from_tensors(content.looks)
-    return Model(content.info, painter, _styles(path, content, painter), content.sha256, looks, backend=backend).to(
-        device
-    )
+    looks, styles = Looks.from_tensors(content.looks), _styles(path, content, painter)
+    painter.generator.between = _between(path, content, styles) if painter.generator.tissue else None
+    return Model(content.info, painter, styles, content.sha256, looks, backend=backend).to(device)
+
+
+def _between(path: Path, content: ModelContent, styles: Styles) -> DrawnTissue | None:
+    """What draws tissue where no map says anything; None where the file has nothing to draw by."""
+    if not content.tissue:
+        return None
+    vectors = {name: part.vector for name, part in styles.parts.items()}
+    try:
+        return DrawnTissue({name: tensor.numpy() for name, tensor in content.tissue.items()}, vectors)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
 def _styles(path: Path, content: ModelContent, painter: Painter) -> Styles:

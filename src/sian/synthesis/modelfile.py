@@ -107,6 +107,8 @@ class ModelContent:
         sha256: of the file.
         discriminator: its state dict, spectral norm folded in; empty in most files.
         looks: tensors of what the training windows look like (`sian.synthesis.looks`); empty in older files.
+        tissue: how often the tiles of a style have what between their nuclei (`sian.synthesis.drawn_tissue`), by
+            ORGAN/PREPARATION; empty where the model takes no tissue maps.
         storage: how the weights lie in the file.
     """
 
@@ -116,6 +118,7 @@ class ModelContent:
     sha256: str
     discriminator: dict[str, Tensor]
     looks: dict[str, Tensor]
+    tissue: dict[str, Tensor]
     storage: Storage
 
 
@@ -127,6 +130,7 @@ def write_model(
     *,
     discriminator: Mapping[str, Tensor] | None = None,
     looks: Mapping[str, Tensor] | None = None,
+    tissue: Mapping[str, Tensor] | None = None,
     storage: Storage = "float16",
 ) -> None:
     """Write a model file atomically.
@@ -138,10 +142,12 @@ def write_model(
         bank: tensors of the style bank.
         discriminator: its state dict without spectral norm, for a fine-tuning; painting needs none.
         looks: tensors of what the training windows look like.
+        tissue: (3, 33) of each style, see `sian.synthesis.drawn_tissue.tissue_law`.
         storage: how weights are stored, see `sian.synthesis.storage`; they come back in fp32.
     """
     tensors = {f"bank.{name}": tensor.float().contiguous() for name, tensor in bank.items()}
     tensors |= {f"looks.{name}": tensor.float().contiguous() for name, tensor in (looks or {}).items()}
+    tensors |= {f"tissue.{name}": tensor.float().contiguous() for name, tensor in (tissue or {}).items()}
     networks = {f"painter.{name}": tensor for name, tensor in weights.items()}
     networks |= {f"discriminator.{name}": tensor for name, tensor in (discriminator or {}).items()}
     for name, tensor in networks.items():
@@ -164,17 +170,17 @@ def read_model(path: str | Path) -> ModelContent:
         wide = widened(tensors)
     except BadInput as error:
         raise BadInput(f"{path}: {error}; export the model again") from None
-    weights, bank, discriminator, looks = (
+    weights, bank, discriminator, looks, tissue = (
         {key.removeprefix(prefix): t for key, t in wide.items() if key.startswith(prefix)}
-        for prefix in ("painter.", "bank.", "discriminator.", "looks.")
+        for prefix in ("painter.", "bank.", "discriminator.", "looks.", "tissue.")
     )
-    for name, tensor in {**bank, **looks}.items():
+    for name, tensor in {**bank, **looks, **tissue}.items():
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float64))):  # one pass; finite fp32 cannot overflow it
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite; export the model again")
     for name, tensor in {**weights, **discriminator}.items():
         if problem := weight_problem(name, tensor):
             raise BadInput(f"{path}: tensor {name!r} holds {problem}; export the model again")
-    return ModelContent(info, weights, bank, sha256_file(path), discriminator, looks, storage_of(tensors))
+    return ModelContent(info, weights, bank, sha256_file(path), discriminator, looks, tissue, storage_of(tensors))
 
 
 def read_info(path: str | Path) -> ModelInfo:

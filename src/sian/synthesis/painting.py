@@ -292,18 +292,15 @@ class _Canvas:
     def coarse(self, margins: Margins = NO_MARGINS) -> Tensor:
         """Features after the last coarse block without margins; the coarse layouts are averaged strip by strip."""
         height, width = self.layout.shape
-        strips = [
-            self._pyramid(self.layout.window(y, 0, min(WINDOW, height - y), width), 6)[3:]
-            for y in range(0, height, WINDOW)
-        ]
+        strips = [self._pyramid(y, 0, min(WINDOW, height - y), width, 6)[3:] for y in range(0, height, WINDOW)]
         maps = {level: torch.cat([strip[level - 3] for strip in strips], 2) for level in (3, 4, 5)}
         noise = [self._noise(index, 0, 0, maps[LEVELS[index]]) for index in range(FINE)]
         return self.brush.coarse(maps, noise, margins)
 
     def fine(self, coarse: Tensor, part: _Part, first: tuple[int, int] = (0, 0)) -> Tensor:
         """The core of one window, (1, 3, h, w)."""
-        cut = self.layout.window(part.top, part.left, part.bottom - part.top, part.right - part.left)
-        maps = dict(enumerate(self._pyramid(cut, 3)))
+        cut = part.top, part.left, part.bottom - part.top, part.right - part.left
+        maps = dict(enumerate(self._pyramid(*cut, 3)))
         top, left, bottom, right = (
             (side - start) // COARSE
             for side, start in zip((part.top, part.left, part.bottom, part.right), (*first, *first), strict=True)
@@ -315,7 +312,11 @@ class _Canvas:
         ]
         return self.brush.fine(x, maps, drawn, part.margins)
 
-    def _pyramid(self, layout: Layout, levels: int) -> list[Tensor]:
+    def _pyramid(self, top: int, left: int, height: int, width: int, levels: int) -> list[Tensor]:
+        layout = self.layout.window(top, left, height, width)
+        if self.generator.between:
+            place = top + self.noise.origin[0], left + self.noise.origin[1], height, width
+            layout = with_drawn(layout, self.generator.between(self.style, self.noise.seed, place))
         return self.generator.pyramid(layout_tensor(layout, self.style, self.generator), levels)
 
     def _noise(self, index: int, y: int, x: int, maps: Tensor) -> Tensor | None:
@@ -344,6 +345,13 @@ def _padded(layout: Layout, stride: int, smallest: int) -> Layout:
         class_names=layout.class_names,
         tissue=None if layout.tissue is None else np.pad(layout.tissue, (*more, (0, 0)), "edge"),
     )
+
+
+def with_drawn(layout: Layout, drawn: NDArray[np.int8]) -> Layout:
+    """A layout in which drawn tissue, (h, w, 5) int8, stands wherever its own map says nothing."""
+    if layout.tissue is not None:
+        drawn = np.where(layout.tissue[..., :1] > 0, layout.tissue, drawn)
+    return replace(layout, tissue=drawn)
 
 
 def layout_tensor(layout: Layout, like: Tensor, generator: GeneratorInterface) -> Tensor:
