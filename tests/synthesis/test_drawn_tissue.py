@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.synthesis import toys
 
+import sian
 from sian.errors import BadInput
 from sian.layout import describe
 from sian.layout.tissue_map import tissue_layers
 from sian.synthesis.drawn_tissue import SHARES, DrawnTissue, tissue_law
-from sian.synthesis.painting import with_drawn
+from sian.synthesis.painting import Noise, paint, paint_core, with_drawn
 
 
 def layers_of(seed, shape=(512, 512)):
@@ -106,3 +108,19 @@ def test_laws_that_are_none_are_refused(broken):
         law[1, -1] = 2
     with pytest.raises(BadInput, match="expected rising quantiles"):
         drawn(law)
+
+
+def test_windows_and_parts_are_painted_with_the_tissue_of_the_whole(tmp_path):
+    """The tissue of a part lies where the image's lies, at any origin."""
+    model = sian.load(toys.write_told(tmp_path / "told.safetensors"))
+    generator, layout = model.painter.generator, describe(toys.grid_mask(224, 288))
+    vector = torch.from_numpy(model.styles["kidney"].vector)
+    whole = paint(generator, layout, vector, Noise(3)).astype(int)
+    windows = paint(generator, layout, vector, Noise(3), window=64)
+    assert np.abs(whole - windows).max() <= 1
+    inner = paint_core(generator, layout, vector, Noise(3), (64, 96, 160, 192))
+    assert np.abs(whole[64:160, 96:192] - inner).max() <= 1
+    moved = paint(generator, layout, vector, Noise(3, origin=(64, 0)))
+    assert (moved != whole).any()
+    generator.between = None
+    assert np.abs(whole - paint(generator, layout, vector, Noise(3))).mean() > 0.1

@@ -66,9 +66,13 @@ def write_classed(path: Path, classes: list[str]) -> Path:
 
 
 def write_told(path: Path) -> Path:
-    """A toy that takes tissue maps."""
+    """A toy that takes tissue maps, and draws tissue where there is none."""
     recipe = {"generator": {**GENERATOR, "tissue": True}, "encoder": ENCODER}
-    return write_toy(path, weights=toy_painter(tissue=True).state_dict(), recipe=recipe)
+    shares = np.linspace(0, 1, 33)
+    laws = {
+        name: torch.from_numpy(np.stack([shares**2, shares - 0.5, shares]).astype(np.float32)) for name in toy_bank()
+    }
+    return write_toy(path, weights=toy_painter(tissue=True).state_dict(), tissue=laws, recipe=recipe)
 
 
 def windows(seed: int, n: int = 12, spread: float = 0.05) -> np.ndarray:
@@ -99,8 +103,9 @@ def toy_info(**changes) -> ModelInfo:
     return ModelInfo(**{**values, **changes})
 
 
-def write_toy(path: Path, *, storage: str = "float16", weights=None, bank=None, **info) -> Path:
+def write_toy(path: Path, *, storage: str = "float16", weights=None, bank=None, tissue=None, **info) -> Path:
     given = toy_info(**info)
     weights = weights if weights is not None else toy_painter().state_dict()
-    write_model(path, given, weights, bank if bank is not None else Styles(toy_bank()).tensors(), storage=storage)
+    bank = bank if bank is not None else Styles(toy_bank()).tensors()
+    write_model(path, given, weights, bank, tissue=tissue, storage=storage)
     return path

@@ -180,3 +180,8 @@ def test_a_model_with_maps_is_trained_stored_and_painted_with(tmp_path, toy_mode
         told = model.synthesize(sian.describe(mask, tissue=image), "kidney")
         assert (plain != told).any()
         assert np.array_equal(plain, model.synthesize(sian.describe(mask), "kidney"))
+        model.painter.generator.between = None
+        assert (plain != model.synthesize(mask, "kidney")).any()  # where no map is given, one is drawn
+        empty = [sian.tissue_map(data.image(item), data.mask(item))[..., 0].ravel() for item in data]
+        law = read_model(file).tissue["kidney/unknown"].numpy()
+        np.testing.assert_allclose(law[0], np.quantile(np.concatenate(empty), np.linspace(0, 1, 33)), atol=0.01)
