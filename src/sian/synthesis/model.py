@@ -155,7 +155,8 @@ class Model:
                 list of masks a list. Layouts bring their own: `sian.describe(mask, classes={id: name})`.
             tissue: for a model that was trained with it: what lies between the nuclei, as the image (H, W, 3) uint8
                 that shows it, or as a map (`sian.tissue_map`, or drawn by hand); of a list of masks a list. Layouts
-                bring their own: `sian.describe(mask, tissue=image)`.
+                bring their own: `sian.describe(mask, tissue=image)`. Where nothing is said, such a model draws by the
+                seed what the tiles of the nearest style have.
 
         Returns:
             (H, W, 3) uint8, or a list of these.
