@@ -23,7 +23,7 @@ from sian.synthesis.modelfile import read_model
 from sian.synthesis.painting import Noise, paint
 from sian.synthesis.widening import stirred, widened_by_tissue
 from sian.training import Recipe, losses
-from sian.training.batch_making import make_batch
+from sian.training.batch_making import drawn_between, make_batch
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,26 @@ def test_half_of_the_windows_are_told(tiles):
     batch = make_batch(raw, painter, all_told, 64, torch.Generator().manual_seed(1), torch.device("cpu"))
     expected = raw["tissue"].permute(0, 3, 1, 2) / 127
     assert torch.allclose(batch.layout[:, 19:], expected)
+
+
+def test_windows_that_are_not_told_get_a_drawn_map(tiles):
+    """None of the layout is silent; those that are told keep their own map, the others get another one each time."""
+    recipe = Recipe.parse({"name": "t", "generator": {"tissue": True}, "data": {"drawn": True}}, "t")
+    painter = build_painter({**models.GENERATOR, "tissue": True}, models.ENCODER)
+    raw = next(batches(WindowSampler(tiles, 64, 64), 8, tissue=True))
+    given = (raw, painter, recipe, 64)
+    random = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
+    silent = make_batch(*given, random[0], torch.device("cpu"))
+    first, second = (make_batch(*given, one, torch.device("cpu"), drawn_between(tiles)) for one in random[1:])
+    said = slice(19, 24)
+    assert first.told.tolist() == silent.told.tolist()
+    assert set(first.told.tolist()) == {False, True}
+    assert (first.layout[:, 19] == 1).all()
+    assert torch.equal(first.layout[first.told], silent.layout[first.told])
+    assert not silent.layout[~silent.told][:, said].any()
+    both = ~first.told & ~second.told
+    assert both.any()
+    assert (first.layout[both][:, said] != second.layout[both][:, said]).any()
 
 
 def test_maps_turn_with_their_windows(tiles):

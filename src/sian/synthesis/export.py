@@ -25,8 +25,8 @@ from sian.networks import (
     build_painter,
     signed_images,
 )
+from sian.networks.drawn_tissue import tissue_law
 from sian.synthesis import adjusting
-from sian.synthesis.drawn_tissue import tissue_law
 from sian.synthesis.looks import look, measure
 from sian.synthesis.model import MOST_WINDOWS
 from sian.synthesis.modelfile import (

@@ -10,8 +10,8 @@ import torch
 from sian.errors import BadInput, MissingResource
 from sian.files.bundled import MODELS
 from sian.networks import Painter, build_painter
+from sian.networks.drawn_tissue import DrawnTissue
 from sian.synthesis.brushes import Backend, check_backend
-from sian.synthesis.drawn_tissue import DrawnTissue
 from sian.synthesis.looks import Looks
 from sian.synthesis.model import Model
 from sian.synthesis.modelfile import ModelContent, read_model

@@ -107,7 +107,7 @@ class ModelContent:
         sha256: of the file.
         discriminator: its state dict, spectral norm folded in; empty in most files.
         looks: tensors of what the training windows look like (`sian.synthesis.looks`); empty in older files.
-        tissue: how often the tiles of a style have what between their nuclei (`sian.synthesis.drawn_tissue`), by
+        tissue: how often the tiles of a style have what between their nuclei (`sian.networks.drawn_tissue`), by
             ORGAN/PREPARATION; empty where the model takes no tissue maps.
         storage: how the weights lie in the file.
     """
@@ -142,7 +142,7 @@ def write_model(
         bank: tensors of the style bank.
         discriminator: its state dict without spectral norm, for a fine-tuning; painting needs none.
         looks: tensors of what the training windows look like.
-        tissue: (3, 33) of each style, see `sian.synthesis.drawn_tissue.tissue_law`.
+        tissue: (3, 33) of each style, see `sian.networks.drawn_tissue.tissue_law`.
         storage: how weights are stored, see `sian.synthesis.storage`; they come back in fp32.
     """
     tensors = {f"bank.{name}": tensor.float().contiguous() for name, tensor in bank.items()}

@@ -8,15 +8,18 @@ import torch
 
 from sian import seeds
 from sian.data.stains import restain
+from sian.layout.tissue_map import TISSUE_LAYERS
 from sian.networks import signed, stack
+from sian.networks.drawn_tissue import TileTissue
 from sian.training import augmentation
 from sian.training.step import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
+    from sian.data.sampling import Tile
     from sian.networks import Painter
     from sian.training.recipe import Recipe
 
@@ -28,6 +31,7 @@ def make_batch(
     size: int,
     random: torch.Generator,
     device: torch.device,
+    between: TileTissue | None = None,
 ) -> Batch:
     """A batch on its device.
 
@@ -38,6 +42,7 @@ def make_batch(
         size: px of the windows.
         random: of this step, on the device.
         device: where to.
+        between: draws tissue for windows that are not told theirs; None leaves it unsaid.
     """
     on_device = {key: tensor.to(device, non_blocking=True) for key, tensor in raw.items() if key != "tile"}
     image, reference, place = (on_device.pop(name) for name in ("image", "reference", "place"))
@@ -55,7 +60,8 @@ def make_batch(
     told = None
     if generator.tissue:
         told = (torch.rand(n, generator=of_tissue) < recipe.data.tissue).to(device)
-        on_device["tissue"] = on_device["tissue"] * told[:, None, None, None]
+        unsaid = _unsaid(raw["tile"], size, between, of_tissue).to(device)
+        on_device["tissue"] = torch.where(told[:, None, None, None], on_device["tissue"], unsaid)
     last = torch.channels_last
     return Batch(
         image=image.contiguous(memory_format=last),
@@ -67,6 +73,22 @@ def make_batch(
         place=place,
         ignored=None if ignored is None else ignored[:, None],
         told=told,
+    )
+
+
+def drawn_between(tiles: Sequence[Tile]) -> TileTissue:
+    """Draws tissue for windows of these tiles, which know their own."""
+    layers = [tile.layout.tissue for tile in tiles if tile.layout.tissue is not None]
+    return TileTissue(layers, [f"{tile.organ}/{tile.preparation}" for tile in tiles])
+
+
+def _unsaid(tiles: Tensor, size: int, between: TileTissue | None, random: torch.Generator) -> Tensor:
+    """What stands in the place of a map that is not given: (n, size, size, 5) int8 that were drawn, or zeros."""
+    if between is None:
+        return torch.zeros((len(tiles), size, size, TISSUE_LAYERS), dtype=torch.int8)
+    drawn = torch.randint(2**62, (len(tiles),), generator=random)
+    return torch.stack(
+        [torch.from_numpy(between(int(tile), int(seed), size)) for tile, seed in zip(tiles, drawn, strict=True)]
     )
 
 

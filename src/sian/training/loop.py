@@ -32,7 +32,7 @@ from sian.networks import (
     channels_of,
 )
 from sian.training import average, checkpoint
-from sian.training.batch_making import make_batch
+from sian.training.batch_making import drawn_between, make_batch
 from sian.training.candidates import Candidates
 from sian.training.checks import check_finite, check_run, check_weights
 from sian.training.device import Hardware, agreed, flushed_denormals, launch, of_main_process
@@ -156,6 +156,7 @@ def train(
     scores = ScoreAverages(state.scalars.get("real", 0.0), state.scalars.get("fake", 0.0))
     journal = Journal(run, state.images) if fabric.is_global_zero else None
     windows = choose_windows(tiles, recipe.seed, classes=some["classes"], tissue=beside["tissue"])
+    between = drawn_between(learned) if recipe.data.drawn and beside["tissue"] else None
     settle = partial(of_main_process, fabric)
     watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images, settle)
     total = schedule[-1].end if schedule else 0
@@ -209,7 +210,7 @@ def train(
                 random = torch.Generator(fabric.device).manual_seed(
                     seeds.derive(recipe.seed, "step", state.step, fabric.global_rank)
                 )
-                batch = make_batch(raw, painter, recipe, size, random, fabric.device)
+                batch = make_batch(raw, painter, recipe, size, random, fabric.device, between)
                 _set_rates(recipe, state.images / total, painter_adam, discriminator_adam)
 
                 # Both sides' losses from one judgement. A side that is frozen has none.

@@ -11,7 +11,7 @@ import sian
 from sian.errors import BadInput
 from sian.layout import describe
 from sian.layout.tissue_map import tissue_layers
-from sian.synthesis.drawn_tissue import SHARES, DrawnTissue, tissue_law
+from sian.networks.drawn_tissue import SHARES, DrawnTissue, tissue_law
 from sian.synthesis.painting import Noise, paint, paint_core, with_drawn
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sian import seeds
 from sian.errors import BadInput
 from sian.layout.tissue_map import CELL, FULL, tissue_layers
-from sian.networks import noise_at
+from sian.networks.noise import noise_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,16 @@ def tissue_law(layers: Sequence[NDArray[np.int8]]) -> NDArray[np.float32]:
     return np.stack([np.quantile(kind, SHARES) for kind in kinds]).astype(np.float32)
 
 
+def drawn_layers(law: NDArray[np.float32], seed: int, part: Part) -> NDArray[np.int8]:
+    """The layers of a part of an image by one law; arguments and result as of `DrawnTissue`."""
+    top, left, height, width = part
+    first = (top // CELL - 1, left // CELL - 1)  # a cell more on all sides: values lie in their middles
+    count = ((top + height - 1) // CELL + 2 - first[0], (left + width - 1) // CELL + 2 - first[1])
+    values = _cells(law, seeds.derive(seed, "tissue"), first, count)
+    inside = (top - first[0] * CELL, left - first[1] * CELL, height, width)
+    return tissue_layers(values, (count[0] * CELL, count[1] * CELL), inside)
+
+
 class DrawnTissue:
     """Draws tissue for a style; what `GeneratorInterface.between` is.
 
@@ -81,13 +91,25 @@ class DrawnTissue:
             (height, width, 5) int8, as `sian.layout.tissue_map.tissue_layers` returns them.
         """
         vector = style[0].detach().float().cpu().numpy()
-        nearest = int(((self._vectors - vector) ** 2).sum(1).argmin())
-        top, left, height, width = part
-        first = (top // CELL - 1, left // CELL - 1)  # a cell more on all sides: values lie in their middles
-        count = ((top + height - 1) // CELL + 2 - first[0], (left + width - 1) // CELL + 2 - first[1])
-        values = _cells(self._laws[nearest], seeds.derive(seed, "tissue"), first, count)
-        inside = (top - first[0] * CELL, left - first[1] * CELL, height, width)
-        return tissue_layers(values, (count[0] * CELL, count[1] * CELL), inside)
+        return drawn_layers(self._laws[int(((self._vectors - vector) ** 2).sum(1).argmin())], seed, part)
+
+
+class TileTissue:
+    """Draws tissue for windows of tiles, each as its style's tiles have it; for training.
+
+    Args:
+        layers: (H, W, 5) int8 of each tile.
+        names: of each tile's style.
+    """
+
+    def __init__(self, layers: Sequence[NDArray[np.int8]], names: Sequence[str]) -> None:
+        alike = {name: [own for own, other in zip(layers, names, strict=True) if other == name] for name in set(names)}
+        laws = {name: tissue_law(several) for name, several in alike.items()}
+        self._laws = [laws[name] for name in names]
+
+    def __call__(self, tile: int, seed: int, size: int) -> NDArray[np.int8]:
+        """(size, size, 5) int8 for a window of that tile."""
+        return drawn_layers(self._laws[tile], seed, (0, 0, size, size))
 
 
 def _cells(law: NDArray[np.float32], seed: int, first: tuple[int, int], count: tuple[int, int]) -> NDArray[np.float32]:
