@@ -175,7 +175,7 @@ def test_pannuke_refuses_what_it_cannot_hold(tmp_path):
 
 def test_ome_zarr_without_zarr(toy, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(MissingResource, match=r"pip install sian\[formats\]"):
+    with pytest.raises(MissingResource, match=r"pip install 'sian\[formats\]'"):
         export_dataset(toy, tmp_path / "out", "ome-zarr")
     assert not list(tmp_path.iterdir())
 

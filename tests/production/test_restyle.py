@@ -185,7 +185,7 @@ def test_a_data_set_with_classes(classed, data, tmp_path, capfd):
         (["slide.png", "--style", "kidney", "--mask", "small.png"], "expected equal sizes"),
         (["slide.png", "--style", "kidney", "--mask", "empty.png"], "found no nucleus in the image"),
         (["slide.png", "--style", "kidney", "--mask", "mask.png", "--mpp", "nan"], "micrometres a pixel"),
-        (["slide.png", "--style", "kidney", "--split", "test"], "is no data set"),
+        (["slide.png", "--style", "kidney", "--split", "test"], "is not a data set"),
         (["mine", "--style", "kidney", "--mask", "mask.png"], "has masks of its own"),
         (["mine", "--style", "kidney", "--split", "train"], "no items of split"),
         (["mine", "--style", "kidney", "--mpp", "0"], "micrometres a pixel"),

@@ -86,6 +86,10 @@ def test_a_slide_is_segmented_as_in_one_piece(segmenter, slide, tmp_path, small)
     assert sorted(np.unique(labels)) == list(range(found.nuclei + 1))
 
 
+def _features(folder):
+    return json.loads((folder / "nuclei.geojson").read_text())["features"]
+
+
 def test_what_is_written(segmenter, slide, tmp_path, small):
     found = segment_slide(slide, tmp_path / "out", segmenter=segmenter, side=small)
     folder = tmp_path / "out"
@@ -95,7 +99,8 @@ def test_what_is_written(segmenter, slide, tmp_path, small):
     labels = read_whole(folder / "labels.ome.zarr")
     annotated = read(folder / "nuclei.geojson", *MASK.shape)  # as an import of QuPath's export reads it
     np.testing.assert_array_equal(annotated.mask, labels)
-    assert set(annotated.classes.values()) == {"Nucleus"}
+    assert not annotated.classes  # "Nucleus" means that nobody said the class
+    assert {one["properties"]["classification"]["name"] for one in _features(folder)} == {"Nucleus"}
     rows = list(csv.DictReader((folder / "nuclei.csv").read_text().splitlines()))
     areas = np.bincount(labels.ravel())
     assert [int(row["area_px"]) for row in rows] == [areas[int(row["id"])] for row in rows]
