@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
+import signal
 import socket
 import threading
 import webbrowser
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sian.errors import BadInput, MissingResource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import uvicorn
 
@@ -43,7 +46,12 @@ class Running:
 
     def serve(self) -> None:
         """Serve until interrupted."""
-        self._server.run(self._sockets)
+        with _held_signals() as release:
+            asyncio.run(self._serve(release))
+
+    async def _serve(self, release: Callable[[], None]) -> None:
+        release()
+        await self._server.serve(self._sockets)
 
     def serve_in_thread(self) -> Running:
         """Serve beside other work, as in a notebook."""
@@ -63,6 +71,23 @@ class Running:
 
     def _repr_html_(self) -> str:
         return f'<a href="{self.url}" target="_blank" rel="noopener">Open the studio</a>'
+
+
+@contextmanager
+def _held_signals() -> Iterator[Callable[[], None]]:
+    """Signals wait until the loop stands and they are released: half of a loop cannot be closed."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield lambda: None
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        yield release
+    finally:
+        release()
 
 
 def start(
