@@ -69,14 +69,12 @@ def restyle_pictures(
 def _check_slide(path: Path, style: str, model: Model, keep: Keep) -> None:
     """Refuse what a whole slide cannot be repainted with."""
     from sian.synthesis.model_classes import without_classes
+    from sian.synthesis.model_tissue import without_tissue
 
     if style == "own":
         raise BadInput(f"{path}: a whole slide is repainted in a named style; give its file of `sian style {path}`")
     if keep == "tissue" and not model.takes_tissue:
-        raise BadInput(
-            f"--keep tissue: the model {model.info.name} was trained without tissue maps; leave it out, or take a "
-            "model of the recipe tissue"
-        )
+        raise BadInput(f"--keep tissue: {without_tissue(model.info.name)}")
     if model.info.classes:
         raise BadInput(f"{path}: {without_classes(model.info.classes)}")
 

@@ -30,14 +30,12 @@ def tissue_files(given: Path | None, masks: Sequence[Path], model: Model) -> dic
         BadInput: the model takes none, a file for several masks, or a mask without its file in the folder.
     """
     from sian.files.images import PICTURE_SUFFIXES, ZARR_SUFFIXES
+    from sian.synthesis.model_tissue import without_tissue
 
     if given is None:
         return {}
     if not model.takes_tissue:
-        raise BadInput(
-            f"--tissue {given}: the model {model.info.name} was trained without tissue maps; leave it out, or take a "
-            "model of the recipe tissue"
-        )
+        raise BadInput(f"--tissue {given}: {without_tissue(model.info.name)}")
     if not given.is_dir() or given.suffix.lower() in ZARR_SUFFIXES:
         if len(masks) != 1:
             raise BadInput(f"--tissue {given}: found {len(masks)} masks, expected one for a file; give a folder")

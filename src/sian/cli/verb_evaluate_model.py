@@ -101,10 +101,11 @@ def evaluate_model(
     from sian.evaluation.reconstruction import evaluate_reconstruction, model_painter, reconstruct
     from sian.synthesis import load
     from sian.synthesis.labels import png_text
+    from sian.synthesis.model_tissue import without_tissue
 
     painter = load(model, device)
     if tissue and not painter.takes_tissue:
-        raise BadInput(f"--tissue: the model {painter.info.name} was trained without tissue maps; leave it out")
+        raise BadInput(f"--tissue: {without_tissue(painter.info.name)}")
     with console.progress("painting", "windows") as report:
         made = reconstruct(
             model_painter(painter, float(noise), tools.segmenter if fit else None),

@@ -30,6 +30,7 @@ from sian.slides.zarr_writing import SlideFacts, ZarrSlide
 from sian.synthesis.labels import png_text
 from sian.synthesis.magnification import scaling
 from sian.synthesis.model_classes import without_classes
+from sian.synthesis.model_tissue import without_tissue
 from sian.synthesis.painting import Noise
 from sian.synthesis.supertiles import SIDE, SuperTile, check_local, supertiles
 
@@ -145,10 +146,7 @@ def _tissue(
     if given is None:
         return None
     if not model.takes_tissue:
-        raise BadInput(
-            f"tissue: the model {model.info.name} was trained without tissue maps; leave them out, or take a model of "
-            "the recipe tissue"
-        )
+        raise BadInput(f"tissue: {without_tissue(model.info.name)}")
     return between_nuclei(given, before, source, factor)
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 Tissue: TypeAlias = "NDArray[Any]"  # an image (H, W, 3) uint8, or a map, see `sian.describe`
 
 
+def without_tissue(name: str) -> str:
+    """What is wrong where tissue is given to the model of that name, and what to try."""
+    return f"the model {name} was trained without tissue maps; leave them out, or take a model of the recipe tissue"
+
+
 def tissue_of_each(tissue: Tissue | Sequence[Tissue | None] | None, count: int | None) -> list[Tissue | None]:
     """The tissue that was given, mask by mask; None where none was.
 
@@ -54,10 +59,7 @@ def with_its_tissue(
     if tissue is None:
         return mask
     if untrained:
-        raise BadInput(
-            f"tissue: the model {untrained} was trained without tissue maps; leave them out, or take a model of "
-            "the recipe tissue"
-        )
+        raise BadInput(f"tissue: {without_tissue(untrained)}")
     if isinstance(mask, Layout) and mask.tissue is not None:
         raise BadInput("tissue: found some beside a layout, which brings its own; give it to sian.describe alone")
     layout = mask if isinstance(mask, Layout) else describe(mask)
