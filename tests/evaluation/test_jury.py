@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,19 @@ def test_the_error_of_a_paired_difference_is_what_repeated_draws_show():
         differences.append(one[0] - two[0])
         errors.append(2 * np.std(np.subtract(one[1], two[1]), ddof=1) / 40**0.5)
     assert np.mean(errors) == pytest.approx(np.std(differences), rel=0.15)
+
+
+def test_windows_of_a_model_with_tissue_maps_get_drawn_ones(tile):
+    """Neither their own, which would hide what is invented, nor none, which is not how such a model paints."""
+    told = replace(tile, layout=describe(toys.grid_mask(300, 320), tissue=tile.image))
+    own = Jury([told], [told], [told], torch.zeros(1, toys.STYLE_DIM), features, count=2, seed=0)
+    plain = Jury([tile], [tile], [tile], torch.zeros(1, toys.STYLE_DIM), features, count=2, seed=0)
+    for one, other in zip(own.windows, plain.windows, strict=True):
+        channels = other.layout.shape[1]
+        assert torch.equal(one.layout[:, :channels], other.layout)
+        assert one.layout.shape[1] == channels + 5
+        assert (one.layout[:, channels] == 1).all()
+    assert not torch.equal(own.windows[0].layout[:, -5:], own.windows[1].layout[:, -5:])
 
 
 def test_marks_by_hand(made):

@@ -125,7 +125,7 @@ def test_half_of_the_windows_are_told(tiles):
 
 def test_windows_that_are_not_told_get_a_drawn_map(tiles):
     """None of the layout is silent; those that are told keep their own map, the others get another one each time."""
-    recipe = Recipe.parse({"name": "t", "generator": {"tissue": True}, "data": {"drawn": True}}, "t")
+    recipe = Recipe.parse({"name": "t", "generator": {"tissue": True}, "data": {}}, "t")
     painter = build_painter({**models.GENERATOR, "tissue": True}, models.ENCODER)
     raw = next(batches(WindowSampler(tiles, 64, 64), 8, tissue=True))
     given = (raw, painter, recipe, 64)

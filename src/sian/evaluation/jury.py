@@ -22,6 +22,7 @@ from sian.evaluation.curve import curve
 from sian.evaluation.kid import discrepancy_parts
 from sian.layout import turn_image
 from sian.networks import REFERENCE_SIZE, Painter, pixels_of, signed_images, stack_layouts
+from sian.networks.drawn_tissue import drawn_layers, tissue_law
 from sian.synthesis.adjusting import estimate_norms, match_colours
 from sian.synthesis.sheet import contact_sheet
 from sian.training.candidates import Look, Marks, named
@@ -150,10 +151,10 @@ def _cut(tiles: Sequence[Tile], seed: int, purpose: str, index: int) -> tuple[Im
     flip, turns = divmod(int(random.integers(TURNS)), TURNS // 2)
     image = turn_image(tile.image[y : y + size, x : x + size], turns, bool(flip))
     layout = tile.layout.window(y, x, size, size).turned(turns, bool(flip))
-    without = replace(
-        layout, tissue=None
-    )  # as most are painted: what is told of the tissue would hide what is invented
-    return image, stack_layouts([without], len(layout.class_names), tissue=layout.tissue is not None)
+    if layout.tissue is not None:  # its own would hide what is invented: it gets a drawn one, as most paintings do
+        law = tissue_law([one.layout.tissue for one in tiles if one.layout.tissue is not None])
+        layout = replace(layout, tissue=drawn_layers(law, seeds.derive(seed, purpose, index), (0, 0, size, size)))
+    return image, stack_layouts([layout], len(layout.class_names), tissue=layout.tissue is not None)
 
 
 def _mask_picture(layout: Tensor) -> Image:

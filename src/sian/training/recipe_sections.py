@@ -100,8 +100,8 @@ class DataSection(Section):
     `organ_aliases` renames organs in the style bank, e.g. {"liver": "lung"}. `classes: true` gives the generator the
     nuclei's classes as the data set names them; in a run's own recipe their names stand there, in the order of the
     layout's channels. `tissue` is the share of windows whose tissue map a generator that takes one (`generator.tissue`)
-    is given; it learns to do without on the others. `drawn` gives these a drawn map instead, as a painting without one
-    gets it (`sian.networks.drawn_tissue`).
+    is given; the others get a drawn one, as a painting without a map does (`sian.networks.drawn_tissue`), or
+    with `drawn: false` none.
     """
 
     positions: Literal["grid", "random"] = "grid"
@@ -111,7 +111,7 @@ class DataSection(Section):
     hue: float = Field(default=0.0, ge=0.0, le=0.3)
     turn: bool = True
     tissue: float = Field(default=0.5, ge=0.0, le=1.0)
-    drawn: bool = False
+    drawn: bool = True
     organ_aliases: dict[str, str] = Field(default_factory=dict)
     classes: bool | tuple[str, ...] = False
 
