@@ -2,7 +2,7 @@
 
     python benchmarks/against.py [--other 192c8f7] [--only one large] [--rounds 5] [--threads 1]
     python benchmarks/against.py --only one large list --ours="--backend openvino"
-    python benchmarks/against.py --only fp32 bf16 --weights ../shared/weights
+    python benchmarks/against.py --only fp32 bf16 --weights DIR
 
 The other commit's files are unpacked into a temporary folder; the same interpreter runs both by PYTHONPATH, with the
 other commit's bundled model. `one`, `large`, `list`: `sian synthesize` of an image of 256 x 256 px, one of 1000 x 1000,

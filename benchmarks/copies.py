@@ -1,6 +1,6 @@
 """How well the screen for copies sees a training window again: turned, in another stain, and shifted.
 
-    python benchmarks/copies.py data/monuseg --weights ../shared/weights
+    python benchmarks/copies.py data/monuseg --weights DIR
 
 Copies are made of windows of the training split, moved by 0, 41 or 124 px against the grid of training windows (41 is
 the furthest from the dense grid that `sian evaluate --memorisation` uses, 124 from the coarse grid that is used here),

@@ -1,7 +1,7 @@
 """What real tiles score against real tiles: the floors (FID and KID, in all and per
 organ).
 
-    python benchmarks/floors.py ../shared/data/monuseg --weights ../shared/weights --features runs/floors
+    python benchmarks/floors.py MONUSEG --weights DIR --features runs/floors
 
 Reads a folder with `tiles.csv` and `train|test/TILE.webp`, cuts 16 windows of 256 px a tile, runs the
 Inception once (about two minutes on one core; the features are kept), and prints the tables of

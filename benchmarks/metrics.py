@@ -1,6 +1,6 @@
 """How long the metrics take, beside independent implementations on the same inputs in the same run.
 
-    python benchmarks/metrics.py --weights ../shared/weights [--peers peers/bin/python] [--only pq ssim fid]
+    python benchmarks/metrics.py --weights DIR [--peers peers/bin/python] [--only pq ssim fid]
 
 Times are the process' own CPU time, so that other work on the machine does not count. MONAI and torchmetrics come with
 the dev extra; stardist and cellpose need an environment of their own, which `benchmarks/peers.py` says how to make, and
