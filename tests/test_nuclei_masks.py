@@ -332,10 +332,10 @@ def run(*arguments):
 
 
 def test_masks_come_from_the_command_line_and_do_not_depend_on_the_workers(tmp_path, capsys):
-    assert run("--organ", "kidney", "--organ", "colon", "-n", 64, "--size", "48x64", "-o", tmp_path / "one",
+    assert run("--organ", "kidney", "--organ", "colon", "-n", 64, "--size", "64x48", "-o", tmp_path / "one",
                "--workers", 1, "--seed", 3, "--sheet") == 0  # fmt: skip
     assert "128 masks" in capsys.readouterr().out
-    assert run("--organ", "colon", "--organ", "kidney", "-n", 64, "--size", "48x64", "-o", tmp_path / "two",
+    assert run("--organ", "colon", "--organ", "kidney", "-n", 64, "--size", "64x48", "-o", tmp_path / "two",
                "--workers", 2, "--seed", 3) == 0  # fmt: skip
     for path in sorted((tmp_path / "two").glob("*.png")):
         assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes()
@@ -390,12 +390,22 @@ def test_a_picture_can_be_the_density_map(tmp_path):
     assert (read_mask(tmp_path / "o" / "stomach_00000.png")[:, 84:] == 0).all()
 
 
+def test_a_density_map_of_another_size_is_told_which_size_would_fit(tmp_path, capsys):
+    write_png(tmp_path / "map.png", np.full((64, 96, 3), 255, np.uint8))
+    given = ("--organ", "stomach", "-n", 1, "--map", tmp_path / "map.png", "-o", tmp_path / "o")
+    assert run(*given, "--size", "64x96") == 3
+    error = capsys.readouterr().err
+    assert "found 96 x 64 px (width x height), expected the masks' 64 x 96" in error
+    assert run(*given, "--size", error.split("give --size ")[1].split()[0]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (["--organ", "kidny"], 3, "did you mean 'kidney'"),
         ([], 3, "--organ is missing"),
         (["--organ", "kidney", "--size", "big"], 3, "--size big"),
+        (["--organ", "kidney", "--size", "1x2x3"], 3, "width x height, e.g. 768x512"),
         (["--organ", "kidney", "--size", "0"], 3, "0 x 0"),
         (["--organ", "kidney", "--size", "9" * 30], 3, "16,384"),
         (["--organ", "kidney", "--fit", "none.json"], 3, "none.json: no such file"),

@@ -206,7 +206,7 @@ def test_a_slide_painted_from_outlines_with_classes(tmp_path, capsys, monkeypatc
     path = qupath_file(tmp_path / "m.geojson", mask, classes)
     expected = sian.load(model).synthesize(mask, "kidney", classes=classes)
     assert (expected != sian.load(model).synthesize(mask, "kidney", classes={})).any()
-    given = ["synthesize", str(path), "--style", "kidney", "--model", str(model), "--size", "700,300"]
+    given = ["synthesize", str(path), "--style", "kidney", "--model", str(model), "--size", "700x300"]
     assert main([*given, "-o", str(tmp_path / "out")]) == 0
     np.testing.assert_array_equal(sian.read_image(tmp_path / "out" / "m_kidney.png"), expected)
     assert main([*given, "-o", str(tmp_path / "out"), "--form", "ome-zarr"]) == 0
@@ -232,16 +232,16 @@ def test_a_slide_painted_from_outlines(tmp_path, capsys):
     write(tmp_path / "m.geojson", collection(MASK))
     given = ["--style", "kidney", "--model", str(model), "-o", str(tmp_path / "out")]
     outlines = ["synthesize", str(tmp_path / "m.geojson"), *given]
-    assert main([*outlines, "--form", "ome-zarr", "--size", "1111,700"]) == 0
+    assert main([*outlines, "--form", "ome-zarr", "--size", "1111x700"]) == 0
     expected = paint_slide(tmp_path / "m.ome.tif", "kidney", tmp_path / "e", model=sian.load(model))
     with open_slide(tmp_path / "out" / "m_kidney.ome.zarr") as found, open_slide(expected) as other:
         np.testing.assert_array_equal(found.read().pixels, other.read().pixels)
-    assert main([*outlines, "--size", "1111,700"]) == 0  # a PNG
+    assert main([*outlines, "--size", "1111,700"]) == 0  # a PNG; a comma, as in --region
     found = sian.read_image(tmp_path / "out" / "m_kidney.png")
     assert np.abs(found.astype(int) - open_slide(expected).read().pixels).max() <= 1
     capsys.readouterr()
-    for size, sentence in (("1111", "expected WIDTH,HEIGHT"), ("0,9", "expected WIDTH,HEIGHT")):
+    for size, sentence in (("1111", "expected WIDTHxHEIGHT"), ("0x9", "expected WIDTHxHEIGHT")):
         assert main([*outlines, "--size", size]) == 3
         assert sentence in capsys.readouterr().err
-    assert main(["synthesize", str(tmp_path / "m.ome.tif"), *given, "--size", "9,9"]) == 3
+    assert main(["synthesize", str(tmp_path / "m.ome.tif"), *given, "--size", "9x9"]) == 3
     assert "has a size of its own" in capsys.readouterr().err

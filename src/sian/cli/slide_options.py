@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sian.cli.sizes import width_and_height
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Mpp = Annotated[
 
 Size = Annotated[
     str | None,
-    typer.Option(metavar="W,H", help="Size of a GeoJSON mask in px; if not given, up to its last outline."),
+    typer.Option(metavar="WxH", help="Size of a GeoJSON mask in px; if not given, up to its last outline."),
 ]
 
 
@@ -78,7 +79,7 @@ def parse_region(text: str | None) -> Area | None:
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """``WIDTH,HEIGHT`` as height and width.
+    """``WIDTHxHEIGHT`` as height and width.
 
     Raises:
         BadInput: not two whole numbers of px that a slide can have.
@@ -87,10 +88,10 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
     if text is None:
         return None
-    words = [word.strip() for word in text.split(",")]
-    if len(words) != 2 or not all(word.isdecimal() and 0 < int(word[:9]) <= MAX_SIDE for word in words):
-        raise BadInput(f"--size {text[:60]}: expected WIDTH,HEIGHT in whole px, up to {MAX_SIDE:,}, e.g. 40000,30000")
-    return int(words[1]), int(words[0])
+    size = width_and_height(text)
+    if size is None or not all(0 < side <= MAX_SIDE for side in size):
+        raise BadInput(f"--size {text[:60]}: expected WIDTHxHEIGHT in whole px, up to {MAX_SIDE:,}, e.g. 40000x30000")
+    return size[1], size[0]
 
 
 def mpp_of(asked: str | None, path: Path, said: float | None) -> float | None:

@@ -10,6 +10,7 @@ import typer
 
 from sian.cli import console
 from sian.cli.arguments import Json
+from sian.cli.sizes import width_and_height
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ def masks(
         typer.Option(help="An organ, e.g. kidney; repeat for several; 'all' for every organ of the fit."),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Masks of each organ.")] = 100,
-    size: Annotated[str, typer.Option(metavar="SIDE|HxW", help="Pixels: 256, or 512x768 (height x width).")] = "256",
+    size: Annotated[str, typer.Option(metavar="SIDE|WxH", help="Pixels: 256, or 768x512 (width x height).")] = "256",
     like: Annotated[
         Path | None, typer.Option(metavar="DATASET", help="Fit nuclei to its masks; writes fit.json.")
     ] = None,
@@ -94,13 +95,13 @@ def masks(
 
 
 def _size(text: str) -> tuple[int, int]:
+    """Height and width."""
     from sian.errors import BadInput
 
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
-        raise BadInput(f"--size {text}: expected a side in pixels, e.g. 256, or height x width, e.g. 512x768")
-    height, width = int(parts[0]), int(parts[-1])
-    return height, width
+    size = width_and_height(f"{text}x{text}" if text.isdecimal() else text)
+    if size is None:
+        raise BadInput(f"--size {text[:60]}: expected a side in pixels, e.g. 256, or width x height, e.g. 768x512")
+    return size[1], size[0]
 
 
 def _density(path: Path | None, height: int, width: int) -> npt.NDArray[np.float32] | None:
@@ -115,8 +116,8 @@ def _density(path: Path | None, height: int, width: int) -> npt.NDArray[np.float
     image = read_image(path)
     if image.shape[:2] != (height, width):
         raise BadInput(
-            f"{path}: found {image.shape[0]} x {image.shape[1]} px, expected the masks' {height} x {width}; "
-            f"scale the picture, or give --size {image.shape[0]}x{image.shape[1]}"
+            f"{path}: found {image.shape[1]} x {image.shape[0]} px (width x height), expected the masks' {width} x "
+            f"{height}; scale the picture, or give --size {image.shape[1]}x{image.shape[0]}"
         )
     density: npt.NDArray[np.float32] = (image.mean(2) / 255).astype(np.float32)
     return density
