@@ -372,6 +372,7 @@ def test_choices_of_the_command_line_are_those_of_the_library():
 
     assert get_args(arguments.Backend) == get_args(brushes.Backend)
     assert get_args(arguments.Storage) == get_args(storage.Storage)
+    assert get_args(arguments.Kept) == get_args(storage.Kept)
     assert get_args(arguments.StyleSetting) == reconstruction.STYLE_SETTINGS
     assert get_args(arguments.Precision) == (*device.PRECISIONS, device.AUTO)
     assert get_args(arguments.Scale) == tuple(scales.SCALES)

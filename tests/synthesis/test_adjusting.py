@@ -10,6 +10,7 @@ import torch
 
 from sian.data.sampling import Tile
 from sian.layout import describe
+from sian.layout.tissue_map import FULL, TISSUE_LAYERS
 from sian.networks.encoder import stain_statistics
 from sian.synthesis import adjusting
 from sian.synthesis.adjusting import colour_map, estimate_norms, match_colours
@@ -93,3 +94,22 @@ def test_only_batch_norm_is_estimated(tiles):
     changed = {name for name, t in painter.state_dict().items() if not torch.equal(t, before[name])}
     assert changed
     assert all("norm_" in name for name in changed)
+
+
+def test_every_other_window_is_painted_with_drawn_tissue(tiles):
+    """What is fitted serves paintings with a map and without; these get a drawn one."""
+    (tile,) = tiles
+    layout = describe(
+        toys.grid_mask(256, 256), tissue=np.random.default_rng(1).uniform(0, 0.6, (16, 16, 4)).astype(np.float32)
+    )
+    told = Tile(tile.id, tile.organ, tile.preparation, tile.image, layout)
+    painter, seen = toys.toy_painter(tissue=True), []
+    painter.generator.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0][:, -TISSUE_LAYERS:]))
+    estimate_norms(painter, [told], seed=0, count=2)
+    maps = torch.cat(seen)  # (4, 5, 256, 256)
+    assert (maps[:, 0] == 1).all()  # each says something
+    real = torch.from_numpy(layout.tissue[..., 1:3]).permute(2, 0, 1) / FULL  # what does not turn with the window
+    turned = [torch.rot90(real.flip(2) if flip else real, turns, (1, 2)) for flip in (0, 1) for turns in range(4)]
+    of_tile = [any(torch.allclose(window, one, atol=0.01) for one in turned) for window in maps[:, 1:3]]
+    assert of_tile == [False, True, False, True]
+    assert not torch.equal(maps[0], maps[2])

@@ -163,7 +163,7 @@ def test_fine_tuning_on_two_tiles(tune, tiles, tmp_path, toy_file):
 def test_a_discriminator_in_the_file_is_gone_on_with(tune, tiles, tmp_path):
     assert tune(tiles)[0] == 0
     run, target = tmp_path / "run", tmp_path / "with.safetensors"
-    assert main(["export", str(run), "-d", str(tiles), "-o", str(target), "--discriminator"]) == 0
+    assert main(["export", str(run), "-d", str(tiles), "-o", str(target), "--discriminator", "whole"]) == 0
     content = read_model(target)
     assert content.discriminator
     recipe, start = start_from(Recipe.parse(FINETUNE, "tune"), target)
@@ -261,7 +261,7 @@ def test_a_judge_that_never_learned_is_not_asked_nor_exported(tune, tiles, tmp_p
     losses = {"gan_weight": 0, "feature_matching": 0, "perceptual": 0, "regions": 1}
     assert tune(tiles, stages=frozen, losses=losses)[0] == 0
     words = ["export", str(tmp_path / "run"), "-d", str(tiles), "-o", str(tmp_path / "judge.safetensors")]
-    assert main([*words, "--discriminator"]) == 3
+    assert main([*words, "--discriminator", "whole"]) == 3
     assert not (tmp_path / "judge.safetensors").exists()
     assert main([*words, "--storage", "int8"]) == 0
 
@@ -311,6 +311,20 @@ def test_a_discriminator_of_feature_heads_alone_is_taken_out_of_a_whole_one(tmp_
         start_from(Recipe.parse({**FINETUNE, "discriminator": heads}, "tune"), toy_file)
     with pytest.raises(BadInput, match="scales"):
         Recipe.parse({**FINETUNE, "start": "scratch", "discriminator": {"scales": 0}}, "tune")
+
+    # A file of heads alone serves recipes of heads alone; for others the discriminator starts anew.
+    assert main(["export", str(path), "-o", str(tmp_path / "heads.safetensors"), "--discriminator", "heads"]) == 0
+    kept = read_model(tmp_path / "heads.safetensors")
+    assert set(kept.discriminator) == set(start.discriminator)
+    assert all(torch.equal(kept.weights[name], content.weights[name]) for name in content.weights)
+    _, of_heads = start_from(Recipe.parse({**FINETUNE, "discriminator": heads}, "tune"), tmp_path / "heads.safetensors")
+    assert set(of_heads.discriminator) == set(start.discriminator)
+    plain = {key: value for key, value in FINETUNE.items() if key != "discriminator"}
+    recipe, anew = start_from(Recipe.parse(plain, "tune"), tmp_path / "heads.safetensors")
+    assert not anew.discriminator
+    assert recipe.discriminator.scales == 2
+    assert main(["export", str(toy_file), "-o", str(tmp_path / "x.safetensors"), "--discriminator", "heads"]) == 3
+    assert not (tmp_path / "x.safetensors").exists()
 
 
 def test_only_what_is_named_moves(tune, tiles, tmp_path, toy_file):

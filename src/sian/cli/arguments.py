@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # sian.evaluation.reconstruction, sian.training.device, sian.reproduce): those files load torch. A test compares them.
 Backend = Literal["torch", "openvino", "openvino-bf16"]
 Storage = Literal["float32", "float16", "int8"]
+Kept = Literal["none", "heads", "whole"]
 StyleSetting = Literal["paired", "sibling", "exemplar", "prior"]
 Keep = Literal["nuclei", "tissue"]
 Precision = Literal["32-true", "bf16-mixed", "auto"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import Aliases, Storage, check_there, parse_aliases
+from sian.cli.arguments import Aliases, Kept, Storage, check_there, parse_aliases
 from sian.errors import BadInput
 
 
@@ -19,8 +19,11 @@ def export(
     split: Annotated[str, typer.Option(help="The split that it learned from.")] = "train",
     alias: Aliases = None,
     discriminator: Annotated[
-        bool, typer.Option("--discriminator", help="Also keep the discriminator, for a fine-tuning; the file grows.")
-    ] = False,
+        Kept | None,
+        typer.Option(
+            help="What the file keeps of the discriminator, for fine-tuning; heads are small and do for finetune."
+        ),
+    ] = None,
     storage: Annotated[
         Storage | None,
         typer.Option(help="How weights are stored: float16 if not given; int8 takes about half of that."),
@@ -35,8 +38,8 @@ def export(
     It holds the weights, the style bank, and facts about the training.
 
     With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way
-    (numbers of the old ones go, and fitted styles belong to the old file), and nothing else changes. Its card is
-    written anew: give --notes again.
+    (numbers of the old ones go, and fitted styles belong to the old file), --discriminator leaves some of that out, and
+    nothing else changes. Its card is written anew: give --notes again.
     """
     if not run.exists() and str(run) != "bundled":
         raise BadInput(f"{run}: no such run or model file, expected a run's folder or a model; check the path")
@@ -54,13 +57,14 @@ def export(
             raise BadInput("bundled: this would change the installed model; name a file of yours with --output")
         run = bundled_model()
     if run.is_file():
-        if (numbers is None and not words and not storage) or alias or data or discriminator:
+        if (numbers is None and not words and not storage and not discriminator) or alias or data:
             raise BadInput(
-                f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE or --storage with it and "
-                "nothing else; or name a run's folder"
+                f"{run}: is a model file, expected --metrics REPORT.json, --notes FILE, --storage or --discriminator "
+                "with it and nothing else; or name a run's folder"
             )
-        only_card = numbers is None and storage is None and output is None
-        write_card(run if only_card else rewrite(run, output or run, metrics=numbers, storage=storage), words)
+        if not (numbers is None and storage is None and discriminator is None and output is None):
+            run = rewrite(run, output or run, metrics=numbers, storage=storage, discriminator=discriminator)
+        write_card(run, words)
         return
     assert data is not None  # noqa: S101 - checked above, for the type checker
     source = open_dataset(data).split(split)
@@ -71,7 +75,7 @@ def export(
             output or run / "model.safetensors",
             aliases=aliases,
             metrics=numbers,
-            discriminator=discriminator,
+            discriminator=discriminator or "none",
             storage=storage or "float16",
             report=report,
         )

@@ -18,11 +18,14 @@ from sian.data.loading import batches
 from sian.data.sampling import Tile, WindowSampler
 from sian.networks import LAYOUT_CHANNELS, REFERENCE_SIZE, Painter, channels_of, signed, stack
 from sian.networks.encoder import stain_statistics
-from sian.seeds import torch_generator
+from sian.seeds import derive, torch_generator
 from sian.training.average import estimate_batch_norm
+from sian.training.batch_making import drawn_between, unsaid_tissue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sian.networks.drawn_tissue import TileTissue
 
 NORM_BATCHES, NORM_BATCH = 16, 8  # windows that batch norm is estimated from: 128
 COLOUR_BATCHES = 4  # of NORM_BATCH windows each, that colours are fitted to: 32
@@ -48,11 +51,11 @@ def estimate_norms(
         report: called with the batches done.
         count: batches; 16 if not given.
     """
-    stream = _windows(painter, tiles, seed)
+    stream, between = _windows(painter, tiles, seed), _between(painter, tiles)
 
     def run(index: int) -> Callable[[], object]:
         def once() -> None:
-            _paint(painter, next(stream), torch_generator(seed, "batch norm", index))
+            _paint(painter, next(stream), torch_generator(seed, "batch norm", index), between)
             if report:
                 report(index + 1)
 
@@ -78,10 +81,10 @@ def match_colours(painter: Painter, tiles: Sequence[Tile], seed: int) -> None:
         lambda _module, _inputs, output: before.append(output.detach()[:, :, ::SPARSE, ::SPARSE].float())
     )
     try:
-        stream = _windows(painter, tiles, seed + 1)
+        stream, between = _windows(painter, tiles, seed + 1), _between(painter, tiles)
         for index in range(COLOUR_BATCHES):
             raw = next(stream)
-            _paint(painter, raw, torch_generator(seed, "colours", index))
+            _paint(painter, raw, torch_generator(seed, "colours", index), between)
             real.append(stain_statistics(signed(raw["image"])))
     finally:
         hook.remove()
@@ -127,8 +130,13 @@ def _windows(painter: Painter, tiles: Sequence[Tile], seed: int) -> Iterator[dic
     return batches(sampler, NORM_BATCH, extras=extras, classes=generator.classes > 0, tissue=generator.tissue)
 
 
+def _between(painter: Painter, tiles: Sequence[Tile]) -> TileTissue | None:
+    known = all(tile.layout.tissue is not None for tile in tiles)
+    return drawn_between(tiles) if painter.generator.tissue and known else None
+
+
 @torch.no_grad()
-def _paint(painter: Painter, raw: dict[str, Any], random: torch.Generator) -> None:
+def _paint(painter: Painter, raw: dict[str, Any], random: torch.Generator, between: TileTissue | None) -> None:
     """One batch of windows, each in the style of its reference."""
     generator, device = painter.generator, next(painter.parameters()).device
     on_device = {key: tensor.to(device) for key, tensor in raw.items()}
@@ -144,11 +152,15 @@ def _paint(painter: Painter, raw: dict[str, Any], random: torch.Generator) -> No
         on_device.get("depth"),
         on_device.get("classes"),
         generator.classes,
-        _every_other(on_device["tissue"]) if generator.tissue else None,
+        _half_drawn(raw, between, random).to(device) if generator.tissue else None,
     )
     generator(maps, style, noise)
 
 
-def _every_other(tissue: Tensor) -> Tensor:
-    """Half of the windows' tissue maps: what is fitted serves paintings with and without."""
-    return tissue * (torch.arange(len(tissue), device=tissue.device) % 2)[:, None, None, None]
+def _half_drawn(raw: dict[str, Any], between: TileTissue | None, random: torch.Generator) -> Tensor:
+    """Every other window's tissue map, and drawn ones: what is fitted serves paintings with a map and without."""
+    tissue: Tensor = raw["tissue"]
+    of_tissue = torch.Generator().manual_seed(derive(random.initial_seed(), "tissue"))
+    drawn = unsaid_tissue(raw["tile"], tissue.shape[1], between, of_tissue)
+    told = torch.arange(len(tissue)) % 2 == 1
+    return torch.where(told[:, None, None, None], tissue, drawn)

@@ -38,7 +38,7 @@ from sian.synthesis.modelfile import (
     write_model,
 )
 from sian.synthesis.painting import encode_windows
-from sian.synthesis.storage import Storage
+from sian.synthesis.storage import Kept, Storage
 from sian.synthesis.styles import OrganStyles, Styles, check_aliases, make_part
 from sian.training import Recipe, checkpoint
 from sian.training.average import folded
@@ -60,7 +60,7 @@ def export_run(
     tiles: Sequence[Tile] | None = None,
     aliases: Mapping[str, str] | None = None,
     metrics: Mapping[str, Any] | None = None,
-    discriminator: bool = False,
+    discriminator: Kept = "none",
     storage: Storage = "float16",
     report: Report | None = None,
 ) -> Path:
@@ -73,7 +73,8 @@ def export_run(
         tiles: the same tiles, if they are in memory already.
         aliases: other names of organs in the style bank.
         metrics: numbers, with their floors, to be kept in the file.
-        discriminator: put it into the file as well, so that a fine-tuning need not start it anew.
+        discriminator: what of it the file holds as well, so that a fine-tuning need not start it anew: "whole", or its
+            "heads" on VGG19's features alone, which are small and all that the recipe ``finetune`` needs.
         storage: how the weights are stored.
         report: called with (steps done, steps in all).
 
@@ -95,7 +96,7 @@ def _exported(
     tiles: Sequence[Tile] | None,
     aliases: Mapping[str, str] | None,
     metrics: Mapping[str, Any] | None,
-    discriminator: bool,
+    discriminator: Kept,
     storage: Storage,
     report: Report | None,
 ) -> Path:
@@ -110,7 +111,7 @@ def _exported(
     area = median_area(data.mask(item) for item in data)
     if not np.isfinite(area):
         raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
-    if discriminator and (recipe.judge_is_frozen or not recipe.stages):
+    if discriminator != "none" and (recipe.judge_is_frozen or not recipe.stages):
         raise BadInput(f"{run}: its discriminator did not learn in this run; leave --discriminator out")
     names = recipe.data.class_names
     tiles = (
@@ -155,7 +156,7 @@ def _exported(
         licence=_licence(read_start(run), data),
         classes=list(names),
     )
-    judge = _discriminator(saved[-1], recipe) if discriminator else None
+    judge = _part(_discriminator(saved[-1], recipe), discriminator, run) if discriminator != "none" else None
     write_model(
         target,
         info,
@@ -170,9 +171,14 @@ def _exported(
 
 
 def rewrite(
-    model: str | Path, target: str | Path, *, metrics: Mapping[str, Any] | None = None, storage: Storage | None = None
+    model: str | Path,
+    target: str | Path,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    storage: Storage | None = None,
+    discriminator: Kept | None = None,
 ) -> Path:
-    """Write a model file again with other metrics in its description, or its weights stored in another way.
+    """Write a model file again with other metrics in its description, its weights stored in another way, or less in it.
 
     Args:
         model: the model file.
@@ -180,6 +186,10 @@ def rewrite(
         metrics: the object of `sian evaluate --json`. None keeps those that are there, unless the storage changes:
             numbers belong to the weights that they were measured on.
         storage: how the weights are stored; None leaves weights and bank as they are to the bit.
+        discriminator: what is kept of it, as for `export_run`; None keeps what is there.
+
+    Raises:
+        BadInput: the file does not hold that part of a discriminator.
 
     Warns:
         SianWarning: metrics are left out since the storage changes.
@@ -189,12 +199,13 @@ def rewrite(
         warn(f"{model}: its numbers are of the weights as they were and are left out; measure again, then --metrics")
         metrics = {}
     info = content.info if metrics is None else content.info.model_copy(update={"metrics": dict(metrics)})
+    judge = content.discriminator
     write_model(
         target,
         info,
         content.weights,
         content.bank,
-        discriminator=content.discriminator,
+        discriminator=judge if discriminator is None else _part(judge, discriminator, model),
         looks=content.looks,
         tissue=content.tissue,
         storage=storage or content.storage,
@@ -275,6 +286,15 @@ def _licence(start: Mapping[str, Any], data: Dataset) -> str:
     """The data's licence, and the base model's where that is another one."""
     base = start.get("licence", data.info.licence)
     return data.info.licence if base == data.info.licence else f"{base} (base model) and {data.info.licence} (tiles)"
+
+
+def _part(judge: Mapping[str, torch.Tensor], kept: Kept, source: str | Path) -> dict[str, torch.Tensor]:
+    """What is kept of a discriminator's tensors."""
+    prefix = {"none": "-", "heads": "heads.", "whole": ""}[kept]
+    part = {name: tensor for name, tensor in judge.items() if name.startswith(prefix)}
+    if kept != "none" and not part:
+        raise BadInput(f"{source}: found no {kept} of a discriminator in it; give another --discriminator, or none")
+    return part
 
 
 def _discriminator(saved: Path, recipe: Recipe) -> dict[str, torch.Tensor]:

@@ -72,17 +72,10 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         taken["generator"] = taken["generator"].model_copy(update={"upsampling": changed})
     if strength := getattr(recipe, "coarse_noise", 0.0):
         weights |= stirred(weights, strength, recipe.seed)
-    if "discriminator" not in recipe.model_fields_set:
-        taken["discriminator"] = trained.discriminator
-    elif judge:
-        without = _parts_left_out(recipe)
-        _check_section(recipe, trained, "discriminator", path, without)
-        taken["discriminator"] = trained.discriminator.model_copy(update=dict.fromkeys(without, 0))
-        prefixes = tuple(f"{PARTS[part]}." for part in without)
-        judge = {name: tensor for name, tensor in judge.items() if not name.startswith(prefixes)}
-    else:
-        asked = recipe.discriminator.model_dump(exclude_unset=True)
-        taken["discriminator"] = trained.discriminator.model_copy(update=asked)
+    asked = recipe.discriminator.model_dump(exclude_unset=True) if "discriminator" in recipe.model_fields_set else {}
+    taken["discriminator"] = trained.discriminator.model_copy(update=asked)
+    if judge := _parts_needed(judge, taken["discriminator"]):
+        _check_section(recipe, trained, "discriminator", path, _parts_left_out(recipe))
     data = recipe.data.model_copy(update={"classes": _classes(recipe, content.info, path)})
     whole = recipe.model_copy(update={**taken, "data": data, "start": "model"})
     whole = Recipe.parse(whole.model_dump(mode="json"), recipe.name)  # its parts come from two places: do they fit?
@@ -162,6 +155,13 @@ def _parts_left_out(recipe: Recipe) -> list[str]:
     """Parts of a discriminator that a recipe does without, e.g. the patches beside the feature heads."""
     asked = recipe.discriminator
     return [part for part in PARTS if part in asked.model_fields_set and getattr(asked, part) == 0]
+
+
+def _parts_needed(judge: Mapping[str, Tensor], section: Any) -> dict[str, Tensor]:
+    """The tensors of the parts that a discriminator has; none if a part is missing, as in a file of heads alone."""
+    needed = {prefix for part, prefix in PARTS.items() if getattr(section, part)}
+    parts = {name: tensor for name, tensor in judge.items() if name.split(".")[0] in needed}
+    return parts if {name.split(".")[0] for name in parts} == needed else {}
 
 
 def _check_section(recipe: Recipe, trained: Recipe, section: str, path: Path, without: Collection[str] = ()) -> None:

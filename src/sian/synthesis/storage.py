@@ -17,6 +17,7 @@ from torch import Tensor
 from sian.errors import BadInput
 
 Storage = Literal["float32", "float16", "int8"]
+Kept = Literal["none", "heads", "whole"]  # of a discriminator
 SCALE = ".scale"  # ends the name of an 8-bit tensor's scales, (outputs,) bf16
 LEVELS = 127  # either side of 0
 WORTH_IT = 16_384  # numbers; smaller tensors stay in half precision

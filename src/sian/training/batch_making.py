@@ -60,7 +60,7 @@ def make_batch(
     told = None
     if generator.tissue:
         told = (torch.rand(n, generator=of_tissue) < recipe.data.tissue).to(device)
-        unsaid = _unsaid(raw["tile"], size, between, of_tissue).to(device)
+        unsaid = unsaid_tissue(raw["tile"], size, between, of_tissue).to(device)
         on_device["tissue"] = torch.where(told[:, None, None, None], on_device["tissue"], unsaid)
     last = torch.channels_last
     return Batch(
@@ -82,8 +82,18 @@ def drawn_between(tiles: Sequence[Tile]) -> TileTissue:
     return TileTissue(layers, [f"{tile.organ}/{tile.preparation}" for tile in tiles])
 
 
-def _unsaid(tiles: Tensor, size: int, between: TileTissue | None, random: torch.Generator) -> Tensor:
-    """What stands in the place of a map that is not given: (n, size, size, 5) int8 that were drawn, or zeros."""
+def unsaid_tissue(tiles: Tensor, size: int, between: TileTissue | None, random: torch.Generator) -> Tensor:
+    """What stands in the place of a map that is not given.
+
+    Args:
+        tiles: (n,) int64, the tile of each window.
+        size: px of the windows.
+        between: draws it; None leaves it unsaid.
+        random: which of the many.
+
+    Returns:
+        (n, size, size, 5) int8, drawn, or zeros.
+    """
     if between is None:
         return torch.zeros((len(tiles), size, size, TISSUE_LAYERS), dtype=torch.int8)
     drawn = torch.randint(2**62, (len(tiles),), generator=random)
