@@ -86,6 +86,7 @@ def test_a_class_of_a_nucleus_that_rescaling_loses(model, picture):
     seen = []
 
     class Classified:
+        takes_tissue = False
         info = model.info.model_copy(update={"classes": ["dead", "tumour"]})
         style = staticmethod(model.style)
         encode = staticmethod(model.encode)

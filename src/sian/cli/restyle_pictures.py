@@ -32,7 +32,7 @@ def restyle_pictures(
     asked: Asked,
     seed: int,
     noise: float,
-    keep: Keep,
+    keep: Keep | None,
 ) -> list[dict[str, Any]]:
     """Repaint pictures and slides; picture i gets the noise of seed + i.
 
@@ -42,8 +42,10 @@ def restyle_pictures(
     Raises:
         BadInput: a picture cannot be read or repainted; several pictures and one mask.
     """
+    from sian.production.restyle import what_is_kept
     from sian.segmentation import load as load_segmenter
 
+    keep = what_is_kept(keep, model)
     if mask is not None and len(paths) > 1:
         raise BadInput(f"{mask}: is one mask for {len(paths)} pictures; repaint its picture alone")
     found = None if mask is not None else load_segmenter(segmenter).to(str(model.device))

@@ -53,8 +53,9 @@ def restyle(
     level: Level = None,
     mpp: Mpp = None,
     keep: Annotated[
-        Keep, typer.Option(help="'tissue' also keeps lumina, density and fibres; needs a model that knows them.")
-    ] = "nuclei",
+        Keep | None,
+        typer.Option(help="'tissue' also keeps lumina, density and fibres; the default of a model that knows them."),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Of a data set, take this split only.")] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed of the texture; item i of a data set gets seed + i.")
@@ -67,7 +68,7 @@ def restyle(
 ) -> None:
     """Repaint images, slides, or a whole data set, in another style.
 
-    Nuclei, size and magnification stay. All else is painted anew; --keep tissue keeps it coarsely. An image gives
+    Nuclei, size and magnification stay, and coarsely what lies between them (--keep). An image gives
     NAME_STYLE.png, the mask that was painted, and a sheet that shows both beside the source. A slide of more than
     4096 x 4096 px gives NAME_STYLE.ome.zarr. A data set gives one with the same ids, masks and classes.
     """
@@ -133,7 +134,7 @@ def _dataset(
     split: str | None,
     seed: int,
     noise: float,
-    keep: Keep,
+    keep: Keep | None,
     *,
     as_json: bool,
 ) -> None:

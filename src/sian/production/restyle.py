@@ -76,7 +76,7 @@ def restyle(
     seed: int = 0,
     noise: float = 1.0,
     classes: Mapping[int, str] | None = None,
-    keep: Keep = "nuclei",
+    keep: Keep | None = None,
 ) -> Restyled:
     """Paint an image's nuclei in another style.
 
@@ -93,7 +93,8 @@ def restyle(
         noise: strength of the noise.
         classes: class names of the mask's nuclei by id, for a model that knows classes.
         keep: "nuclei" paints everything else anew. "tissue" also keeps, coarsely, what is empty, how dense the rest is
-            and how its fibres run; this needs a model that was trained with tissue maps.
+            and how its fibres run; this needs a model that was trained with tissue maps. None is "tissue" for such a
+            model, "nuclei" for others.
 
     Raises:
         BadInput: no image, a mask of another size, an unknown style, an absurd mpp, a model that was trained without
@@ -113,7 +114,7 @@ def restyle(
             "of another magnification than the model's"
         )
     layout: NDArray[np.int32] | Layout = found
-    tissue = kept_tissue(keep, seen)
+    tissue = seen if what_is_kept(keep, model) == "tissue" else None
     if model.info.classes and classes is not None:
         layout = describe(found, left_over(classes, found if given is None else given, found))
     painted = model.synthesize(layout, vector, seed=seed, noise=noise, tissue=tissue)
@@ -130,7 +131,7 @@ def restyle_dataset(
     mpp: float | None = None,
     seed: int = 0,
     noise: float = 1.0,
-    keep: Keep = "nuclei",
+    keep: Keep | None = None,
     report: Report | None = None,
 ) -> int:
     """Paint every item of a data set in another style into a new data set; safe to run again.
@@ -161,6 +162,7 @@ def restyle_dataset(
     fixed: StyleLike = OWN if own else model.style(style)
     name = OWN if own else str(getattr(fixed, "name", style))
     in_bank = own or (isinstance(style, str) and style in model.styles)  # a file may be called as an organ is
+    keep = what_is_kept(keep, model)
     name = _recorded(name, OWN if in_bank else fixed, noise, mpp, keep)
     with only_writer(folder):
         writer = DatasetWriter(folder, _info(data, model))
@@ -198,9 +200,9 @@ def restyle_dataset(
     return painted
 
 
-def kept_tissue(keep: Keep, image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """What `Model.synthesize` is given as tissue."""
-    return image if keep == "tissue" else None
+def what_is_kept(keep: Keep | None, model: Model) -> Keep:
+    """What is kept: what was asked for, or as much as the model can."""
+    return keep or ("tissue" if model.takes_tissue else "nuclei")
 
 
 def _recorded(name: str, style: StyleLike, noise: float, mpp: float | None, keep: Keep) -> str:
@@ -241,7 +243,8 @@ def _paint(
         )
     vector = model.encode(image) if isinstance(style, str) else model.style(style)
     name = OWN if isinstance(style, str) else vector.name
-    painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp, tissue=kept_tissue(keep, image))
+    tissue = image if keep == "tissue" else None
+    painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp, tissue=tissue)
     way = scaling(mpp, model.info.mpp) if mpp is not None else None
     return Restyled(painted, mask, Style(vector.vector, name), str(way) if way else "")
 
