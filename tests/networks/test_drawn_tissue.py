@@ -85,6 +85,14 @@ def test_the_nearest_style_says_what_is_drawn():
     assert (both(STYLE - 0.3, 0, (0, 0, 32, 32))[..., 1] == 0).all()
 
 
+def test_another_style_has_its_gaps_elsewhere():
+    """One mask in several styles does not repeat what is odd in one of them at the same place."""
+    law = law_of(1, 2)
+    both = DrawnTissue({"a": law, "b": law}, {"a": np.ones(4, np.float32), "b": -np.ones(4, np.float32)})
+    first, second = (both(STYLE + way, 0, (0, 0, 1024, 1024))[8::16, 8::16, 2].ravel() for way in (0.3, -0.3))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
 def test_a_map_goes_before_what_is_drawn():
     mask = np.zeros((32, 64), int)
     values = np.full((2, 4, 4), np.nan, np.float32)

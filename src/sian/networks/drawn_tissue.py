@@ -75,7 +75,7 @@ class DrawnTissue:
             sound = law.shape == (3, len(SHARES)) and bool(np.isfinite(law).all()) and bool((np.diff(law) >= 0).all())
             if name not in vectors or not sound or np.abs(law).max() > 1.001 or law[[0, 2]].min() < 0:
                 raise BadInput(f"tissue of style {name!r}: expected rising quantiles from -1 to 1; export it again")
-        names = sorted(laws)
+        self._names = names = sorted(laws)
         self._laws = np.stack([laws[name] for name in names])  # (n, 3, 33)
         self._vectors = np.stack([vectors[name] for name in names])  # (n, D)
 
@@ -83,7 +83,8 @@ class DrawnTissue:
         """The layers of a part of an image.
 
         Args:
-            style: (1, D); the nearest style of the bank says how often what is drawn.
+            style: (1, D); the nearest style of the bank says how often what is drawn, and draws its own: other styles
+                have their gaps elsewhere.
             seed: of the image.
             part: absolute top and left, height and width, px.
 
@@ -91,7 +92,8 @@ class DrawnTissue:
             (height, width, 5) int8, as `sian.layout.tissue_map.tissue_layers` returns them.
         """
         vector = style[0].detach().float().cpu().numpy()
-        return drawn_layers(self._laws[int(((self._vectors - vector) ** 2).sum(1).argmin())], seed, part)
+        nearest = int(((self._vectors - vector) ** 2).sum(1).argmin())
+        return drawn_layers(self._laws[nearest], seeds.derive(seed, self._names[nearest]), part)
 
 
 class TileTissue:
