@@ -1,6 +1,6 @@
 """Windows painted without and with their tissue maps, nothing chosen: the picture of docs/results/tissue.md.
 
-    python benchmarks/tissue.py DATA --model MODEL -o docs/images/tissue.jpg [--before bundled]
+    python benchmarks/tissue.py DATA --before MODEL -o docs/images/tissue.jpg [--model MODEL]
 
 The middle window of 256 px of each organ's first tile: mask, real, its map; painted by the model before; by the model
 without the map, seeds 0 and 1; and with it, seeds 0 and 1. The style is the real window's.
@@ -26,8 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--before", default="bundled")
+    parser.add_argument("--model", help="the bundled one if not given")
+    parser.add_argument("--before", required=True)
     parser.add_argument("--most", type=int, default=7, help="organs")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()

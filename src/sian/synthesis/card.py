@@ -18,12 +18,19 @@ Diagnosis, or anything that decides about a patient. The pictures are painted; t
 
 - Organs it has not seen: it knows {organs} and no other. Another organ's reference image is carried over by its
   colour and texture at best.
-- Structure that the mask does not name: glands' lumina, vessels, collagen bundles and blood are guessed from where
-  nuclei lie, not placed by you.
+- {structure}
 - Other magnifications: it was trained at {mpp} um a pixel, median nucleus {area:.0f} px; masks that are off by more
   than 2.5 times in area get a warning.
 - Preparation and organ are confounded in its data where an organ was seen in one preparation only: {preparations}.
 """
+
+
+GUESSED = """\
+Structure that the mask does not name: glands' lumina, vessels, collagen bundles and blood are guessed from where
+  nuclei lie, not placed by you."""
+TOLD = """\
+Structure finer than a tissue map, which says for each 16 px what is empty, how dense the rest is and how fibres run.
+  Vessels, blood and small fat droplets are guessed, and without a map lumina and collagen are as well."""
 
 
 def model_card(model: Model) -> str:
@@ -61,6 +68,7 @@ def model_card(model: Model) -> str:
     lines += [
         LIMITS.format(
             tiles=len(facts.tiles),
+            structure=TOLD if model.takes_tissue else GUESSED,
             organs=", ".join(model.styles),
             mpp=info.mpp if info.mpp is not None else "an unknown number of",
             area=info.median_nucleus_area,
