@@ -17,6 +17,7 @@ from sian.data import DatasetInfo, DatasetWriter, open_dataset
 from sian.errors import BadInput, SianWarning
 from sian.layout import describe
 from sian.layout.tissue_map import CELL, tissue_layers
+from sian.networks.drawn_tissue import DrawnTissue
 from sian.nuclei import generate
 from sian.studio_app import corrected, messages, saving
 from sian.studio_app.server import application
@@ -150,6 +151,31 @@ def test_it_is_painted_as_synthesize_paints_it(knowing):
     assert (found != plain).any()
     others = dict.fromkeys(classes, "dead")
     assert (found != knowing.model.synthesize(mask, "kidney", classes=others, tissue=tissue)).any()
+
+
+def test_a_stroke_says_nothing_of_the_rest_where_the_model_draws_it(knowing):
+    generator = knowing.model.painter.generator
+    vector = knowing.painter.wanted.style.vector
+    law = np.stack([np.linspace(0, 1, 33), np.linspace(-1, 1, 33), np.linspace(0, 0.4, 33)]).astype(np.float32)
+    generator.between = DrawnTissue({"kidney": law}, {"kidney": vector})
+    knowing.start()
+    draw(knowing, 30, 40, "dead")
+    drawn = knowing.painter.wait_until_settled(60)
+    say(knowing, op="tissue", what="lumen", points=[[60, 100], [70, 100]], radius=20)
+    cells = knowing.document.cells
+    assert 0 < np.count_nonzero(cells[..., 0]) < 30
+    assert as_map(cells)[100 // CELL, 64 // CELL].tolist() == [1, 0, 0, 0]
+    assert np.isnan(as_map(cells)[0, 0]).all()
+    assert not cells[cells[..., 0] == 0].any()
+    say(knowing, op="tissue", what="stroma", points=[[120, 20], [180, 60]], radius=20, density=-0.5)
+    say(knowing, op="tissue", what="plain", points=[[70, 100]], radius=12)
+    assert_described(knowing)
+    found = knowing.painter.wait_until_settled(60)
+    mask, classes = knowing.document.mask, knowing.document.known_classes()
+    assert np.array_equal(found, knowing.model.synthesize(mask, "kidney", classes=classes, tissue=as_map(cells)))
+    assert (found != drawn).any()
+    say(knowing, op="tissue", what="forget")
+    assert np.array_equal(knowing.painter.wait_until_settled(60), drawn)
 
 
 def test_all_of_it_comes_back_after_a_restart(knowing, knowing_path, tmp_path):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def edited(
-    document: Document, gesture: messages.Gesture, names: Sequence[str] = ()
+    document: Document, gesture: messages.Gesture, names: Sequence[str] = (), rest_is_drawn: bool = False
 ) -> tuple[editing.Change | TissueChange, dict[str, Any]]:
     """What a gesture changes in a drawing, and what its page is told.
 
@@ -26,13 +26,14 @@ def edited(
         document: the drawing, which is not changed.
         gesture: what was done.
         names: of the classes that nuclei can have.
+        rest_is_drawn: the model draws tissue where the map says nothing.
 
     Raises:
         BadInput: it changes nothing, or cannot be done there.
     """
     if isinstance(gesture, messages.Tissue):
         stroke = (gesture.what, gesture.points, gesture.radius, gesture.density)
-        return tissue_stroke(document.cells, document.shape, *stroke), {}
+        return tissue_stroke(document.cells, document.shape, *stroke, rest_is_drawn=rest_is_drawn), {}
     kind = gesture.kind if isinstance(gesture, messages.Draw | messages.Fill | messages.Classify) else ""
     if kind and kind not in names:
         raise BadInput(f"this model knows no nuclei of the class {kind!r}{nearest(kind, names)}")

@@ -322,7 +322,8 @@ class Studio:
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
         assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try | messages.Tile | messages.Do)  # noqa: S101 - `do` has answered these
-        change, answer = edited(self.document, self._possible(message), self.model.info.classes)
+        drawn = self.model.painter.generator.between is not None
+        change, answer = edited(self.document, self._possible(message), self.model.info.classes, drawn)
         with self.painter.lock, self.document.all_or_nothing():
             patch = self.document.apply(change)
             effect = self.document.last_effect

@@ -1,8 +1,9 @@
 """Lumen and stroma by brush: what a stroke says of the tissue map, which models that know tissue maps are given.
 
 The map is that of `sian.layout.tissue_map`, a cell for 16 px; here its numbers are held as a layout holds them, int8
-with 127 for 1, and before them whether the cell says anything. A model learned from maps of whole windows, so the first
-stroke says of all other cells that they hold ordinary tissue.
+with 127 for 1, and before them whether the cell says anything. A model that draws tissue where a map says nothing does
+so beside a stroke, too. Others learned from maps of whole windows: for them the first stroke says of all other cells
+that they hold ordinary tissue.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def tissue_stroke(
     points: Sequence[Sequence[float]] = (),
     radius: float = 1.0,
     density: float = 0.5,
+    *,
+    rest_is_drawn: bool = False,
 ) -> TissueChange:
     """What a brush says on its way.
 
@@ -69,6 +72,7 @@ def tissue_stroke(
         points: (n, 2) x, y of the brush's way, px; not needed to forget.
         radius: of the brush, px.
         density: of stroma, -1 (palest) over 0 (the tissue's median) to 1.
+        rest_is_drawn: the model draws tissue where nothing is said, so cells that the stroke does not touch stay so.
 
     Raises:
         BadInput: the stroke lies outside of the drawing, or nothing is said that could be forgotten.
@@ -80,11 +84,13 @@ def tissue_stroke(
     top, left, region = brushed(points, radius, *shape)
     if not region.any():
         raise BadInput("the stroke lies outside of the drawing; draw within it")
-    whole = _said_everywhere(cells)
+    whole = cells.copy() if rest_is_drawn else _said_everywhere(cells)
     first, start, share = _shares(top, left, region)
     part = whole[first : first + share.shape[0], start : start + share.shape[1]]
-    part[..., 1:] = _stroked(part[..., 1:] / FULL, share, what, points, (first, start), radius, density)
-    if cells[..., 0].all():
+    stroked = _stroked(part[..., 1:] / FULL, share, what, points, (first, start), radius, density)
+    part[..., 1:] = np.where(share[..., None] > 0, stroked, part[..., 1:])
+    part[..., 0] = np.where(share > 0, FULL, part[..., 0])
+    if rest_is_drawn or cells[..., 0].all():
         return TissueChange(first, start, part.copy())
     return TissueChange(0, 0, whole)
 

@@ -110,7 +110,7 @@ export const TOOLS = {
   plain: {
     key: "p",
     label: "Plain",
-    hint: "Drag over lumen or stroma that is to be ordinary tissue again.",
+    hint: "Drag over lumen, stroma or a gap: it becomes ordinary tissue.",
     icon: "M5 5h14v14H5zM5 19L19 5",
     kind: "brush",
     needs: "tissue",
