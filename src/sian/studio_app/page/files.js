@@ -66,10 +66,11 @@ export class Files {
       box.close();
       this.send(file, purpose);
     };
-    dialog(`${file.name} is a picture`, [
+    const ways = [
       make("p", {}, [make("button", { class: "strong", click: chosen("style") }, ["Paint in its style"])]),
-      make("p", {}, [make("button", { click: chosen("nuclei") }, ["Find its nuclei, and draw on"])]),
-    ]);
+      make("p", {}, [make("button", { click: chosen("nuclei") }, ["Open it, and find its nuclei"])]),
+    ];
+    dialog(`${file.name} is a picture`, ways, "Cancel");
   }
 
   /** @param {string} what */
@@ -132,7 +133,7 @@ export class Files {
     window.addEventListener("dragenter", () => {
       inside++;
       sign.hidden = false;
-      sign.firstElementChild.textContent = "A mask is opened; a picture becomes a style, or nuclei";
+      sign.firstElementChild.textContent = "Drop a mask, a picture or a style here";
     });
     window.addEventListener("dragleave", () => {
       inside--;

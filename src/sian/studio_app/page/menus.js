@@ -45,12 +45,13 @@ export function entry(label, note, chosen) {
   return make("button", { role: "menuitem", click: chosen }, [label, ...(note ? [make("small", {}, [note])] : [])]);
 }
 
-/** @param {string} title @param {(Node | string)[]} content */
-export function dialog(title, content) {
+/** @param {string} title @param {(Node | string)[]} content @param {string} [end] what the button that closes it says */
+export function dialog(title, content, end = "Close") {
   const box = byId("dialog");
-  const close = make("button", { class: "strong", click: () => box.close() }, ["Close"]);
+  const close = make("button", { class: end === "Close" ? "strong" : "", click: () => box.close() }, [end]);
   box.replaceChildren(make("h2", { id: "dialog-title" }, [title]), ...content, make("p", {}, [close]));
   if (!box.open) box.showModal();
+  box.scrollTop = 0; // the button that gets the focus may lie below what can be seen
 }
 
 /** @param {{classes: string[], tissue: boolean}} facts */
