@@ -37,6 +37,7 @@ HALO = 40  # px around what was drawn that are painted along: beyond, pixels cha
 QUIET = 0.5  # seconds without a step before the whole picture is painted
 LARGEST_AREA = 512 * 512  # px that are painted in one go; more waits for the whole picture
 MOST_DROPS = 2  # times in a row that a step's pixels are dropped for newer ones
+UNPAINTED = 204  # grey where nothing was painted yet; white would look like glass
 PEN_FORGOTTEN = 10.0  # seconds after which a pen that never went up counts as up
 
 
@@ -117,7 +118,7 @@ class LivePainter:
         failed: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self.model, self.wanted = model, wanted
-        self.picture = np.full((*layout.shape, 3), 255, np.uint8)
+        self.picture = np.full((*layout.shape, 3), UNPAINTED, np.uint8)
         self.revision, self.settled_revision = 1, 0
         self._replaced = 0  # the revision since which the picture is another one
         self._layout, self._publish, self._failed = layout, publish, failed
@@ -173,7 +174,7 @@ class LivePainter:
         """Say, with the lock held, that all is different. Returns the drawing's new revision."""
         if layout is not None:
             if layout.shape != self.picture.shape[:2]:
-                self.picture = np.full((*layout.shape, 3), 255, np.uint8)
+                self.picture = np.full((*layout.shape, 3), UNPAINTED, np.uint8)
             self._layout = layout
         self.wanted = wanted or self.wanted
         self._dirty, self._whole = None, True

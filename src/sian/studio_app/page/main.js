@@ -72,6 +72,7 @@ const stage = new Stage(byId("stage"), picture, {
     connection.mention({ op: "pen", down: false });
     awaited = false;
   },
+  stampTurned: () => toolbar.showOptions(),
   transform: (nucleus, way) => say({ op: "transform", nucleus, ...way }),
   stamp: (points) => {
     say({ op: "draw", points, radius: 0 });
@@ -141,7 +142,7 @@ function takeMask(head, payload) {
   if (head.resized && (width !== picture.width || height !== picture.height)) {
     picture.resize(width, height);
     stage.fit();
-  }
+  } else if (head.resized) picture.unpaint();
   picture.setClasses(head.classes, head.resized);
   picture.setIds(rectOf(head), payload);
   stage.shape = undefined;
@@ -277,8 +278,8 @@ function listenToMenus() {
     entry("Mask (16-bit PNG)", "one id a nucleus", () => files.download("mask")),
     entry("Outlines (GeoJSON)", "for QuPath", () => files.download("outlines")),
     ...(toolbar.facts.classes.length ? [entry("Classes (JSON)", "of the nuclei; keep it beside the mask", () => files.download("classes"))] : []),
-    ...(toolbar.facts.tissue ? [entry("Tissue map (.npy)", "for --tissue of every command", () => files.download("tissue"))] : []),
-    entry("Style (JSON)", "for --style of every command", () => files.download("style")),
+    ...(toolbar.facts.tissue ? [entry("Tissue map (.npy)", "for --tissue on the command line", () => files.download("tissue"))] : []),
+    entry("Style (JSON)", "for --style on the command line", () => files.download("style")),
     make("hr"),
     entry("Into the data set", "sian-studio/dataset: picture and mask", () => files.keepItem()),
     entry("Copy the picture", "", () => files.copyPicture()),

@@ -28,6 +28,7 @@ export class Panel {
     /** @type {string[]} */
     this.wanted = [];
     this.loading = 0;
+    this.worn = ""; // the chip that was chosen last
     root.append(this.viewSection(), this.styleSection(), this.textureSection(), this.jobSection());
   }
 
@@ -149,9 +150,10 @@ export class Panel {
     this.showChips(state.styles);
     const parts = Object.entries(state.style);
     choose(this.chips, parts[0][0]);
-    if (parts.length > 1 && document.activeElement !== this.part) {
-      this.other.value = parts[1][0];
-      this.part.value = String(Math.round(100 * Number(parts[1][1])));
+    this.reveal(parts[0][0]);
+    if (document.activeElement !== this.part) {
+      if (parts.length > 1) this.other.value = parts[1][0];
+      this.part.value = parts.length > 1 ? String(Math.round(100 * Number(parts[1][1]))) : "0";
       this.showPart();
     }
     if (document.activeElement !== this.seed) this.seed.value = state.seed;
@@ -161,6 +163,17 @@ export class Panel {
     this.note.textContent = note;
     this.note.hidden = !note;
     this.showJob(state.job);
+  }
+
+  /** Scroll to the chip that is chosen now, if it is another one. @param {string} name */
+  reveal(name) {
+    if (name === this.worn) return;
+    this.worn = name;
+    const chip = this.chips.querySelector(`[data-value="${CSS.escape(name)}"]`);
+    if (!chip) return;
+    const [inner, outer] = [chip.getBoundingClientRect(), this.chips.getBoundingClientRect()];
+    if (inner.top < outer.top) this.chips.scrollTop -= outer.top - inner.top + 4;
+    else if (inner.bottom > outer.bottom) this.chips.scrollTop += inner.bottom - outer.bottom + 4;
   }
 
   /** @param {{name: string, step: string, done: number, total: number, waiting: number} | null} job */
@@ -180,6 +193,7 @@ export class Panel {
     const names = styles.map((style) => style.name);
     if (names.join("\n") === this.names.join("\n")) return;
     this.names = names;
+    this.worn = "";
     this.chips.replaceChildren(...names.map((name) => this.chip(name)));
     const kept = this.other.value;
     this.other.replaceChildren(...names.map((name) => make("option", { value: name }, [shown(name)])));

@@ -42,6 +42,12 @@ export class Picture {
     this.painted = false;
   }
 
+  /** The tissue is that of another drawing. */
+  unpaint() {
+    this.tissue = canvasOf(this.width, this.height);
+    this.painted = false;
+  }
+
   /**
    * Ids of a rectangle.
    * @param {import("./geometry.js").Rect} rect @param {Uint8Array} payload int32, little-endian

@@ -20,6 +20,7 @@ export class Stage {
    * @param {(points: Point[], under: number) => void} calls.trying what the gesture is so far
    * @param {(down: boolean) => void} calls.pen
    * @param {() => void} calls.abandoned the gesture ends without meaning anything
+   * @param {() => void} calls.stampTurned wheel or keys gave the stamp another size or angle
    * @param {(nucleus: number, way: {dy: number, dx: number, angle: number}) => void} calls.transform
    * @param {(points: Point[]) => void} calls.stamp
    */
@@ -270,6 +271,7 @@ export class Stage {
     if (this.tool === "stamp" && !event.ctrlKey) {
       if (event.shiftKey) this.stampAngle += (step * Math.PI) / 18;
       else this.stampScale = clamp(this.stampScale * 1.08 ** -step, 0.3, 3);
+      this.calls.stampTurned();
     } else if (this.tool === "move" && this.picture.chosen && !event.ctrlKey) this.spin((step * Math.PI) / 24);
     else this.view = zoomed(this.view, 1.0015 ** -clamp(event.deltaY, -300, 300), this.screenPoint(event));
     this.draw();
@@ -319,8 +321,10 @@ export class Stage {
     }
     if (event.key === "," || event.key === ".") {
       const step = event.key === "." ? 1 : -1;
-      if (this.tool === "stamp") this.stampAngle += (step * Math.PI) / 18;
-      else if (this.tool === "move" && this.picture.chosen) this.spin((step * Math.PI) / 24);
+      if (this.tool === "stamp") {
+        this.stampAngle += (step * Math.PI) / 18;
+        this.calls.stampTurned();
+      } else if (this.tool === "move" && this.picture.chosen) this.spin((step * Math.PI) / 24);
       else return false;
       this.draw();
       return true;

@@ -9,6 +9,8 @@ import { TOOLS } from "./tools.js";
 /** @type {Record<string, string>} */
 const STROKES = { erase: "rgb(255 255 255 / 65%)", plain: "rgb(255 255 255 / 45%)", lumen: "rgb(238 242 246 / 60%)", stroma: "rgb(196 110 146 / 55%)" };
 
+const UNPAINTED = "#cccccc"; // no glass: nothing was painted there yet
+
 /**
  * One half of the canvas, or all of it.
  * @param {Stage} stage @param {CanvasRenderingContext2D} context @param {boolean} right
@@ -24,8 +26,8 @@ export function drawHalf(stage, context, right) {
   context.translate(half.left + stage.view.x, half.top + stage.view.y);
   context.scale(stage.view.scale, stage.view.scale);
   context.imageSmoothingEnabled = stage.view.scale < 3;
-  context.fillStyle = tissue ? "#ffffff" : "#17181a";
-  context.fillRect(0, 0, width, height);
+  context.fillStyle = tissue ? UNPAINTED : "#17181a";
+  if (width > 1) context.fillRect(0, 0, width, height); // else the server told of no drawing yet
   if (tissue && stage.picture.painted) context.drawImage(stage.picture.tissue, 0, 0);
   if (!tissue && stage.below) context.drawImage(stage.below, 0, 0);
   if (!tissue) stage.picture.drawBetween(context);
