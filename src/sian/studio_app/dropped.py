@@ -42,9 +42,9 @@ def become_style(studio: Studio, name: str, picture: Picture) -> None:
         fitted = fit_style(picture, model=model, name=f"{stem}-fitted", report=report)
         if fitted.before - fitted.after < WORTH:
             return f"{name}: a fit comes no nearer than its encoded style"
-        gain = f"distance in stain {fitted.before:.3f} as encoded, {fitted.after:.3f} as fitted"
-        studio.wear(studio.add_style(f"{stem}-fitted", fitted.style, gain), instead_of=marked)
-        return f"{name}: {gain}"
+        gain = f"The fit took its stain from {fitted.before:.3f} to {fitted.after:.3f} off the picture's."
+        studio.wear(studio.add_style(f"{stem}-fitted", fitted.style, f"{gain} {note}".strip()), instead_of=marked)
+        return f"{name}: fitted. {gain}"
 
     if not studio.model.has_style:
         raise BadInput(f"{studio.model.info.name}: this model has no style; a picture can give it none")
@@ -97,9 +97,9 @@ def _encoded(model: Model, picture: Picture, stem: str) -> tuple[Style, str]:
         found = model.encode(picture)
     strange = [str(warning.message) for warning in said if issubclass(warning.category, SianWarning)]
     if strange:
-        return Style(found.vector, stem, found.quantile), "Unlike what the model was trained on; being fitted."
+        return Style(found.vector, stem, found.quantile), "The picture is unlike what the model was trained on."
     if found.quantile is None:
         return Style(found.vector, stem), ""
     return Style(
         found.vector, stem, found.quantile
-    ), f"More unusual than {found.quantile:.0%} of the training tiles' windows."
+    ), f"The picture is more unusual than {found.quantile:.0%} of the training tiles' windows."

@@ -124,7 +124,8 @@ def item(studio: Studio) -> str:
         writer = DatasetWriter(folder, said)
         name = _free(drawn.stem, set(writer.items))
         writer.add(name, still.picture, drawn.mask, text=_text(studio, still), **facts)
-    return f"{name} is in {_short(folder, studio)}, a data set of {len(writer.items)}"
+        count = len(writer.items)
+    return f"{name} is in {_short(folder, studio)}, a data set of {count} {'item' if count == 1 else 'items'}"
 
 
 def lines(studio: Studio) -> dict[str, str]:
