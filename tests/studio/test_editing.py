@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from sian.errors import BadInput
 from sian.studio_app import editing
+from sian.studio_app.inventing import fill
 
 SHAPE = (40, 50)
 
@@ -73,6 +74,32 @@ def test_an_outline_is_filled_by_the_rule_of_the_house():
     found = whole(editing.outlined([(2, 2), (6, 2), (6, 5), (2, 5)], *SHAPE))
     assert found.sum() == 12
     assert found[2:5, 2:6].all()
+
+
+def test_a_nucleus_drawn_as_a_ring_has_no_hole():
+    ring = editing.brushed([(5, 5), (15, 5), (15, 14), (5, 14), (5, 5)], 2, *SHAPE)[2]
+    assert not ring[ring.shape[0] // 2, ring.shape[1] // 2]
+    filled = editing.without_holes(ring)
+    assert filled[ring.shape[0] // 2, ring.shape[1] // 2]
+    assert ndimage.label(~filled)[1] == ndimage.label(~ring)[1] - 1
+    assert not editing.without_holes(ring[:0]).any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_edge_of_a_filled_area_cuts_no_nucleus(seed):
+    older = np.zeros((160, 200), np.int32)
+    older[60:100, 20:60] = 7
+    change, answer = fill(older, [(40, 40), (160, 40), (160, 120), (40, 120)], "kidney", 1.5, seed)
+    after = changed(older, change)
+    assert (after[older > 0] == 7).all()
+    ids = np.setdiff1d(after, [0, 7])
+    assert len(ids) == answer["added"]
+    middles = np.array(ndimage.center_of_mass(after > 0, after, ids))
+    assert (middles > (32, 32)).all()
+    assert (middles < (128, 168)).all()
+    beyond = after.copy()
+    beyond[40:120, 40:160] = 0
+    assert np.isin(ids, beyond).any()  # nuclei at the edge are whole
 
 
 def test_erasing_leaves_the_rest(mask):

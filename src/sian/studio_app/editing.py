@@ -80,6 +80,14 @@ def outlined(points: Sequence[Sequence[float]], height: int, width: int) -> tupl
     return fill_ring(ring, height, width)
 
 
+def without_holes(region: Region) -> Region:
+    """A region and what it goes around: a nucleus that is drawn as a ring is meant whole."""
+    from scipy.ndimage import binary_fill_holes
+
+    filled: Region = binary_fill_holes(region) if region.any() else region
+    return filled
+
+
 def draw(mask: Mask, top: int, left: int, region: Region, nucleus: int) -> Change:
     """Give a nucleus the free pixels of a region.
 

@@ -62,15 +62,15 @@ def _changed(document: Document, gesture: Any) -> tuple[editing.Change, dict[str
         from sian.studio_app.inventing import fill
 
         return fill(mask, gesture.points, gesture.organ, gesture.density, gesture.seed)
-    region = (
+    top, left, region = (
         editing.brushed(gesture.points, gesture.radius, height, width)
         if gesture.radius
         else editing.outlined(gesture.points, height, width)
     )
     if isinstance(gesture, messages.Erase):
-        return editing.erase(mask, *region), {}
+        return editing.erase(mask, top, left, region), {}
     nucleus = gesture.into or new
-    return editing.draw(mask, *region, nucleus), {"nucleus": nucleus}
+    return editing.draw(mask, top, left, editing.without_holes(region), nucleus), {"nucleus": nucleus}
 
 
 def _classified(document: Document, gesture: messages.Classify) -> editing.Change:

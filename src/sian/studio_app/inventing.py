@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SIDE = 384  # px of the invented mask that outlines are taken from
 MOST_OUTLINES = 24
 MOST_AREA = 4096 * 4096  # px of the box of an area to fill
-MOST_LOST = 0.35  # part of an invented nucleus that older nuclei and the area's edge may take; else it is left out
+MOST_LOST = 0.35  # part of an invented nucleus that older nuclei may take; else it is left out
+MARGIN = 32  # px around an area into which the nuclei at its edge may reach
 
 
 def organs() -> list[str]:
@@ -48,7 +49,7 @@ def outlines(organ: str, seed: int) -> list[list[tuple[float, float]]]:
 def fill(
     mask: Mask, points: Sequence[Sequence[float]], organ: str, density: float, seed: int
 ) -> tuple[Change, dict[str, Any]]:
-    """Invented nuclei in the free part of an area.
+    """Invented nuclei in the free part of an area: their centres lie in it, and its edge cuts none.
 
     Args:
         mask: (H, W), which is not changed.
@@ -68,9 +69,14 @@ def fill(
         raise BadInput("the outline encloses no pixel; draw it around an area")
     if region.size > MOST_AREA:
         raise BadInput(f"expected an area of at most {MOST_AREA:,} px, found {region.size:,}; fill it in parts")
+    above, before_it = min(top, MARGIN), min(left, MARGIN)
+    below = min(mask.shape[0] - top - region.shape[0], MARGIN)
+    behind = min(mask.shape[1] - left - region.shape[1], MARGIN)
+    region = np.pad(region, ((above, below), (before_it, behind)))
+    top, left = top - above, left - before_it
     invented = generate(region.shape[0], region.shape[1], organ, seed, density_map=region * density)
     before = mask[top : top + region.shape[0], left : left + region.shape[1]]
-    free = region & (before == 0)
+    free = before == 0
     whole, kept = np.bincount(invented.ravel()), np.bincount(invented[free], minlength=int(invented.max()) + 1)
     stays = kept >= np.maximum(1, (1 - MOST_LOST) * whole)
     stays[0] = False
