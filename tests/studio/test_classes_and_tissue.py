@@ -20,6 +20,7 @@ from sian.layout.tissue_map import CELL, tissue_layers
 from sian.networks.drawn_tissue import DrawnTissue
 from sian.nuclei import generate
 from sian.studio_app import corrected, messages, saving
+from sian.studio_app.errands import take
 from sian.studio_app.server import application
 from sian.studio_app.studio import Studio
 from sian.studio_app.tissue_brush import as_map, layers_again, nothing_said, tissue_stroke
@@ -258,6 +259,30 @@ def same_picture(client, tmp_path, monkeypatch):
     assert main([*lines["command"].removeprefix("sian ").split()[:-1], str(tmp_path / "out")]) == 0
     painted = list((tmp_path / "out").glob("*.png"))
     assert np.array_equal(np.asarray(Image.open(painted[0])), picture)
+
+
+def test_a_saved_tissue_map_can_be_opened_again(client, knowing, model, toy_path, tmp_path):
+    say(knowing, op="tissue", what="lumen", points=[[90, 100]], radius=30)
+    say(knowing, op="tissue", what="stroma", points=[[20, 20], [150, 40]], radius=20, density=-0.7)
+    cells, content = knowing.document.cells.copy(), client.get("/save/tissue").content
+    say(knowing, op="tissue", what="forget")
+    answer = client.post("/open?name=drawing_tissue.npy", content=content)
+    assert answer.json() == {"kind": "tissue"}
+    assert np.array_equal(knowing.document.cells, cells)
+    assert_described(knowing)
+    say(knowing, op="undo")
+    assert not knowing.document.cells.any()
+    for damaged in (content[:-40], content + b"", content.replace(b"(9, 13, 4)", b"(9, 99, 4)")):
+        answer = client.post("/open?name=drawing_tissue.npy", content=damaged)
+        assert answer.status_code == (200 if damaged == content else 400)
+    knowing.open(generate(64, 64, "kidney", seed=1), "another")
+    answer = client.post("/open?name=drawing_tissue.npy", content=content)
+    assert "open the mask that it belongs to first" in answer.json()["sentence"]
+    knowing.close()
+    plain = Studio(model, tmp_path, model_path=toy_path)
+    with pytest.raises(BadInput, match="knows no tissue maps"):
+        take(plain, "drawing_tissue.npy", content, "")
+    plain.close()
 
 
 def test_a_page_is_told_classes_and_cells(client, knowing):

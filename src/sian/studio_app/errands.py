@@ -9,7 +9,8 @@ import numpy as np
 
 from sian.errors import BadInput
 from sian.studio_app import corrected, dropped, messages, segmenter_tuning, tuning
-from sian.studio_app.opening import is_style_file, read_upload
+from sian.studio_app.gestures import told_tissue
+from sian.studio_app.opening import is_style_file, is_tissue_map, read_tissue_map, read_upload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,9 @@ def do(studio: Studio, message: messages.Message, page: str = "") -> dict[str, A
 def take(
     studio: Studio, name: str, content: bytes, purpose: str, classes: Mapping[int, str] | None = None
 ) -> dict[str, Any]:
-    """Take a file from a page: a mask is opened; a picture becomes a style, or is segmented and opened.
+    """Take a file from a page.
+
+    A mask is opened, a tissue map is told of the drawing; a picture becomes a style, or is segmented and opened.
 
     Args:
         studio: that takes it.
@@ -46,6 +49,10 @@ def take(
     if is_style_file(name, content):
         dropped.become_known_style(studio, name, content)
         return {"kind": "style"}
+    if is_tissue_map(name, content):
+        told_tissue(studio.model)
+        studio.apply(read_tissue_map(name, content, studio.document.shape))
+        return {"kind": "tissue"}
     found, own = read_upload(name, content, studio.autosave)
     if found.ndim == 2:
         studio.open(found.astype(np.int32), Path(name).stem, classes=own if classes is None else classes)

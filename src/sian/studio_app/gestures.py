@@ -12,28 +12,29 @@ from sian.studio_app import editing, messages
 from sian.studio_app.tissue_brush import TissueChange, tissue_stroke
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sian.studio_app.document import Document
+    from sian.synthesis import Model
 
 
 def edited(
-    document: Document, gesture: messages.Gesture, names: Sequence[str] = (), rest_is_drawn: bool = False
+    document: Document, gesture: messages.Gesture, model: Model
 ) -> tuple[editing.Change | TissueChange, dict[str, Any]]:
     """What a gesture changes in a drawing, and what its page is told.
 
     Args:
         document: the drawing, which is not changed.
         gesture: what was done.
-        names: of the classes that nuclei can have.
-        rest_is_drawn: the model draws tissue where the map says nothing.
+        model: what paints it; it says which classes nuclei can have, and whether tissue can be told.
 
     Raises:
-        BadInput: it changes nothing, or cannot be done there.
+        BadInput: it changes nothing, cannot be done there, or is nothing that this model could be told.
     """
+    names = model.info.classes
     if isinstance(gesture, messages.Tissue):
+        told_tissue(model)
         stroke = (gesture.what, gesture.points, gesture.radius, gesture.density)
-        return tissue_stroke(document.cells, document.shape, *stroke, rest_is_drawn=rest_is_drawn), {}
+        drawn = model.painter.generator.between is not None
+        return tissue_stroke(document.cells, document.shape, *stroke, rest_is_drawn=drawn), {}
     kind = gesture.kind if isinstance(gesture, messages.Draw | messages.Fill | messages.Classify) else ""
     if kind and kind not in names:
         raise BadInput(f"this model knows no nuclei of the class {kind!r}{nearest(kind, names)}")
@@ -41,6 +42,12 @@ def edited(
         return _classified(document, gesture), {}
     change, answer = _changed(document, gesture)
     return replace(change, classes=_classes_of_new(document, change, gesture, kind)), answer
+
+
+def told_tissue(model: Model) -> None:
+    """Refuse a model that cannot be told of tissue."""
+    if not model.takes_tissue:
+        raise BadInput(f"the model {model.info.name} knows no tissue maps; take a model of the recipe tissue")
 
 
 def _changed(document: Document, gesture: Any) -> tuple[editing.Change, dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""What is dropped on the page: a mask, nuclei as GeoJSON, or a picture; read by the product's own readers."""
+"""What is dropped on the page: a mask, nuclei as GeoJSON, a tissue map, a picture; read by the product's readers."""
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -12,8 +13,10 @@ from PIL import Image
 from sian.data.formats.geojson import read as read_geojson
 from sian.errors import BadInput
 from sian.files.images import DECODE_ERRORS, decode_image
+from sian.layout.tissue_map import CELL, TISSUE_VALUES, known_values
 from sian.masks import read_mask
 from sian.studio_app.document import check_size
+from sian.studio_app.tissue_brush import TissueChange, from_map
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +25,7 @@ MASK_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp")
 GEOJSON_SUFFIXES = (".geojson", ".json")
 STYLE_SUFFIX = ".json"
+MAP_SUFFIX = ".npy"
 MOST_BYTES = 128 << 20  # of an upload
 MOST_PIXELS = 8192 * 8192
 
@@ -40,6 +44,47 @@ def is_style_file(name: str, content: bytes) -> bool:
     (True, False)
     """
     return Path(name).suffix.lower() == STYLE_SUFFIX and b'"sian.style/' in content[:4096]
+
+
+def is_tissue_map(name: str, content: bytes) -> bool:
+    """Whether a file is a tissue map as Save writes it: numbers with a point, four a cell."""
+    found = _array_head(content) if Path(name).suffix.lower() == MAP_SUFFIX else None
+    return found is not None and found[1].kind == "f" and len(found[0]) == 3 and found[0][2] == len(TISSUE_VALUES)
+
+
+def read_tissue_map(name: str, content: bytes, shape: tuple[int, int]) -> TissueChange:
+    """The whole tissue map of a drawing of H x W px, of a file that is one.
+
+    Raises:
+        BadInput: it is that of a drawing of another size, or is damaged.
+    """
+    expected = (-(-shape[0] // CELL), -(-shape[1] // CELL))
+    head = _array_head(content)
+    if head is None or head[0][:2] != expected:
+        found = " x ".join(map(str, head[0][:2])) if head else "no"
+        raise BadInput(
+            f"{name}: found a tissue map of {found} cells, expected {expected[0]} x {expected[1]} as this drawing has; "
+            "open the mask that it belongs to first"
+        )
+    try:
+        values = np.load(io.BytesIO(content), allow_pickle=False)
+        known_values(values)
+    except ValueError as error:
+        reason = error if isinstance(error, BadInput) else "found a damaged tissue map; save it again"
+        raise BadInput(f"{name}: {reason}") from None
+    return TissueChange(0, 0, from_map(values))
+
+
+def _array_head(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+    """Shape and kind of a NumPy file's numbers; None for any other file."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(stream)
+    except ValueError:
+        return None
+    return shape, kind
 
 
 def read_upload(
@@ -111,8 +156,6 @@ def _pairs(value: object, depth: int) -> list[tuple[float, float]]:
 
 def _in_colour(content: bytes) -> bool:
     """Whether these bytes are a picture rather than a mask of one channel."""
-    import io
-
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "TIFF", "WEBP", "JPEG")) as picture:
             return picture.mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LAB")

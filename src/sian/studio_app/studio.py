@@ -26,7 +26,7 @@ from sian.studio_app.live import LivePainter, Painted, part_of
 from sian.studio_app.settings import changed, followed, usable, wanted
 from sian.studio_app.shelf import Shelf
 from sian.studio_app.snapshots import Drawn, Still, in_words, middle_of
-from sian.studio_app.tissue_brush import as_map
+from sian.studio_app.tissue_brush import TissueChange, as_map
 from sian.studio_app.told import drawing_state, effect_messages, picture_message, pixels_message, whole_drawing
 
 if TYPE_CHECKING:
@@ -322,26 +322,24 @@ class Studio:
             self.open(mask, "drawing" if message.op == "new" else message.name)
             return {}
         assert not isinstance(message, messages.Pen | messages.Outlines | messages.Try | messages.Tile | messages.Do)  # noqa: S101 - `do` has answered these
-        drawn = self.model.painter.generator.between is not None
-        change, answer = edited(self.document, self._possible(message), self.model.info.classes, drawn)
-        with self.painter.lock, self.document.all_or_nothing():
-            patch = self.document.apply(change)
-            effect = self.document.last_effect
-            self._journal.patch(patch, page, message.n)
-        self._told(effect)
+        change, answer = edited(self.document, message, self.model)
+        self.apply(change, page, message.n)
         return answer
 
-    def _possible(self, gesture: messages.Gesture) -> messages.Gesture:
-        """Refuse what this model could not be told."""
-        if isinstance(gesture, messages.Tissue) and not self.model.takes_tissue:
-            raise BadInput(f"the model {self.model.info.name} knows no tissue maps; take a model of the recipe tissue")
-        return gesture
+    def apply(self, change: Change | TissueChange, page: str = "", number: int = 0) -> None:
+        """Change the drawing; a page's message of that number asked for it."""
+        with self._lock:
+            self._take_back()
+            with self.painter.lock, self.document.all_or_nothing():
+                patch = self.document.apply(change)
+                self._journal.patch(patch, page, number)
+            self._told(self.document.last_effect)
 
     def _try_out(self, message: messages.Try) -> dict[str, Any]:
         """Paint what a stroke would be if it ended here; the drawing stays as it is."""
         if message.gesture is not None:
             with suppress(BadInput):  # it may still become something
-                change, _ = edited(self.document, message.gesture, self.model.info.classes)
+                change, _ = edited(self.document, message.gesture, self.model)
                 assert isinstance(change, Change)  # noqa: S101 - nothing else is tried out
                 with self.painter.lock:
                     self.painter.step(self.document.try_out(change).box)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from sian.errors import BadInput
-from sian.layout.tissue_map import CELL, FULL, TISSUE_LAYERS, tissue_layers
+from sian.layout.tissue_map import CELL, FULL, TISSUE_LAYERS, known_values, tissue_layers
 from sian.studio_app.editing import brushed
 
 if TYPE_CHECKING:
@@ -100,6 +100,13 @@ def as_map(cells: Cells) -> NDArray[np.float32]:
     values: NDArray[np.float32] = (cells[..., 1:] / FULL).astype(np.float32)
     values[cells[..., 0] == 0] = np.nan
     return values
+
+
+def from_map(values: NDArray[np.floating]) -> Cells:
+    """Cells of a map as `as_map` makes it."""
+    known, plain = known_values(values)
+    found: Cells = np.round(FULL * np.concatenate([known[..., None], np.clip(plain, -1, 1)], 2)).astype(np.int8)
+    return found
 
 
 def layers_again(layers: NDArray[np.int8], cells: Cells, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

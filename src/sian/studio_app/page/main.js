@@ -267,7 +267,7 @@ function setMode(mode) {
 
 function listenToMenus() {
   menu("open", "open-menu", () => [
-    entry("Mask or picture ...", "PNG, TIFF, GeoJSON; or drop it anywhere", () => files.pick("", "")),
+    entry(toolbar.facts.tissue ? "Mask, picture or tissue map ..." : "Mask or picture ...", "PNG, TIFF, GeoJSON; or drop it anywhere", () => files.pick("", "")),
     make("hr"),
     ...toolbar.facts.examples.map((name) => entry(`Example: ${name}`, "", () => say({ op: "example", name }))),
     make("hr"),
