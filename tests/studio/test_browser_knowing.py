@@ -57,8 +57,8 @@ def test_classes_lumen_and_stroma_are_drawn(page):
     page.wait_for_function("sianStudio.picture.cells.every((value) => value === 0)")
 
 
-def test_a_model_without_them_offers_neither(browser, tmp_path):
-    server = Server(tmp_path).start("--port", "0")
+def test_a_model_without_them_offers_neither(browser, toy_path, tmp_path):
+    server = Server(tmp_path).start("--port", "0", "--model", str(toy_path))
     page = browser.new_context(bypass_csp=True).new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(server.url)
