@@ -144,16 +144,17 @@ def test_restyle_keeps_the_tissue(tmp_path, model, told_file, toy_file, mask, im
     plain = load(toy_file)
     assert np.array_equal(restyle(image, "kidney", model=plain, mask=mask).image, plain.synthesize(mask, "kidney"))
     assert restyle_dataset(data, "kidney", tmp_path / "set", model=model, keep="tissue") == 1
-    assert restyle_dataset(data, "kidney", tmp_path / "set", model=model, keep="tissue") == 0
+    assert restyle_dataset(data, "kidney", tmp_path / "set", model=model) == 0
     item = next(iter(open_dataset(tmp_path / "set")))
     assert "keeps tissue" in item.style
     write_png(tmp_path / "image.png", image)
     write_mask(tmp_path / "mask.png", mask)
     words = ["restyle", str(tmp_path / "image.png"), "--mask", str(tmp_path / "mask.png"), "--style", "kidney"]
-    words += ["-o", str(tmp_path / "out"), "--keep", "tissue", "--model"]
-    assert main([*words, str(told_file)]) == 0
-    assert np.array_equal(read_image(tmp_path / "out" / "image_kidney.png"), kept.image)
-    assert main([*words, str(toy_file)]) == 3
+    words += ["-o", str(tmp_path / "out"), "--model"]
+    for more, expected in ([], kept), (["--keep", "nuclei"], anew), (["--keep", "tissue"], kept):
+        assert main([*words, str(told_file), *more]) == 0
+        assert np.array_equal(read_image(tmp_path / "out" / "image_kidney.png"), expected.image)
+    assert main([*words, str(toy_file), "--keep", "tissue"]) == 3
     assert "trained without tissue maps" in capfd.readouterr().err
 
 

@@ -272,9 +272,14 @@ def test_a_saved_tissue_map_can_be_opened_again(client, knowing, model, toy_path
     assert_described(knowing)
     say(knowing, op="undo")
     assert not knowing.document.cells.any()
-    for damaged in (content[:-40], content + b"", content.replace(b"(9, 13, 4)", b"(9, 99, 4)")):
-        answer = client.post("/open?name=drawing_tissue.npy", content=damaged)
-        assert answer.status_code == (200 if damaged == content else 400)
+    header = content[10:128]
+    larger = content.replace(b"(9, 13, 4)", b"(9, 99, 4)")
+    assert larger != content
+    nested, unclosed, unhashable, descr = b"-" * 117 + b"1", b"(" * 118, b"{[]: 1}".ljust(118), b"('<f4',)"
+    hostile = [content.replace(header, other) for other in (nested, unclosed, unhashable)]
+    hostile.append(content.replace(header, header.replace(b"'<f4'", descr)[:118]))
+    for damaged in (content[:-40], larger, *hostile):
+        assert client.post("/open?name=drawing_tissue.npy", content=damaged).status_code == 400
     knowing.open(generate(64, 64, "kidney", seed=1), "another")
     answer = client.post("/open?name=drawing_tissue.npy", content=content)
     assert "open the mask that it belongs to first" in answer.json()["sentence"]

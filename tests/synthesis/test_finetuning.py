@@ -320,9 +320,12 @@ def test_a_discriminator_of_feature_heads_alone_is_taken_out_of_a_whole_one(tmp_
     _, of_heads = start_from(Recipe.parse({**FINETUNE, "discriminator": heads}, "tune"), tmp_path / "heads.safetensors")
     assert set(of_heads.discriminator) == set(start.discriminator)
     plain = {key: value for key, value in FINETUNE.items() if key != "discriminator"}
-    recipe, anew = start_from(Recipe.parse(plain, "tune"), tmp_path / "heads.safetensors")
+    with pytest.warns(sian.SianWarning, match="holds only a part of the discriminator"):
+        recipe, anew = start_from(Recipe.parse(plain, "tune"), tmp_path / "heads.safetensors")
     assert not anew.discriminator
     assert recipe.discriminator.scales == 2
+    words = ["export", str(tmp_path / "heads.safetensors"), "-o", str(tmp_path / "x.safetensors"), "--discriminator"]
+    assert main([*words, "whole"]) == 3
     assert main(["export", str(toy_file), "-o", str(tmp_path / "x.safetensors"), "--discriminator", "heads"]) == 3
     assert not (tmp_path / "x.safetensors").exists()
 

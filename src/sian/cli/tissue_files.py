@@ -76,8 +76,8 @@ def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
     try:
         values = np.load(path, allow_pickle=False)
         tissue_layers(values, (mask.shape[0], mask.shape[1]))
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # its header is parsed as Python, which raises whatever it likes
         reason = error if isinstance(error, BadInput) else f"found {first_line(error)}, expected a map (.npy)"
-        raise BadInput(f"{path}: {reason}") from None
+        raise BadInput(f"{path}: {reason}") from error
     found: NDArray[Any] = values
     return found

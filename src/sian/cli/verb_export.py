@@ -21,7 +21,7 @@ def export(
     discriminator: Annotated[
         Kept | None,
         typer.Option(
-            help="What the file keeps of the discriminator, for fine-tuning; heads are small and do for finetune."
+            help="What the file keeps of the discriminator, for fine-tuning. The recipe finetune uses the whole."
         ),
     ] = None,
     storage: Annotated[

@@ -54,7 +54,7 @@ def restyle(
     mpp: Mpp = None,
     keep: Annotated[
         Keep | None,
-        typer.Option(help="'tissue' also keeps lumina, density and fibres; the default of a model that knows them."),
+        typer.Option(help="'tissue' also keeps lumina, density and fibres: the default if the model knows them."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Of a data set, take this split only.")] = None,
     seed: Annotated[
@@ -68,9 +68,10 @@ def restyle(
 ) -> None:
     """Repaint images, slides, or a whole data set, in another style.
 
-    Nuclei, size and magnification stay, and coarsely what lies between them (--keep). An image gives
-    NAME_STYLE.png, the mask that was painted, and a sheet that shows both beside the source. A slide of more than
-    4096 x 4096 px gives NAME_STYLE.ome.zarr. A data set gives one with the same ids, masks and classes.
+    Nuclei, size and magnification stay. So does, coarsely, what lies between nuclei, if the model knows tissue maps
+    (--keep). An image gives NAME_STYLE.png, the mask that was painted, and a sheet that shows both beside the source.
+    A slide of more than 4096 x 4096 px gives NAME_STYLE.ome.zarr. A data set gives one with the same ids, masks and
+    classes.
     """
     from sian.files.images import PICTURE_SUFFIXES
 

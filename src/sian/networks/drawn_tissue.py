@@ -1,8 +1,8 @@
 """What lies between the nuclei where no map says it: drawn from the seed, as a style's training tiles have it.
 
 Values are smooth random fields, each given the distribution that the tiles of a style have: how much is empty,
-how dense the rest is, how well fibres agree. They are functions of seed and absolute position alone, as noise is, so
-that parts of an image agree, whoever paints them. Not in the paper.
+how dense the rest is, how well fibres agree. They are functions of seed, style and absolute position alone, so that
+parts of an image agree, whoever paints them. Not in the paper.
 """
 
 from __future__ import annotations

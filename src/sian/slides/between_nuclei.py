@@ -155,6 +155,6 @@ def _mapped(path: Path) -> NDArray[Any]:
     check_filled(path, "a tissue map")
     try:
         found: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: found {first_line(error)}, expected a map (.npy)") from None
+    except Exception as error:  # its header is parsed as Python, which raises whatever it likes
+        raise BadInput(f"{path}: found {first_line(error)}, expected a map (.npy)") from error
     return found

@@ -82,7 +82,7 @@ def _array_head(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, kind = read(stream)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - the header is parsed as Python, which raises whatever it likes
         return None
     return shape, kind
 

@@ -27,6 +27,7 @@ from sian.networks import (
 )
 from sian.networks.drawn_tissue import tissue_law
 from sian.synthesis import adjusting
+from sian.synthesis.finetuning import PARTS
 from sian.synthesis.looks import look, measure
 from sian.synthesis.model import MOST_WINDOWS
 from sian.synthesis.modelfile import (
@@ -73,8 +74,8 @@ def export_run(
         tiles: the same tiles, if they are in memory already.
         aliases: other names of organs in the style bank.
         metrics: numbers, with their floors, to be kept in the file.
-        discriminator: what of it the file holds as well, so that a fine-tuning need not start it anew: "whole", or its
-            "heads" on VGG19's features alone, which are small and all that the recipe ``finetune`` needs.
+        discriminator: what of it the file holds as well, so that a fine-tuning need not start it anew: "whole", as the
+            recipe ``finetune`` needs it, or its "heads" on VGG19's features alone, for recipes without other parts.
         storage: how the weights are stored.
         report: called with (steps done, steps in all).
 
@@ -156,7 +157,7 @@ def _exported(
         licence=_licence(read_start(run), data),
         classes=list(names),
     )
-    judge = _part(_discriminator(saved[-1], recipe), discriminator, run) if discriminator != "none" else None
+    judge = None if discriminator == "none" else _part(_discriminator(saved[-1], recipe), discriminator, run, info)
     write_model(
         target,
         info,
@@ -205,7 +206,7 @@ def rewrite(
         info,
         content.weights,
         content.bank,
-        discriminator=judge if discriminator is None else _part(judge, discriminator, model),
+        discriminator=judge if discriminator is None else _part(judge, discriminator, model, info),
         looks=content.looks,
         tissue=content.tissue,
         storage=storage or content.storage,
@@ -288,13 +289,20 @@ def _licence(start: Mapping[str, Any], data: Dataset) -> str:
     return data.info.licence if base == data.info.licence else f"{base} (base model) and {data.info.licence} (tiles)"
 
 
-def _part(judge: Mapping[str, torch.Tensor], kept: Kept, source: str | Path) -> dict[str, torch.Tensor]:
+def _part(
+    judge: Mapping[str, torch.Tensor], kept: Kept, source: str | Path, info: ModelInfo
+) -> dict[str, torch.Tensor]:
     """What is kept of a discriminator's tensors."""
-    prefix = {"none": "-", "heads": "heads.", "whole": ""}[kept]
-    part = {name: tensor for name, tensor in judge.items() if name.startswith(prefix)}
-    if kept != "none" and not part:
-        raise BadInput(f"{source}: found no {kept} of a discriminator in it; give another --discriminator, or none")
-    return part
+    section = info.recipe.get("discriminator")
+    whole = {prefix for part, prefix in PARTS.items() if isinstance(section, dict) and section.get(part)} or {"scales"}
+    wanted: set[str] = {"none": set(), "heads": {"heads"}, "whole": whole}[kept]
+    found = {name: tensor for name, tensor in judge.items() if name.split(".")[0] in wanted}
+    if lacking := wanted - {name.split(".")[0] for name in found}:
+        raise BadInput(
+            f"{source}: found no {' and '.join(sorted(lacking))} of a discriminator in it, expected them for "
+            f"--discriminator {kept}; give another one, or none"
+        )
+    return found
 
 
 def _discriminator(saved: Path, recipe: Recipe) -> dict[str, torch.Tensor]:

@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     from sian.synthesis.modelfile import ModelInfo
 
 NETWORKS = ("generator", "encoder")  # sections that the model file decides
-PARTS = {
-    "scales": "scales",
-    "segmenting": "segmenting",
-    "features": "heads",
-}  # of a discriminator
+PARTS = {"scales": "scales", "segmenting": "segmenting", "features": "heads"}  # of a discriminator: key, tensors
 MPP_RATIO = 1.2  # magnifications that differ by more are worth a word
 
 
@@ -85,15 +81,21 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
             "--set discriminator.features=64, or --set discriminator.scales=1"
         )
     judged_anew = whole.judged and not judge
+    held = "only a part of the discriminator that is asked for" if content.discriminator else "no discriminator"
     if judged_anew and whole.judge_is_frozen:
         raise BadInput(
-            f"{path}: holds no discriminator, and the recipe {whole.name} asks one that never learns; leave "
+            f"{path}: holds {held}, and the recipe {whole.name} asks one that never learns; leave "
             "discriminator out of a stage's frozen, or its losses at 0"
         )
     if judged_anew and whole.stages and not set(NETWORKS) <= set(whole.stages[0].frozen):
         warn(
-            f"{path}: holds no discriminator, so that it starts anew, and the recipe's first stage does not let it "
+            f"{path}: holds {held}, so that one starts anew, and the recipe's first stage does not let it "
             "learn alone; its first steps may spoil what the generator knows (see frozen in the recipe finetune)"
+        )
+    elif judged_anew and content.discriminator:
+        warn(
+            f"{path}: holds {held}, so that one starts anew; give it time to learn alone, e.g. --set "
+            "stages.0.images=1600"
         )
     facts = {
         "sha256": content.sha256,
