@@ -178,6 +178,17 @@ def test_a_discriminator_in_the_file_is_gone_on_with(tune, tiles, tmp_path):
     assert set(read_model(target).discriminator) == set(content.discriminator)
 
 
+def test_a_fine_tuned_model_keeps_its_discriminator_for_the_next_time(tune, tiles, tmp_path, toy_file):
+    """Without it a second fine-tuning would begin a new one, unasked and unsaid; a model from scratch stays small."""
+    assert tune(tiles)[0] == 0
+    first = tmp_path / "run" / "model.safetensors"
+    assert read_model(first).discriminator
+    assert not read_model(toy_file).discriminator
+    _, start = start_from(Recipe.parse(FINETUNE, "tune"), first)
+    assert start.discriminator
+    assert start.facts["discriminator"]
+
+
 def _empty(folder):
     path = folder / "metrics.json"
     path.write_text("{}")

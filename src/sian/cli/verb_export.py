@@ -75,7 +75,7 @@ def export(
             output or run / "model.safetensors",
             aliases=aliases,
             metrics=numbers,
-            discriminator=discriminator or "none",
+            discriminator=discriminator,
             storage=storage or "float16",
             report=report,
         )

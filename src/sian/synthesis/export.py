@@ -61,7 +61,7 @@ def export_run(
     tiles: Sequence[Tile] | None = None,
     aliases: Mapping[str, str] | None = None,
     metrics: Mapping[str, Any] | None = None,
-    discriminator: Kept = "none",
+    discriminator: Kept | None = None,
     storage: Storage = "float16",
     report: Report | None = None,
 ) -> Path:
@@ -76,6 +76,7 @@ def export_run(
         metrics: numbers, with their floors, to be kept in the file.
         discriminator: what of it the file holds as well, so that a fine-tuning need not start it anew: "whole", as the
             recipe ``finetune`` needs it, or its "heads" on VGG19's features alone, for recipes without other parts.
+            None is "whole" for runs that started from a model and have one that learned, "none" for others.
         storage: how the weights are stored.
         report: called with (steps done, steps in all).
 
@@ -97,7 +98,7 @@ def _exported(
     tiles: Sequence[Tile] | None,
     aliases: Mapping[str, str] | None,
     metrics: Mapping[str, Any] | None,
-    discriminator: Kept,
+    discriminator: Kept | None,
     storage: Storage,
     report: Report | None,
 ) -> Path:
@@ -112,8 +113,7 @@ def _exported(
     area = median_area(data.mask(item) for item in data)
     if not np.isfinite(area):
         raise BadInput(f"{data.folder}: found no nucleus in any mask, expected the tiles that the run learned from")
-    if discriminator != "none" and (recipe.judge_is_frozen or not recipe.stages):
-        raise BadInput(f"{run}: its discriminator did not learn in this run; leave --discriminator out")
+    kept = _kept(discriminator, recipe, run)
     names = recipe.data.class_names
     tiles = (
         tiles
@@ -157,7 +157,7 @@ def _exported(
         licence=_licence(read_start(run), data),
         classes=list(names),
     )
-    judge = None if discriminator == "none" else _part(_discriminator(saved[-1], recipe), discriminator, run, info)
+    judge = None if kept == "none" else _part(_discriminator(saved[-1], recipe), kept, run, info)
     write_model(
         target,
         info,
@@ -279,14 +279,28 @@ def _facts(run: Path, data: Dataset, tiles: Sequence[Tile], state: checkpoint.St
         commit=environment.get("commit", "unknown"),
         version=state.version,
         held_out=read_looks(run)["held_out"],
-        base=BaseModelFacts.model_validate(start) if (start := read_start(run)) else None,
+        base=BaseModelFacts.model_validate(_of_model(start)) if (start := read_start(run)) else None,
     )
+
+
+def _of_model(start: Mapping[str, Any]) -> dict[str, Any]:
+    """A start's facts that are about its model."""
+    return {key: value for key, value in start.items() if key != "discriminator"}
 
 
 def _licence(start: Mapping[str, Any], data: Dataset) -> str:
     """The data's licence, and the base model's where that is another one."""
     base = start.get("licence", data.info.licence)
     return data.info.licence if base == data.info.licence else f"{base} (base model) and {data.info.licence} (tiles)"
+
+
+def _kept(asked: Kept | None, recipe: Recipe, run: Path) -> Kept:
+    """What is kept of a run's discriminator: what is asked for, or what the next fine-tuning would miss."""
+    learned = recipe.judged and bool(recipe.stages) and not recipe.judge_is_frozen
+    known = learned or bool(read_start(run).get("discriminator"))
+    if asked in ("heads", "whole") and not known:
+        raise BadInput(f"{run}: its discriminator did not learn in this run; leave --discriminator out")
+    return asked or ("whole" if known and recipe.start == "model" else "none")
 
 
 def _part(

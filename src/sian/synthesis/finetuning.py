@@ -99,6 +99,7 @@ def start_from(recipe: Recipe, model: str | Path) -> tuple[Recipe, Start]:
         )
     facts = {
         "sha256": content.sha256,
+        "discriminator": bool(judge),
         **content.info.model_dump(include={"name", "mpp", "median_nucleus_area", "licence", "training"}),
     }
     return whole, Start(weights, judge, facts, _bank_styles(content.bank))
