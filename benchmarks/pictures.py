@@ -42,7 +42,7 @@ def main() -> None:
         layouts = [sian.describe(mask, tissue=tissue).window(OFFSET, OFFSET, SIDE, SIDE) for tissue in maps]
         painted = [model.synthesize(layout, real, seed=0) for layout in layouts]
         columns.append(np.concatenate([coloured(mask[part]), real, *painted]))
-    Image.fromarray(np.concatenate(columns, 1)).save(options.output, quality=92)
+    Image.fromarray(np.concatenate(columns, 1)).save(options.output, quality=84)
     print(f"{options.output}: {', '.join(organs)}")
 
 

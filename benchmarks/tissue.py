@@ -1,6 +1,6 @@
 """Windows painted without and with their tissue maps, nothing chosen: the picture of docs/results/tissue.md.
 
-    python benchmarks/tissue.py DATA --before MODEL -o docs/images/tissue.jpg [--model MODEL]
+    python benchmarks/tissue.py DATA --before MODEL -o docs/images/tissue.webp [--model MODEL]
 
 The middle window of 256 px of each organ's first tile: mask, real, its map; painted by the model before; by the model
 without the map, seeds 0 and 1; and with it, seeds 0 and 1. The style is the real window's.
