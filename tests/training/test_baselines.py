@@ -278,6 +278,16 @@ def test_rates_fall_to_what_the_original_lets_them_fall_to(network, last):
     assert seen == pytest.approx([1.0, 1.0, (1 + last) / 2, last])
 
 
+def test_rates_rise_before_they_fall():
+    chosen = recipe("spade", optimiser={"rise_until": 0.4, "decay_from": 0.6, "last_rate": 0.0})
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    seen = []
+    for done in (0.0, 0.1, 0.4, 0.6, 0.8, 1.0):
+        _set_rates(chosen, done, adam, adam)
+        seen.append(adam.param_groups[0]["lr"] / chosen.optimiser.discriminator_rate)
+    assert seen == pytest.approx([0.0, 0.25, 1.0, 1.0, 0.5, 0.0])
+
+
 def test_spade_on_crops_is_refused_where_its_map_would_not_learn():
     assert recipe("spade").data.placing == "anywhere"
     with pytest.raises(BadInput, match=r"data.placing: SPADE's style has places.*expected anywhere"):

@@ -324,6 +324,8 @@ def _set_rates(recipe: Recipe, done: float, *optimisers: torch.optim.Optimizer) 
     start = recipe.optimiser.decay_from
     lost = 1 - recipe.optimiser.last_rate
     factor = 1.0 if done < start else 1 - lost * (done - start) / max(1e-9, 1 - start)
+    if done < recipe.optimiser.rise_until:
+        factor *= done / recipe.optimiser.rise_until
     rates = (recipe.optimiser.generator_rate, recipe.optimiser.discriminator_rate)
     for optimiser, rate in zip(optimisers, rates, strict=True):
         for group in optimiser.param_groups:

@@ -173,12 +173,15 @@ class AugmentSection(Section):
 class OptimiserSection(Section):
     """Adam for generator with encoder, and discriminator.
 
-    From `decay_from` of the run on, rates fall linearly to `last_rate` of what they were.
+    Until `rise_until` of the run rates rise linearly from 0: Adam's first steps are as long as its rate, whatever the
+    gradient, which a network that has learned does not bear. From `decay_from` of the run on, they fall linearly to
+    `last_rate` of what they were.
     """
 
     generator_rate: float = Field(default=1e-4, gt=0)
     discriminator_rate: float = Field(default=4e-4, gt=0)
     betas: tuple[Beta, Beta] = (0.0, 0.999)
+    rise_until: float = Field(default=0.0, ge=0.0, le=1.0)
     decay_from: float = Field(default=1.0, ge=0.0, le=1.0)
     last_rate: float = Field(default=0.02, ge=0.0, le=1.0)
 
