@@ -48,12 +48,14 @@ class Restyled:
         mask: (H, W) int32, what was painted.
         style: in which.
         scaling: what was rescaled, in words; "" if nothing was asked for.
+        keeps: "tissue", or "nuclei" alone.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.int32]
     style: Style
     scaling: str
+    keeps: Keep = "nuclei"
 
     def __repr__(self) -> str:
         """Size, nuclei and style."""
@@ -114,12 +116,13 @@ def restyle(
             "of another magnification than the model's"
         )
     layout: NDArray[np.int32] | Layout = found
-    tissue = seen if what_is_kept(keep, model) == "tissue" else None
+    keep = what_is_kept(keep, model)
+    tissue = seen if keep == "tissue" else None
     if model.info.classes and classes is not None:
         layout = describe(found, left_over(classes, found if given is None else given, found))
     painted = model.synthesize(layout, vector, seed=seed, noise=noise, tissue=tissue)
     kept = rescale_mask(found, size) if given is None else given
-    return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "")
+    return Restyled(rescale_image(painted, size), kept, vector, str(way) if way else "", keep)
 
 
 def restyle_dataset(
@@ -221,7 +224,7 @@ def _recorded(name: str, style: StyleLike, noise: float, mpp: float | None, keep
 
 def restyled_text(model: Model, made: Restyled, seed: int, source: str) -> dict[str, str]:
     """PNG text of a repainted image: that it is synthetic, of what, and what was rescaled."""
-    text = {**png_text(model, made.style, seed), "Repainted from": source}
+    text = {**png_text(model, made.style, seed), "Repainted from": source, "Keeps": made.keeps}
     return {**text, "Rescaled": made.scaling} if made.scaling else text
 
 
@@ -246,7 +249,7 @@ def _paint(
     tissue = image if keep == "tissue" else None
     painted = model.synthesize(mask, vector, seed=seed, noise=noise, mpp=mpp, tissue=tissue)
     way = scaling(mpp, model.info.mpp) if mpp is not None else None
-    return Restyled(painted, mask, Style(vector.vector, name), str(way) if way else "")
+    return Restyled(painted, mask, Style(vector.vector, name), str(way) if way else "", keep)
 
 
 def _info(data: Dataset, model: Model) -> DatasetInfo:
