@@ -101,7 +101,7 @@ def test_8_bits_are_for_convolutions_of_finite_weights() -> None:
 
 
 def test_the_bundled_model_at_8_bits_paints_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Half of the file, at most three grey levels; the encoder to the bit."""
+    """Half of the file, at most four grey levels; the encoder to the bit."""
     wide, narrow = tmp_path / "wide.safetensors", tmp_path / "narrow.safetensors"
     content, random = read_model(bundled_model()), torch.Generator().manual_seed(0)
     moved = {  # off the 8-bit steps that the bundled file may lie on already
@@ -118,7 +118,7 @@ def test_the_bundled_model_at_8_bits_paints_the_same(tmp_path: Path, capsys: pyt
     before, after = load(wide), load(narrow)
     mask = toys.grid_mask(128, 128)
     pictures = [model.synthesize(mask, "kidney").astype(int) for model in (before, after)]
-    assert 0 < np.abs(pictures[0] - pictures[1]).max() <= 3
+    assert 0 < np.abs(pictures[0] - pictures[1]).max() <= 4
     reference = pictures[0].astype(np.uint8)
     assert np.array_equal(before.encode(reference).vector, after.encode(reference).vector)
     # Written again: to the bit, also with other numbers in it, and kept as it is stored.

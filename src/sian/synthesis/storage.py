@@ -2,7 +2,7 @@
 
 Of 8 bits only large convolutions of the generator are: each output channel has a scale of its own, so that its largest
 weight is 127. The encoder stays in half precision, since its maps join numbers of very different sizes, and batch
-norm's statistics stay in full precision. Measured on the bundled model, in all its styles: three grey levels at
+norm's statistics stay in full precision. Measured on the bundled model, in all its styles: four grey levels at
 most.
 """
 
