@@ -173,8 +173,8 @@ class AugmentSection(Section):
 class OptimiserSection(Section):
     """Adam for generator with encoder, and discriminator.
 
-    Until `rise_until` of the run rates rise linearly from 0: Adam's first steps are as long as its rate, whatever the
-    gradient, which a network that has learned does not bear. From `decay_from` of the run on, they fall linearly to
+    Until `rise_until` of the run rates rise linearly from 0, since Adam's first steps are as long as its rate, whatever
+    the gradient; for networks that have learned before. From `decay_from` of the run on, they fall linearly to
     `last_rate` of what they were.
     """
 
