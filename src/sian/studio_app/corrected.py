@@ -14,6 +14,7 @@ from sian.evaluation.panoptic import panoptic
 from sian.files.images import read_png_text
 from sian.files.locks import only_writer
 from sian.studio_app.below import Tiles
+from sian.studio_app.own_style import look_alike
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,7 @@ def _open(studio: Studio, tiles: Tiles, place: int) -> None:
     before, tiles.place = tiles.place, place
     try:
         studio.open(mask, item.id, picture, item, item.class_by_id)
+        look_alike(studio)
     except BadInput:
         tiles.place = before
         raise

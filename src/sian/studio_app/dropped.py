@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sian.errors import BadInput, SianWarning
+from sian.errors import BadInput
 from sian.production.fit_style import fit_style
+from sian.studio_app.own_style import encoded, look_alike, own_model
 from sian.synthesis.style_fitting import CROP
 from sian.synthesis.stylefile import read_style
-from sian.synthesis.styles import Style
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from sian.studio_app.jobs import Report
     from sian.studio_app.studio import Studio
-    from sian.synthesis import Model
 
     Picture = NDArray[np.uint8]
 
@@ -33,8 +31,8 @@ def become_style(studio: Studio, name: str, picture: Picture) -> None:
     def work(report: Report) -> str:
         model = own_model(studio)
         report(0, 0)
-        encoded, note = _encoded(model, picture, stem)
-        marked = studio.add_style(stem, encoded, note)
+        found, note = encoded(model, picture, stem)
+        marked = studio.add_style(stem, found, note)
         studio.wear(marked)
         report(0, 0)
         if min(picture.shape[:2]) < CROP:
@@ -68,7 +66,7 @@ def become_known_style(studio: Studio, name: str, content: bytes) -> None:
 
 
 def become_nuclei(studio: Studio, name: str, picture: Picture) -> None:
-    """Segment a picture's nuclei and open them; they are painted in the style that is worn."""
+    """Segment a picture's nuclei and open them; they are painted like the picture."""
     from sian.segmentation import load
 
     def work(report: Report) -> str:
@@ -76,30 +74,7 @@ def become_nuclei(studio: Studio, name: str, picture: Picture) -> None:
         found = load(studio.segmenter).predict(picture)
         report(0, 0)
         studio.open(found, Path(name).stem, picture)
+        look_alike(studio)
         return f"{name}: found {int(found.max())} nuclei; mend them, and see them painted"
 
     studio.jobs.add(f"finding the nuclei of {name}", work)
-
-
-def own_model(studio: Studio) -> Model:
-    """A second copy of the model for this thread: the painter's is in use."""
-    from sian.synthesis import load
-
-    if studio.second_model is None:
-        studio.second_model = load(studio.model_path, str(studio.model.device))
-    return studio.second_model
-
-
-def _encoded(model: Model, picture: Picture, stem: str) -> tuple[Style, str]:
-    """A picture's style, and what is to be said of how far it is from what the model knows."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", SianWarning)
-        found = model.encode(picture)
-    strange = [str(warning.message) for warning in said if issubclass(warning.category, SianWarning)]
-    if strange:
-        return Style(found.vector, stem, found.quantile), "The picture is unlike what the model was trained on."
-    if found.quantile is None:
-        return Style(found.vector, stem), ""
-    return Style(
-        found.vector, stem, found.quantile
-    ), f"The picture is more unusual than {found.quantile:.0%} of the training tiles' windows."

@@ -31,6 +31,7 @@ class _Kept(BaseModel):
     vector: list[_Number] = Field(min_length=1, max_length=4096)
     quantile: _Number | None = None
     note: Annotated[str, Field(max_length=1000)] = ""
+    passing: bool = False
 
 
 class _File(BaseModel):
@@ -44,7 +45,13 @@ class _File(BaseModel):
 def keep_styles(folder: Path, shelf: Shelf, model: Model) -> None:
     """Write what was added to a shelf into the folder of the autosave."""
     kept = [
-        _Kept(name=name, vector=style.vector.tolist(), quantile=style.quantile, note=shelf.notes.get(name, ""))
+        _Kept(
+            name=name,
+            vector=style.vector.tolist(),
+            quantile=style.quantile,
+            note=shelf.notes.get(name, ""),
+            passing=name in shelf.passing,
+        )
         for name, style in shelf.added.items()
     ]
     write_json(_path(folder, model), _File(model=model.sha256, styles=kept).model_dump())
@@ -66,6 +73,7 @@ def bring_back(folder: Path, shelf: Shelf, model: Model) -> None:
             vector = np.array(kept.vector, np.float32)
             shelf.added[kept.name] = Style(vector, kept.name.removeprefix(MARK), kept.quantile)
             shelf.notes[kept.name] = kept.note
+            shelf.passing += [kept.name] * kept.passing
 
 
 def _path(folder: Path, model: Model) -> Path:

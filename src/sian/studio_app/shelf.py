@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MARK = "@"  # what names of added styles begin with: no organ's does
 MOST_ADDED = 200
+MOST_PASSING = 20
 
 
 class Shelf:
@@ -24,12 +25,14 @@ class Shelf:
     Attributes:
         added: styles of pictures and of style files, by their name with its mark.
         notes: what there is to say about an added style, in words.
+        passing: names of added styles that nobody asked for, the oldest first; they make room for the next.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self.added: dict[str, Style] = {}
         self.notes: dict[str, str] = {}
+        self.passing: list[str] = []
 
     def names(self) -> list[str]:
         """Organs, organs with their preparation where there are several, then what was added."""
@@ -57,13 +60,21 @@ class Shelf:
         vector = sum((weight / total * self._one(name).vector for name, weight in parts.items()), np.float32(0))
         return Style(np.asarray(vector, np.float32), "+".join(f"{name}={weight:g}" for name, weight in parts.items()))
 
-    def add(self, name: str, style: Style, note: str = "") -> str:
-        """Put a style on the shelf, in place of one of the same name; returns its name with the mark."""
+    def add(self, name: str, style: Style, note: str = "", passing: bool = False) -> str:
+        """Put a style on the shelf, in place of one of the same name; returns its name with the mark.
+
+        Raises:
+            BadInput: the shelf is full.
+        """
+        if passing and len(self.passing) >= MOST_PASSING:
+            oldest = self.passing.pop(0)
+            del self.added[oldest], self.notes[oldest]
         if len(self.added) >= MOST_ADDED:
             raise BadInput(f"{MOST_ADDED} styles were added already; restart the studio to make room")
         marked = MARK + "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:60]
         self.added[marked] = Style(style.vector, marked.removeprefix(MARK), style.quantile)
         self.notes[marked] = note
+        self.passing = [known for known in self.passing if known != marked] + [marked] * passing
         return marked
 
     def said(self) -> list[dict[str, Any]]:

@@ -209,9 +209,9 @@ class Studio:
                 self._belows.append(Below(picture, patch, item))
             self._told(replace(self.document.last_effect, resized=True))
 
-    def add_style(self, name: str, style: Style, note: str = "") -> str:
-        """Put a style on the shelf, also for the next start; returns its name there."""
-        marked = self.shelf.add(name, style, note)
+    def add_style(self, name: str, style: Style, note: str = "", passing: bool = False) -> str:
+        """Put a style on the shelf, also for the next start; returns its name there. See `Shelf.add`."""
+        marked = self.shelf.add(name, style, note, passing)
         keep_styles(self.autosave, self.shelf, self.model)
         return marked
 

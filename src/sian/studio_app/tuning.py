@@ -49,7 +49,7 @@ def tune(studio: Studio, dataset: Path) -> None:
 
 def _before_and_after(studio: Studio, path: Path) -> NDArray[np.uint8]:
     """The middle of the drawing: by the model as it was, in the style on the page, and as it is now, in the tile's."""
-    from sian.studio_app.dropped import own_model
+    from sian.studio_app.own_style import own_model
     from sian.synthesis import load
 
     layout, below = studio.middle(SHEET_SIDE), studio.below

@@ -1,0 +1,126 @@
+"""A drawing on a real picture is painted in that picture's style and tissue."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+import sian
+from sian.data.writing import DatasetInfo, DatasetWriter
+from sian.studio_app import corrected, dropped, messages
+from sian.studio_app.shelf import MOST_PASSING, Shelf
+from sian.studio_app.studio import Studio
+from sian.studio_app.tissue_brush import as_map
+from sian.synthesis import load
+
+SHAPE = (96, 128)
+
+
+def wait_until(there):
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def a_mask():
+    mask = np.zeros(SHAPE, np.int32)
+    mask[10:30, 10:30], mask[60:75, 80:100] = 4, 900
+    return mask
+
+
+def a_picture(number):
+    picture = np.random.default_rng(number).integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
+    picture[:, 64:] = 250  # empty
+    return picture
+
+
+@pytest.fixture
+def data(tmp_path):
+    writer = DatasetWriter(tmp_path / "mine", DatasetInfo(name="mine"))
+    for number in (1, 2):
+        writer.add(f"tile-{number}", a_picture(number), a_mask())
+    return tmp_path / "mine"
+
+
+@pytest.fixture
+def knowing(knowing_path, tmp_path):
+    made = Studio(load(knowing_path), tmp_path, model_path=knowing_path)
+    made.start()
+    yield made
+    made.close()
+
+
+def undo(studio):
+    studio.do(messages.parse(json.dumps({"op": "undo"})))
+
+
+def test_a_tile_is_painted_in_its_own_style_and_tissue(knowing, data):
+    before = dict(knowing.settings["style"])
+    corrected.open_tiles(knowing, data)
+    wait_until(lambda: list(knowing.settings["style"]) == ["@tile-1"])
+    expected = sian.load(knowing.model_path).encode(a_picture(1))
+    np.testing.assert_allclose(knowing.shelf.style(knowing.settings["style"]).vector, expected.vector, atol=1e-6)
+    np.testing.assert_allclose(as_map(knowing.document.cells), sian.tissue_map(a_picture(1), a_mask()), atol=0.01)
+    corrected.show(knowing, knowing.tiles, 1)
+    wait_until(lambda: list(knowing.settings["style"]) == ["@tile-2"])
+    np.testing.assert_allclose(as_map(knowing.document.cells), sian.tissue_map(a_picture(2), a_mask()), atol=0.01)
+    for _ in range(2):
+        undo(knowing)  # the style, then the tissue
+    assert list(knowing.settings["style"]) == ["@tile-1"]
+    assert not knowing.document.cells.any()
+    for _ in range(4):
+        undo(knowing)  # the second tile, the first one's style and tissue, and that tile
+    assert dict(knowing.settings["style"]) == before
+    assert not knowing.document.mask.any()
+
+
+def test_a_picture_that_was_dropped_for_its_nuclei_is_painted_like_itself(knowing, monkeypatch):
+    class Finds:
+        def predict(self, picture):
+            return a_mask()
+
+    monkeypatch.setattr("sian.segmentation.load", lambda path: Finds())
+    dropped.become_nuclei(knowing, "slide.png", a_picture(3))
+    wait_until(lambda: list(knowing.settings["style"]) == ["@slide"])
+    np.testing.assert_allclose(as_map(knowing.document.cells), sian.tissue_map(a_picture(3), a_mask()), atol=0.01)
+
+
+def test_a_tile_that_was_left_meanwhile_changes_nothing(knowing, data):
+    corrected.open_tiles(knowing, data)
+    wait_until(lambda: list(knowing.settings["style"]) == ["@tile-1"])
+    hold = []
+    knowing.jobs.add("something that takes long", lambda report: wait_until(lambda: bool(hold)))
+    corrected.show(knowing, knowing.tiles, 1)
+    knowing.do(messages.parse(json.dumps({"op": "new", "width": 64, "height": 64})))
+    hold.append(True)
+    wait_until(lambda: knowing.jobs.state() is None)
+    assert list(knowing.settings["style"]) == ["@tile-1"]
+    assert "@tile-2" not in knowing.shelf.names()
+    assert not knowing.document.cells.any()
+
+
+def test_styles_of_tiles_make_room_for_each_other_but_not_for_what_was_asked_for(model, tmp_path):
+    shelf = Shelf(model)
+    style = model.style("kidney")
+    mine = shelf.add("mine", style)
+    tiles = [shelf.add(f"tile-{number}", style, passing=True) for number in range(MOST_PASSING + 2)]
+    assert [name for name in shelf.names() if name.startswith("@")] == [mine, *tiles[2:]]
+    shelf.add("tile-5", style)  # asked for now
+    for number in range(100, 100 + MOST_PASSING):
+        shelf.add(f"tile-{number}", style, passing=True)
+    kept = [name for name in shelf.names() if name.startswith("@")]
+    assert kept[:2] == [mine, "@tile-5"]
+    assert len(kept) == 2 + MOST_PASSING
+
+
+def test_a_restart_still_knows_which_styles_make_room(knowing_path, tmp_path):
+    first = Studio(load(knowing_path), tmp_path, model_path=knowing_path)
+    first.add_style("mine", first.model.style("kidney"))
+    first.add_style("tile", first.model.style("kidney"), passing=True)
+    first.close()
+    again = Studio(load(knowing_path), tmp_path, model_path=knowing_path)
+    assert again.shelf.passing == ["@tile"]
+    assert {"@mine", "@tile"} <= set(again.shelf.names())
+    again.close()
