@@ -84,7 +84,7 @@ def opened(browser: Any, folder: Path, threads: str, *arguments: Path) -> tuple[
     page = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True).new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(url)
-    page.wait_for_function("window.sianStudio && sianStudio.settled()")
+    page.wait_for_function("window.sianStudio && !sianStudio.state().job && sianStudio.settled()")
     page.wait_for_function("[...document.querySelectorAll('.chip img')].every((picture) => picture.src)")
     return server, page
 

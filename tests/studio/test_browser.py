@@ -35,6 +35,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+BLUE = """([x, y]) => {
+    const canvas = document.getElementById("stage"), box = canvas.getBoundingClientRect(), ratio = devicePixelRatio;
+    const [red, , blue] = canvas.getContext("2d").getImageData((x - box.x) * ratio, (y - box.y) * ratio, 1, 1).data;
+    return blue > red + 60;
+}"""
 PATIENCE = 600_000  # ms; the machine that runs this may be busy
 
 
@@ -176,9 +181,11 @@ def test_nothing_drawn_is_lost_when_the_server_is_killed_in_the_middle_of_a_stro
     page.mouse.move(*place(page, 230, 210), steps=3)
     page.mouse.up()  # drawn while nobody listened
     page.wait_for_function("document.getElementById('status').classList.contains('bad')")
+    page.wait_for_function(BLUE, arg=place(page, 215, 205))  # it shows meanwhile, as a stroke that is not yet a nucleus
     server.start("--port", port)
     wait_for_count(page, 2)
     settled(page)
+    assert page.evaluate("sianStudio.unanswered()") == 0
     page.keyboard.press("Control+z")  # and what was done before the kill can be undone
     page.keyboard.press("Control+z")
     wait_for_count(page, 0)

@@ -40,6 +40,7 @@ const measured = {
   },
   state: () => state,
   stage: () => stage,
+  unanswered: () => connection.unanswered.length,
   toScreen: (/** @type {number} */ x, /** @type {number} */ y) => {
     const box = byId("stage").getBoundingClientRect();
     const point = toScreen(stage.view, [x, y]);
@@ -118,6 +119,8 @@ const connection = new Connection(
   },
 );
 
+stage.unanswered = () => connection.unanswered;
+
 // --- what the server says ---------------------------------------------------------------------------------------
 
 /** @param {Record<string, any>} head @param {Uint8Array} payload */
@@ -131,6 +134,7 @@ function heard(head, payload) {
   else if (head.type === "done") takeDone(head);
   else if (head.type === "refused") {
     strokes.delete(head.n);
+    stage.draw();
     toast(head.sentence, true);
   } else if (head.type === "remark") toast(head.sentence, head.bad);
   else if (head.type === "sheet") files.showLastSheet(head.sentence);
@@ -210,6 +214,7 @@ function showTiles(head) {
 function takeDone(head) {
   const stroke = strokes.get(head.n);
   if (stroke && head.revision) stroke.revision = head.revision;
+  stage.draw();
   if (head.outlines) {
     outlines = head.outlines;
     nextOutline();

@@ -58,6 +58,8 @@ export class Stage {
     this.space = false;
     this.waiting = false;
     this.spins = 0;
+    /** @type {() => Record<string, any>[]} what the server has not answered yet, the oldest first */
+    this.unanswered = () => [];
     /** @type {{id: number, canvas: HTMLCanvasElement} | undefined} */
     this.shape = undefined;
     /** @type {(() => void)[]} */

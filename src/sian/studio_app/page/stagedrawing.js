@@ -6,6 +6,8 @@ import { TOOLS } from "./tools.js";
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./stage.js").Stage} Stage */
 
+const DRAWN = "rgb(86 180 233 / 75%)";
+
 /** @type {Record<string, string>} */
 const STROKES = { erase: "rgb(255 255 255 / 65%)", plain: "rgb(255 255 255 / 45%)", lumen: "rgb(238 242 246 / 60%)", stroma: "rgb(196 110 146 / 55%)" };
 
@@ -30,7 +32,7 @@ export function drawHalf(stage, context, right) {
   if (width > 1) context.fillRect(0, 0, width, height); // else the server told of no drawing yet
   if (tissue && stage.picture.painted) context.drawImage(stage.picture.tissue, 0, 0);
   if (!tissue && stage.below) context.drawImage(stage.below, 0, 0);
-  if (!tissue) stage.picture.drawBetween(context);
+  if (!tissue && !stage.below) stage.picture.drawBetween(context); // a real picture shows its tissue itself
   if (!tissue) context.drawImage(stage.below ? stage.picture.lines : stage.picture.fills, 0, 0);
   if (stage.mode === "overlay") {
     context.globalAlpha = stage.opacity;
@@ -38,12 +40,27 @@ export function drawHalf(stage, context, right) {
     context.globalAlpha = 1;
   }
   if (stage.mode === "outlines") context.drawImage(stage.picture.lines, 0, 0);
+  drawUnanswered(stage, context);
   drawGesture(stage, context);
   context.restore();
   if (right) {
     context.fillStyle = getComputedStyle(stage.canvas).getPropertyValue("--line");
     if (stage.stacked()) context.fillRect(0, half.top - 0.5, half.width, 1);
     else context.fillRect(half.left - 0.5, 0, 1, half.height);
+  }
+}
+
+/** Strokes that wait for the server, so that none seems lost while it is away. @param {Stage} stage @param {CanvasRenderingContext2D} context */
+function drawUnanswered(stage, context) {
+  context.lineCap = context.lineJoin = "round";
+  for (const { op, what, points, radius } of stage.unanswered()) {
+    if (!points?.length) continue;
+    tracePath(context, points, !radius);
+    if (radius) {
+      context.strokeStyle = STROKES[what ?? op] ?? DRAWN;
+      context.lineWidth = 2 * radius;
+      context.stroke();
+    } else strokeTwice(context, 1.5 / stage.view.scale);
   }
 }
 
@@ -54,22 +71,17 @@ function drawGesture(stage, context) {
   context.lineCap = context.lineJoin = "round";
   if (stage.dragged) drawDragged(stage, context);
   if (stage.way) {
-    context.beginPath();
-    stage.way.forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
-    if (stage.way.length === 1) context.lineTo(stage.way[0][0] + 0.01, stage.way[0][1]);
+    tracePath(context, stage.way, kind === "outline" || kind === "pick");
     if (kind === "brush") {
-      context.strokeStyle = STROKES[stage.tool] ?? "rgb(86 180 233 / 75%)";
+      context.strokeStyle = STROKES[stage.tool] ?? DRAWN;
       context.lineWidth = 2 * stage.radius;
       context.stroke();
-    } else {
-      if (kind === "outline" || kind === "pick") context.closePath();
-      strokeTwice(context, thin);
-    }
+    } else strokeTwice(context, thin);
   }
   if (!stage.pointer || stage.fingers.size > 1) return;
   context.beginPath();
   if (kind === "brush") context.arc(stage.pointer[0], stage.pointer[1], stage.radius, 0, 2 * Math.PI);
-  else if (kind === "stamp") tracePath(context, stage.stampPoints());
+  else if (kind === "stamp") tracePath(context, stage.stampPoints(), true);
   else return;
   strokeTwice(context, thin);
 }
@@ -113,8 +125,10 @@ function shapeOf(stage, id) {
   return canvas;
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Point[]} points */
-function tracePath(context, points) {
+/** A line through points, which may be a single one. @param {CanvasRenderingContext2D} context @param {Point[]} points @param {boolean} closed */
+function tracePath(context, points, closed) {
+  context.beginPath();
   points.forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
+  if (points.length === 1) context.lineTo(points[0][0] + 0.01, points[0][1]);
+  if (closed) context.closePath();
 }
