@@ -56,6 +56,9 @@ START_MARKS = marks()
         (marks(kid=0.1, colour=10.0), False),  # nearer in texture, further in colour
         (marks(kid=0.2, colour=5.0), True),  # the colour alone, where KID did not get worse
         (marks(kid=0.201, colour=5.0), False),
+        (marks(kid=0.209, colour=5.0, noise=1), True),  # higher by 4.5 %, within two errors of 0.0057
+        (marks(kid=0.209, colour=5.0, noise=1, spread=0.0), False),  # beyond two errors of 0.004
+        (marks(kid=0.211, colour=5.0, noise=1, spread=0.04), False),  # within two errors, but higher by 5.5 %
         (marks(kid=0.2, colour=8.8), False),
     ],
 )

@@ -79,8 +79,8 @@ class Jury(Protocol):
 def better(one: Marks, other: Marks, start: Marks) -> bool:
     """Whether one candidate is better than another by more than noise explains, and nothing is lost for it.
 
-    KID must be lower, or no higher and the colour nearer. Neither does if the style is heard less or the colour is
-    further off than the start's.
+    KID must be lower, or the colour nearer at a KID that is higher by no more than noise explains and by no more than
+    `LEAST_GAIN`. Neither does if the style is heard less or the colour is further off than the start's.
     """
     if one.influence < INFLUENCE_KEPT * start.influence:
         return False
@@ -90,8 +90,10 @@ def better(one: Marks, other: Marks, start: Marks) -> bool:
     kid, error = _difference(one.parts, other.parts, one.kid - other.kid, 2)
     if kid < -max(DEVIATIONS * error, LEAST_GAIN * abs(start.kid)):
         return True
+    if kid > min(DEVIATIONS * error, LEAST_GAIN * abs(start.kid)):
+        return False
     colour, colour_error = _difference(one.colours, other.colours, one.colour - other.colour)
-    return kid <= 0 and colour < -max(DEVIATIONS * colour_error, LEAST_COLOUR)
+    return colour < -max(DEVIATIONS * colour_error, LEAST_COLOUR)
 
 
 def _difference(
