@@ -187,7 +187,8 @@ def _painted(arguments: argparse.Namespace, path: Path, images: list[Image], mas
     drawn = [int(seeds.generator(0, "paintings", number).integers(len(masks))) for number in range(PAINTED)]
 
     def paint() -> list[Image]:
-        tiles = painted_tiles(sian.load(arguments.painter), images, masks, PAINTED, BORDER, 0)
+        painter, keep = sian.load(arguments.painter), arguments.keep_tissue
+        tiles = painted_tiles(painter, images, masks, PAINTED, BORDER, 0, keep_tissue=keep)
         assert all(np.array_equal(t.classes > 0, masks[n] > 0) for n, t in zip(drawn, tiles, strict=True))
         return [tile.tile.image for tile in tiles]
 
@@ -269,6 +270,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--target", choices=("tnbc", "frozen"), default="tnbc")
     parser.add_argument("--start", default="bundled", help="segmenter to begin with")
     parser.add_argument("--painter", default="bundled", help="model that paints")
+    parser.add_argument("--keep-tissue", action="store_true", help="painted with the tissue of the outlines' image")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--precision", default="auto", help="32-true, bf16-mixed, or what is quicker here")
     parser.add_argument("--windows", type=int, default=WINDOWS)

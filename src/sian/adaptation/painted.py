@@ -60,6 +60,7 @@ def painted_tiles(
     border_px: int,
     seed: int,
     report: Report | None = None,
+    keep_tissue: bool = False,
 ) -> list[KnownTile]:
     """Paint masks, each in the style of another window than its own where there are several.
 
@@ -71,6 +72,7 @@ def painted_tiles(
         border_px: depth of the border class.
         seed: of the draws and of the noise.
         report: called with (painted, in all).
+        keep_tissue: what lies between the nuclei of a mask is as in its own image; for a painter that takes tissue.
     """
     tiles = []
     with warnings.catch_warnings():
@@ -82,7 +84,8 @@ def painted_tiles(
             other = int(random.integers(1, len(styles))) if len(styles) > 1 else 0
             style = styles[(which + other) % len(styles)]
             mask = masks[which]
-            picture = painter.synthesize(mask, style=style, seed=int(random.integers(2**31)), noise=NOISE)
+            noise_seed, tissue = int(random.integers(2**31)), images[which] if keep_tissue else None
+            picture = painter.synthesize(mask, style=style, seed=noise_seed, noise=NOISE, tissue=tissue)
             tile = Tile(f"painted-{number}", "own", "unknown", picture, describe(mask))
             tiles.append(KnownTile(tile, pixel_classes(mask, border_px), None, DATASET, painter.info.licence, True))
             if report:
