@@ -64,16 +64,17 @@ class FakePainter:
     """Remembers what it was asked for; a style is the number of its picture."""
 
     def __init__(self):
-        self.asked, self.encoded, self.info = [], 0, SimpleNamespace(licence="CC0", name="fake")
+        self.asked, self.tissue, self.encoded, self.info = [], [], 0, SimpleNamespace(licence="CC0", name="fake")
         self.has_style = True
 
     def encode(self, _):
         self.encoded += 1
         return self.encoded - 1
 
-    def synthesize(self, mask, style, seed, noise):
+    def synthesize(self, mask, style, seed, noise, tissue=None):
         assert noise == 1
         self.asked.append((mask, style))
+        self.tissue.append(tissue)
         return stained(mask, seed)
 
 
@@ -144,6 +145,10 @@ def test_a_painting_is_of_a_found_mask_in_the_style_of_another_window(tissue):
     painted_tiles(again, images, masks, 6, 2, 0)
     assert [style for _, style in again.asked] == [style for _, style in painter.asked]
     assert {style for _, style in painter.asked} == {0, 1}
+    assert painter.tissue == [None] * 6
+    painted_tiles(kept := FakePainter(), images, masks, 6, 2, 0, keep_tissue=True)
+    for (mask, _), between in zip(kept.asked, kept.tissue, strict=True):
+        assert between is images[next(number for number, one in enumerate(masks) if np.array_equal(one, mask))]
 
 
 def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, capsys):
