@@ -153,6 +153,7 @@ def test_debug_after_two_dashes_is_a_file_name(verb, capfd):
     [
         (["--frob"], "sian: error: No such option: --frob; see `sian --help`"),
         (["frob"], "sian: error: No such command 'frob'; see `sian --help`"),
+        (["synthesise"], "sian: error: No such command 'synthesise'. Did you mean 'synthesize'? See `sian --help`"),
         (["weights"], "sian: error: Missing command; see `sian weights --help`"),
         (["doctor", "--jsno"], "sian: error: No such option: --jsno"),
         (["weights", "import"], "sian: error: Missing argument 'FILE'; see `sian weights import --help`"),
@@ -398,6 +399,15 @@ WRONG_NAMES = [
     ["reproduce", "figures", "-d", "{new}", "-o", "{new}"],
     ["reproduce", "table4", "-d", "{new}", "-o", "{new}"],
     ["studio", "{new}.png"],
+    ["styles", "{new}.safetensors"],
+    ["synthesize", "{mask}", "-o", "{new}", "--style", "{new}.png"],
+    ["synthesize", "{mask}", "-o", "{new}", "--style", "kidney", "--style", "nosuch#3"],
+    ["synthesize", "{mask}", "-o", "{new}", "--style", "kidney=1+nosuch/ffpe=2"],
+    ["restyle", "{mask}", "--style", "{new}.json"],
+    ["restyle", "{mask}", "--style", "nosuch"],
+    ["train", "nosuch", "-d", "{here}", "-o", "{new}"],
+    ["segment", "train", "nosuch", "-d", "{here}", "-o", "{new}"],
+    ["dataset", "nosuch", "-o", "{new}"],
 ]
 
 

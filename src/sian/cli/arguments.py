@@ -125,14 +125,23 @@ def check_there(kind: Literal["file", "folder"], *paths: Path | None, bundled: b
             raise BadInput(f"{path}: no such {kind}; check the path")
 
 
-def check_yaml(name: str | None) -> None:
-    """Refuse the path of a .yaml file that is not there; other words are names of bundled files.
+def check_recipe(name: str | None, folder: str = "recipes", kind: str = "recipe") -> None:
+    """Refuse a recipe that is not there: the path of a .yaml file, or the name of a bundled one.
+
+    Args:
+        name: None for one that was not given.
+        folder: of the package; it holds the bundled ones.
+        kind: what the error calls it.
 
     Raises:
-        BadInput: there is no such file.
+        BadInput: there is no such file, or no such name.
     """
     if name is not None and name.lower().endswith((".yaml", ".yml")):
         check_there("file", Path(name))
+    elif name is not None:
+        from sian.training.baserecipe import check_bundled
+
+        check_bundled(name, folder, kind)
 
 
 def named_files(given: Sequence[Path], suffixes: tuple[str, ...], kind: str) -> list[Path]:

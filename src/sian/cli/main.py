@@ -270,7 +270,7 @@ def _usage(error: typer.TyperException) -> str:
     command = context.command_path if context is not None else "sian"
     bare = type(error).__name__ == "NoArgsIsHelpError"  # its message is the whole help
     message = "Missing command" if bare else error.format_message().rstrip(".")
-    return f"{message}; see `{command} --help`"
+    return f"{message} See `{command} --help`" if message.endswith("?") else f"{message}; see `{command} --help`"
 
 
 def _no_name(error: Exception) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import DryRun, Json, check_there, check_yaml, parse_changes
+from sian.cli.arguments import DryRun, Json, check_recipe, check_there, parse_changes
 
 if TYPE_CHECKING:
     from sian.production import Outcome, Plan
@@ -72,7 +72,7 @@ def dataset(
         return
     if plan is None:
         raise typer.BadParameter("which plan? name one, e.g. seven-organs; --example prints it")
-    check_yaml(plan)
+    check_recipe(plan, "recipes/plans", "plan")
     check_there("folder", copies_of)
     chosen = _plan(plan, changes)
     if only is not None:

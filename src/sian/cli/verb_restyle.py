@@ -23,7 +23,7 @@ from sian.cli.arguments import (
 )
 from sian.cli.restyle_pictures import restyle_pictures
 from sian.cli.slide_options import Asked, Level, Mpp, Region, mpp_of
-from sian.cli.style_completion import complete_style
+from sian.cli.style_completion import check_styles, complete_style
 from sian.errors import BadInput
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def restyle(
     check_there("file", mask)
     check_there("file", segmenter, bundled=True)
     check_there("file", model, bundled=True)
+    check_styles([style] if style != "own" else [], model)
     use_threads(threads)
 
     from sian.synthesis import load

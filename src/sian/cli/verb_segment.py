@@ -17,8 +17,8 @@ from sian.cli.arguments import (
     Threads,
     Workers,
     check_outputs,
+    check_recipe,
     check_there,
-    check_yaml,
     named_files,
     parse_changes,
     use_threads,
@@ -86,7 +86,7 @@ def train(
     """
     check_there("folder", *data)
     check_there("file", init, bundled=True)
-    check_yaml(recipe)
+    check_recipe(recipe, "recipes/segmentation")
     if go_on_from is not None and not resume:
         raise typer.BadParameter("--from chooses a checkpoint to go on from; add --resume")
     use_threads(threads)

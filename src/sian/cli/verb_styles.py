@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import Json
+from sian.cli.arguments import Json, check_there
 
 
 def styles(
@@ -18,6 +19,8 @@ def styles(
 
     They are organs, each organ's preparations, and other names of organs.
     """
+    check_there("file", Path(model) if model else None, bundled=True)
+
     from sian.synthesis import load
 
     bank = load(model).styles

@@ -22,7 +22,7 @@ from sian.cli.arguments import (
 )
 from sian.cli.slide_options import Mpp, Size, mpp_of, parse_size
 from sian.cli.slide_synthesis import check_fits_png, is_outlines, mpp_said, paint_slides
-from sian.cli.style_completion import complete_style
+from sian.cli.style_completion import check_styles, complete_style
 from sian.cli.tissue_files import read_tissue, tissue_files
 from sian.errors import BadInput
 
@@ -86,6 +86,7 @@ def synthesize(
 
     paths = named_files(masks, (*MASK_SUFFIXES, *ZARR_SUFFIXES), "mask")
     check_there("file", model, bundled=True)
+    check_styles([word for word in style or () if word != "all"], model)
     if form != "png" and sheet:
         raise BadInput(f"--form {form}: takes no --sheet; leave it out, or write --form png")
     if form == "png" and (workers is not None or ray or address):

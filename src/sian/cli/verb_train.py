@@ -19,8 +19,8 @@ from sian.cli.arguments import (
     TrustWeights,
     Weights,
     Workers,
+    check_recipe,
     check_there,
-    check_yaml,
     named_files,
     parse_aliases,
     parse_changes,
@@ -80,7 +80,7 @@ def train(
 ) -> None:
     """Train SIAN on annotated tiles. Ctrl-C saves and stops; --resume goes on."""
     check_there("folder", data)
-    check_yaml(recipe)
+    check_recipe(recipe)
     check_there("file", Path(init) if init else None, bundled=True)
     asked, aliases = parse_changes(changes, "stages.0.images=2000"), parse_aliases(alias)
 

@@ -91,6 +91,16 @@ def bundled_recipes(folder: str = BaseRecipe.folder) -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
 
 
+def check_bundled(name: str, folder: str, kind: str) -> None:
+    """Refuse a name that no bundled recipe has.
+
+    Raises:
+        BadInput: there is none; the nearest name is offered.
+    """
+    if name not in (known := bundled_recipes(folder)):
+        raise BadInput(f"no {kind} is called {shown(name)}{nearest(name, known)}")
+
+
 def _recipe_text(source: str | Path, folder: str, kind: str) -> tuple[str, str]:
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
@@ -98,8 +108,7 @@ def _recipe_text(source: str | Path, folder: str, kind: str) -> tuple[str, str]:
             return str(path), read_regular(path, MOST_BYTES, f"a {kind} file").decode("utf-8")
         except UnicodeDecodeError as error:
             raise BadInput(f"{path}: expected a {kind} file in UTF-8, found {first_line(error)}") from None
-    if str(source) not in (known := bundled_recipes(folder)):
-        raise BadInput(f"no {kind} is called {shown(str(source))}{nearest(str(source), known)}")
+    check_bundled(str(source), folder, kind)
     return str(source), resources.files("sian").joinpath(folder, f"{source}.yaml").read_text(encoding="utf-8")
 
 
