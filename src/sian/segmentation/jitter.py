@@ -46,6 +46,11 @@ def jitter(images: Tensor, settings: AugmentSection, random: torch.Generator) ->
     return images.clamp(0, 1)
 
 
+def training_pictures(images: Tensor, settings: AugmentSection, random: torch.Generator) -> Tensor:
+    """Windows (n, 3, h, w) in [0, 1] as a network in training sees them: jittered, in [-1, 1]."""
+    return jitter(images, settings, random) * 2 - 1
+
+
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur by each image's own sigma (n,), in pixels; 0 leaves it as it is."""
     n, _, height, width = images.shape

@@ -10,7 +10,7 @@ import torch
 from sian import seeds
 from sian.errors import BadInput
 from sian.files.locks import only_writer
-from sian.segmentation.jitter import jitter
+from sian.segmentation.jitter import training_pictures
 from sian.segmentation.networks import build
 from sian.segmentation.segmenter import Segmenter, Storage, save
 from sian.segmentation.segmenter_recipe import SegmenterRecipe
@@ -78,7 +78,7 @@ def training_passes(
     """Training windows through the network, one batch a call, for batch norm to see."""
     for number, (images, _) in zip(range(NORM_BATCHES), tiles.batches(recipe), strict=False):
         random = seeds.torch_generator(recipe.seed, "batch norm", number)
-        pictures = jitter(images, recipe.augment, random) * 2 - 1
+        pictures = training_pictures(images, recipe.augment, random)
         yield lambda pictures=pictures: network(pictures)  # type: ignore[misc]
         if report:
             report(number + 1, NORM_BATCHES)

@@ -19,7 +19,7 @@ from sian import seeds
 from sian.errors import BadInput, Interrupted
 from sian.files import write_json, write_text
 from sian.interrupts import stop_signals
-from sian.segmentation.jitter import jitter
+from sian.segmentation.jitter import training_pictures
 from sian.segmentation.networks import build
 from sian.segmentation.objectives import TERMS
 from sian.training import average, checkpoint
@@ -116,7 +116,7 @@ def train(
                 break
             # The batch, its colours changed.
             random = torch.Generator(fabric.device).manual_seed(seeds.derive(recipe.seed, "jitter", state.step))
-            pictures = jitter(images.to(fabric.device), recipe.augment, random) * 2 - 1
+            pictures = training_pictures(images.to(fabric.device), recipe.augment, random)
             known = type(targets)(**{key: t.to(fabric.device) for key, t in vars(targets).items()})
             for group in optimiser.param_groups:
                 group["lr"] = recipe.optimiser.rate * rate_factor(state.images / total, recipe.optimiser.warm_up)
