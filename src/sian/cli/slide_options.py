@@ -35,7 +35,7 @@ Mpp = Annotated[
 
 Size = Annotated[
     str | None,
-    typer.Option(metavar="WxH", help="Size of a GeoJSON mask in px; if not given, up to its last outline."),
+    typer.Option(metavar="WxH", help="Size of a GeoJSON mask in px; if not given, it ends with its last outline."),
 ]
 
 

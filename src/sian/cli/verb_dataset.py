@@ -23,7 +23,7 @@ def dataset(
         typer.Argument(help="A bundled plan's name (seven-organs) or the path of a .yaml file.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The data set's folder; with --only, a name in .png.")
+        Path | None, typer.Option("-o", "--output", help="The data set's folder; with --only, the .png to write.")
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -50,7 +50,7 @@ def dataset(
     ] = None,
     screened: Annotated[int | None, typer.Option(min=1, help="With --copies-of: look at N images only.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="With --copies-of: the folder that holds inception_fid.safetensors.")
+        Path | None, typer.Option(metavar="DIR", help="With --copies-of: the folder that holds Inception.")
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,

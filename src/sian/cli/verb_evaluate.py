@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def evaluate(
     fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Folder of images to judge, a data set, or a slide.")],
     real: Annotated[Path, typer.Option(help="Folder of real images or slides, a data set, or a slide.")],
-    masks: Annotated[Path | None, typer.Option(help="Instance masks by the images' names, or a data set.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Instance masks, named as the images; or a data set.")] = None,
     segmenter: Segmenter = None,
     segmented: Segmented = None,
     segmented_real: SegmentedReal = None,
@@ -54,7 +54,9 @@ def evaluate(
         float | None, typer.Option(help="Micrometres a pixel of a slide's windows; the slide's own if not given.")
     ] = None,
     memorisation: Memorisation = False,
-    data: Annotated[Path | None, typer.Option(help="With --memorisation: the data set that was trained on.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --memorisation: the data set that the model learned from.")
+    ] = None,
     blind: Blind = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of what --blind shows.")] = 0,
     fid: Fid = True,
@@ -68,9 +70,9 @@ def evaluate(
 ) -> None:
     """Measure images: FID, KID, SSIM and mask metrics, each beside its floor.
 
-    FID and KID need no pairs. SSIM pairs images with real ones by name; the mask metrics pair what a segmenter sees
-    on an image with the mask of its name. Slides are cut into windows of their tissue. `sian evaluate-model` measures
-    a model on a data set.
+    FID and KID need no pairs. SSIM compares an image with the real one of its name. The mask metrics compare the
+    nuclei that a segmenter finds in an image with the mask of its name. Slides are cut into windows of their tissue.
+    `sian evaluate-model` measures a model on a data set.
     """
     check_there("folder", fake, real, masks, segmented, segmented_real, floor)
     check_places(output, as_json, blind)

@@ -37,9 +37,9 @@ def export(
 
     It holds the weights, the style bank, and facts about the training.
 
-    With a model file instead of a run, --metrics puts numbers into it, --storage stores its weights in another way
-    (numbers of the old ones go, and fitted styles belong to the old file), --discriminator leaves some of that out, and
-    nothing else changes. Its card is written anew: give --notes again.
+    With a model file instead of a run, only what you name changes. --metrics puts numbers into the file. --storage
+    stores its weights in another way: numbers measured before go, and styles fitted for the old file do not fit the new
+    one. --discriminator leaves part of the discriminator out. The card is written anew, so give --notes again.
     """
     if not run.exists() and str(run) != "bundled":
         raise BadInput(f"{run}: no such run or model file, expected a run's folder or a model; check the path")

@@ -56,7 +56,7 @@ def masks(
 ) -> None:
     """Invent instance masks whose nuclei look like an organ's.
 
-    They are like them in size, shape, direction, crowding, and how many touch.
+    They have the sizes, shapes, directions and crowding of real ones, and as many touch.
     """
     from sian.errors import BadInput
     from sian.nuclei.fit import write_fit

@@ -68,10 +68,10 @@ def restyle(
 ) -> None:
     """Repaint images, slides, or a whole data set, in another style.
 
-    Nuclei, size and magnification stay. So does, coarsely, what lies between nuclei, if the model knows tissue maps
-    (--keep). An image gives NAME_STYLE.png, the mask that was painted, and a sheet that shows both beside the source.
-    A slide of more than 4096 x 4096 px gives NAME_STYLE.ome.zarr. A data set gives one with the same ids, masks and
-    classes.
+    Nuclei, size and magnification stay. If the model knows tissue maps, what lies between the nuclei stays too,
+    coarsely (--keep). An image gives NAME_STYLE.png, the mask that was painted, and a sheet with both beside the
+    source. A slide of more than 4096 x 4096 px gives NAME_STYLE.ome.zarr. A data set gives a new one with the same ids,
+    masks and classes.
     """
     from sian.files.images import PICTURE_SUFFIXES
 

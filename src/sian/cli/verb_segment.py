@@ -82,7 +82,8 @@ def train(
 ) -> None:
     """Train a segmenter and write RUN/model.safetensors. Ctrl-C saves and stops; --resume goes on.
 
-    Of real and synthetic data sets together, half of the windows are synthetic: --set data.synthetic=0.3 for less.
+    Where real and synthetic data sets are given together, half of the windows are synthetic; --set data.synthetic=0.3
+    makes it 30 %.
     """
     check_there("folder", *data)
     check_there("file", init, bundled=True)

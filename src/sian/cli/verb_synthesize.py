@@ -46,8 +46,7 @@ def synthesize(
         list[str] | None,
         typer.Option(
             help="kidney, colon/frozen, kidney#3 (a draw), kidney=0.7+breast=0.3 (scaled to sum to 1), image.png, "
-            "image.json of `sian style`; "
-            "repeat for several; 'all', as if none is given, for every organ of the model.",
+            "or image.json of `sian style`; repeat for several. If not given: 'all', every organ of the model.",
             autocompletion=complete_style,
         ),
     ] = None,
