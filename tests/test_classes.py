@@ -86,7 +86,7 @@ def test_classes_of_an_item_of_a_data_set(tmp_path):
         ("[1]", "found list"),
         ('{"1": 4}', "class numbers need names"),
         ('{"": [1]}', "a class without a name"),
-        ('{"dead": [0]}', "an id that is none under 'dead'"),
+        ('{"dead": [0]}', "something other than ids under 'dead'"),
         ('{"dead": [1], "neoplastic": [1]}', "nucleus 1 is in two classes, 'dead' and 'neoplastic'"),
         ("{", "is not JSON"),
     ],

@@ -311,7 +311,7 @@ def test_organ_names_that_are_no_characters(tmp_path):
     np.save(tmp_path / "types.npy", np.array(["liver"]))
     content = (tmp_path / "types.npy").read_bytes()
     (tmp_path / "types.npy").write_bytes(content[:-4] + b"\xff\xff\xff\x7f")
-    with pytest.raises(BadInput, match="names that are no text"):
+    with pytest.raises(BadInput, match="names that are not text"):
         pannuke.organs(tmp_path / "types.npy", 1)
 
 

@@ -205,7 +205,7 @@ def test_coco_draws_outlines_and_counts_the_rest(tmp_path):
         (coco([], id=None), "image id None"),
         (coco([]) | {"categories": [{"id": [1], "name": "x"}]}, "the category id"),
         (coco([]) | {"categories": [{"id": 1, "name": ["x"]}]}, "a category called"),
-        (coco([]) | {"annotations": {"a": 1}}, "annotations that are no list"),
+        (coco([]) | {"annotations": {"a": 1}}, "annotations that are not a list"),
         (coco([], file_name="\ud800.png"), "expected a path inside"),
         (coco([], file_name="a\x1b[31m.png"), "expected a path inside"),
         (coco([], file_name="x" * 5000), "found no image"),

@@ -237,7 +237,7 @@ def test_wrong_arguments_are_one_sentence(folder, toy, arguments, found):
 
 
 def test_sources_that_hold_nothing_to_read(tmp_path, toy):
-    with pytest.raises(sian.BadInput, match="no such thing"):
+    with pytest.raises(sian.BadInput, match="no such file or folder"):
         sian.torch_dataset(tmp_path / "nowhere")
     with pytest.raises(sian.BadInput, match="found no data set, no shards and no masks"):
         sian.torch_dataset(tmp_path)

@@ -100,7 +100,7 @@ def test_a_run_ends_when_it_is_told_to(tiles, tmp_path):
 
 def test_precisions_by_name():
     for name in ("bf16-true", "16-mixed", "bananas"):
-        with pytest.raises(BadInput, match=f"precision '{name}': there is none of that name"):
+        with pytest.raises(BadInput, match=f"precision '{name}': no precision has that name"):
             launch(Hardware("cpu", precision=name))
 
 

@@ -77,7 +77,7 @@ def open_bench(
 
 
 def check_runs(data: Path, runs: Path) -> None:
-    """Refuse a data set that is not there, and a folder for the rows that is none."""
+    """Refuse a data set that is not there, and a file where the rows' folder should be."""
     check_there("folder", data)
     if runs.exists() and not runs.is_dir():
         raise BadInput(f"{runs}: found a file, expected the name of a folder for the rows; choose another name")

@@ -98,7 +98,7 @@ def adapt(
 
 
 def _masks(targets: dict[Path, Path], model: Path, segmenter: Segmenter, given: float | None) -> list[dict[str, Any]]:
-    """Masks and outlines of the pictures that are no whole slides."""
+    """Masks and outlines of the pictures that are not whole slides."""
     asked = {path: _asked(path, segmenter.mpp, given) for path in targets}
     small = [path for path in targets if not is_whole(path, Asked(), segmenter.mpp)]
     written: list[dict[str, Any]] = []

@@ -46,7 +46,7 @@ def studio(
     from sian.studio_app.serving import start as start_studio
 
     running = start_studio(start, model=model, segmenter=segmenter, port=port, device=device)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed; to end the studio is no error
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is closed; ending the studio is not an error
         console.say("the studio runs until Ctrl-C; only this machine can reach it, with this address:")
         console.out(running.url)
         if browser and not running.open_browser():

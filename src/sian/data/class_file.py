@@ -26,7 +26,7 @@ def classes_of(mask: str | Path) -> dict[int, str] | None:
         mask: the file. ``NAME.classes.json`` beside ``NAME.png`` goes before the item of a data set whose mask it is.
 
     Raises:
-        BadInput: the JSON is none, or holds something else than ids by class name.
+        BadInput: the file is not JSON, or holds something other than ids by class name.
     """
     return classes_of_each([mask])[0]
 
@@ -70,6 +70,6 @@ def _sorted(content: Mapping[object, object], expected: str) -> dict[str, list[i
         if not isinstance(ids, list):
             raise BadInput(f"{expected}, found {name!r}: {ids!r}; class numbers need names")
         if not all(isinstance(number, int) and 0 < number <= MAX_ID for number in ids):
-            raise BadInput(f"{expected}, found an id that is none under {name!r}")
+            raise BadInput(f"{expected}, found something other than ids under {name!r}")
         checked[str(name)] = ids
     return checked

@@ -338,7 +338,7 @@ def _item(where: str, line: bytes) -> Item:
 
 
 def complete_lines(text: str) -> list[str]:
-    """The lines of a journal that end in a newline; a killed writer may have left more, which is none."""
+    """The lines of a journal that end in a newline; what a killed writer left behind it does not count."""
     return [line for line in text[: text.rfind("\n") + 1].split("\n") if line.strip()]
 
 

@@ -44,7 +44,7 @@ class Cut:
 def is_slide(path: Path) -> bool:
     """Whether a file is cut into windows: a scanner's, an OME-Zarr store, a pyramid, or larger than 4096 x 4096 px.
 
-    A TIFF that cannot be read is none; its reader says why.
+    A TIFF that cannot be read does not count; its reader says why.
     """
     suffix = path.suffix.lower()
     if suffix in (*SCANNER_SUFFIXES, *ZARR_SUFFIXES):

@@ -133,7 +133,7 @@ def _check_hash(name: WeightsName, path: Path) -> None:
     sha256 = sha256_file(path)
     if not is_known(name, sha256):
         raise BadInput(
-            f"{path}: its SHA-256 {sha256[:12]}... is none that SIAN knows, so its numbers may "
+            f"{path}: its SHA-256 {sha256[:12]}... is not one that SIAN knows, so its numbers may "
             "not compare with anyone else's; make it with `sian weights get` or `sian weights "
             "import FILE`, or give --trust-weights"
         )

@@ -107,5 +107,5 @@ def _classes(count: int) -> dict[str, int]:
 
 def _network(name: str) -> Network:
     if name not in NETWORKS:
-        raise BadInput(f"network {name!r}: there is none of that name{nearest(name, NETWORKS)}")
+        raise BadInput(f"network {name!r}: no network has that name{nearest(name, NETWORKS)}")
     return NETWORKS[name]

@@ -1,4 +1,4 @@
-"""Where a network computes: a device by name, with one sentence for a name that is none and for what is not there."""
+"""Where a network computes: a device by name; one sentence says that a name is unknown, or that a device is missing."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-OFTEN = 0.3  # of masks have gaps that are no lumina
+OFTEN = 0.3  # of masks have gaps other than lumina
 GAP_SHARE, GAP_LENGTH = 0.12, 90.0  # of the mask's area at most, where no nucleus is; px over which gaps stay alike
 CLEARANCE = 8  # px from a gap to the nearest nucleus
 SPREAD, DENSITY_LENGTH = 0.2, 120.0  # of the density, and over how many px it stays alike

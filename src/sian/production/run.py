@@ -124,7 +124,7 @@ def _run(schedule: Schedule, folder: Path, workers: int | None, ray: str | bool,
 
 
 def check_folder(schedule: Schedule, folder: Path) -> None:
-    """Refuse a folder that is none of this plan's; writes nothing.
+    """Refuse a folder that does not belong to this plan; writes nothing.
 
     Raises:
         BadInput: it holds something else, or another plan's images.

@@ -76,7 +76,7 @@ def floors_of(judged: Mapping[str, Judged]) -> dict[str, dict[str, Any]]:
 
 
 def _name(found: Any) -> str | None:
-    """What an evaluation calls its judge; None if it is none of a judge that has a name."""
+    """What an evaluation calls its judge; None if its judge has no name."""
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None
     segmenter = (found.get("inputs") or {}).get("segmenter") or {}

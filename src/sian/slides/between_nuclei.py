@@ -102,7 +102,7 @@ def between_nuclei(
                 f"{path}: found {slide.shape[0]} x {slide.shape[1]} px, expected {shape[0]} x {shape[1]} px as its "
                 "mask; give the image that the mask was drawn on"
             )
-        slide.part(Area(0, 0, 1, 1))  # which refuses what is no picture
+        slide.part(Area(0, 0, 1, 1))  # which refuses what is not a picture
     return _of_picture(OnPicture(path, 0, factor), ids)
 
 

@@ -56,7 +56,7 @@ def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All tensors of a file as they are computed with: fp32, or integers.
 
     Raises:
-        BadInput: 8-bit weights that are no convolution's, or without a positive scale for each output.
+        BadInput: 8-bit weights that do not belong to a convolution, or without a positive scale for each output.
     """
     wide: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

@@ -75,7 +75,7 @@ def _with_masks(path: Path) -> list[ShardItem]:
 
 
 def _classes(found: Any) -> dict[int, str]:
-    """Class name by id, of what the JSON says; what is none is left out."""
+    """Class name by id, of what the JSON says; anything else is left out."""
     if not isinstance(found, dict):
         return {}
     listed = ((name, ids) for name, ids in found.items() if isinstance(ids, list))

@@ -114,7 +114,8 @@ def _mask_files(paths: Sequence[Path]) -> list[Path]:
             files.append(path)
         else:
             raise BadInput(
-                f"{path}: no such thing, expected a data set, shards (.tar) or masks ({', '.join(MASK_SUFFIXES)}); "
+                f"{path}: no such file or folder, expected a data set, shards (.tar) or masks "
+                f"({', '.join(MASK_SUFFIXES)}); "
                 "check the path"
             )
     if not files:

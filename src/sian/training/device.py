@@ -114,7 +114,7 @@ def check_hardware(hardware: Hardware) -> None:
 def _fabric(hardware: Hardware, launched: bool) -> Fabric:
     precision: Any = hardware.chosen_precision
     if precision not in PRECISIONS:
-        raise BadInput(f"precision {precision!r}: there is none of that name{nearest(precision, PRECISIONS)}")
+        raise BadInput(f"precision {precision!r}: no precision has that name{nearest(precision, PRECISIONS)}")
     # Several processes are always started here: a scheduler that counts one task would else be taken at its word.
     several: dict[str, Any] = {"strategy": "ddp", "plugins": [LightningEnvironment()]} if hardware.devices > 1 else {}
     wish = f"device {hardware.accelerator!r} x {hardware.devices} with precision {precision!r}"

@@ -70,7 +70,7 @@ def as_before(hardware: Hardware, run: Path, on_cpu: bool = False) -> Hardware:
     if on_cpu and isinstance(threads, int) and threads != torch.get_num_threads():
         warn(
             f"{run}: goes on with {torch.get_num_threads()} threads, began with {threads}; it will not be the same run "
-            f"to the bit, as it were with --threads {threads}"
+            f"to the bit; give --threads {threads} for that"
         )
     if before not in PRECISIONS or hardware.precision == before:
         return hardware

@@ -161,7 +161,7 @@ def train(
     watch = Watch(held_out, recipe.stopping, recipe.seed, run, state.images, settle)
     total = schedule[-1].end if schedule else 0
     if candidates and fabric.world_size > 1:
-        raise BadInput(f"recipe {recipe.name}: comparing cannot be had on several devices; leave --devices out")
+        raise BadInput(f"recipe {recipe.name}: comparing works on one device only; leave --devices out")
 
     def save() -> None:
         check_weights(networks, run, state.images, RATES)

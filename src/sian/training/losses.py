@@ -191,7 +191,7 @@ def sharpness(fake: Tensor, layout: Tensor) -> Tensor:
     Sharp-GAN (Butte et al., ISBI 2022) regularises a GAN so that the contrast of contour pixels rises; the weight
     and the form are our reading of that sentence, since its abstract gives no formula. A contour pixel is a nuclear
     one at the instance boundary. Its contrast is the absolute difference between its luminance and the mean luminance
-    of the pixels around it (7 x 7) that are no contour. The loss is the mean over contour pixels of
+    of the pixels around it (7 x 7) off the contour. The loss is the mean over contour pixels of
     max(0, 1 - contrast / 0.5).
 
     Args:

@@ -140,7 +140,7 @@ class Recipe(BaseRecipe):
         """A recipe from plain values, of the class in `AnyRecipe` that its `network` names."""
         network = str(values.get("network", "sian"))  # older files name none
         if network not in RECIPES:
-            raise BadInput(f"{name}: network: there is none called {network!r}{nearest(network, RECIPES)}")
+            raise BadInput(f"{name}: network: no network is called {network!r}{nearest(network, RECIPES)}")
         return parse_as(RECIPES[network], values, name)
 
     def scaled(self, width: int) -> Self:

@@ -33,9 +33,7 @@ def schedule_of(recipe: Recipe, tiles: Sequence[Tile], processes: int) -> list[S
     begin = 0
     for index, stage in enumerate(recipe.stages):
         if stage.frozen and processes > 1:
-            raise BadInput(
-                f"recipe {recipe.name}: stages.{index}.frozen cannot be had on several devices; leave --devices out"
-            )
+            raise BadInput(f"recipe {recipe.name}: stages.{index}.frozen works on one device only; leave --devices out")
         if stage.batch % processes or stage.batch // processes < recipe.smallest_batch:
             raise BadInput(
                 f"recipe {recipe.name}: a batch of {stage.batch} cannot be shared by {processes} processes "

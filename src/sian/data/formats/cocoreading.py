@@ -133,7 +133,7 @@ def _entries(path: Path, content: dict[str, Any], part: str, needed: tuple[str, 
     """One of the file's lists, each entry a dict with the keys that are needed."""
     entries = content.get(part, [])
     if not isinstance(entries, list):
-        raise BadInput(f"{path}: found {part} that are no list, {EXPECTED}; export it again")
+        raise BadInput(f"{path}: found {part} that are not a list, {EXPECTED}; export it again")
     for entry in entries:
         missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
         if missing:

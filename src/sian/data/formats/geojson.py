@@ -157,7 +157,7 @@ def _features(path: Path, content: Any) -> Iterator[dict[str, Any]]:
 def _children(path: Path, feature: dict[str, Any]) -> list[Any]:
     children = _properties(feature).get("childObjects", feature.get("childObjects"))
     if children is not None and not isinstance(children, list):
-        raise BadInput(f"{path}: found childObjects that are no list of features, {EXPECTED}; export it again")
+        raise BadInput(f"{path}: found childObjects that are not a list of features, {EXPECTED}; export it again")
     return children or []
 
 

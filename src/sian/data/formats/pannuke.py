@@ -141,8 +141,8 @@ def organs(path: Path, count: int) -> list[str]:
         )
     try:
         return [str(name).strip().lower().replace("_", " ") or "unknown" for name in names]
-    except (SystemError, ValueError) as error:  # numbers that are no characters
-        raise BadInput(f"{path}: found names that are no text, expected organ names; save it again") from error
+    except (SystemError, ValueError) as error:  # numbers that are not characters
+        raise BadInput(f"{path}: found names that are not text, expected organ names; save it again") from error
 
 
 def _checked(path: Path, channels: int) -> npt.NDArray[Any]:

@@ -201,7 +201,7 @@ def polygon_region(
     `origin` is the (y, x) that the mask's first pixel has in them.
 
     Raises:
-        BadInput: coordinates that are no finite numbers or beyond any slide, or a ring of absurd size.
+        BadInput: coordinates that are not finite numbers or lie beyond any slide, or a ring of absurd size.
     """
     checked = [[check_vertices(where, ring) - origin[::-1] for ring in polygon] for polygon in polygons]
     kept = [polygon for polygon in checked if polygon and len(polygon[0]) >= MIN_VERTICES]

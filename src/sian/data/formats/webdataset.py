@@ -1,7 +1,7 @@
 """WebDataset's shards: SPLIT-000000.tar with ID.image.png, ID.mask.png16 (16-bit ids) and ID.json for each item.
 
-A mask is a PNG, and its ending says that it is none of WebDataset's pictures: ``.decode("pil")`` takes all that ends in
-.png for 8-bit RGB and would cut the ids. Shards with ID.mask.png, as SIAN wrote them before, are read as well.
+A mask is a PNG, and its ending keeps WebDataset from taking it for a picture: ``.decode("pil")`` reads all that ends in
+.png as 8-bit RGB and would cut the ids. Shards with ID.mask.png, as SIAN wrote them before, are read as well.
 
 Also what `sian dataset` writes. The bytes depend on the items alone: headers carry no time, no owner and no machine.
 Members are read by their place in the tar file; nothing is unpacked, so no name in it can lead anywhere.
