@@ -78,10 +78,10 @@ def test_a_tile_is_painted_in_its_own_style_and_tissue(knowing, data):
 
 def test_a_picture_that_was_dropped_for_its_nuclei_is_painted_like_itself(knowing, monkeypatch):
     class Finds:
-        def predict(self, picture):
+        def predict(self, *_):
             return a_mask()
 
-    monkeypatch.setattr("sian.segmentation.load", lambda path: Finds())
+    monkeypatch.setattr("sian.segmentation.load", lambda *_: Finds())
     dropped.become_nuclei(knowing, "slide.png", a_picture(3))
     wait_until(lambda: list(knowing.settings["style"]) == ["@slide"])
     np.testing.assert_allclose(as_map(knowing.document.cells), sian.tissue_map(a_picture(3), a_mask()), atol=0.01)
@@ -91,7 +91,7 @@ def test_a_tile_that_was_left_meanwhile_changes_nothing(knowing, data):
     corrected.open_tiles(knowing, data)
     wait_until(lambda: list(knowing.settings["style"]) == ["@tile-1"])
     hold = []
-    knowing.jobs.add("something that takes long", lambda report: wait_until(lambda: bool(hold)))
+    knowing.jobs.add("something that takes long", lambda *_: wait_until(lambda: bool(hold)))
     corrected.show(knowing, knowing.tiles, 1)
     knowing.do(messages.parse(json.dumps({"op": "new", "width": 64, "height": 64})))
     hold.append(True)

@@ -115,8 +115,7 @@ def _mask_files(paths: Sequence[Path]) -> list[Path]:
         else:
             raise BadInput(
                 f"{path}: no such file or folder, expected a data set, shards (.tar) or masks "
-                f"({', '.join(MASK_SUFFIXES)}); "
-                "check the path"
+                f"({', '.join(MASK_SUFFIXES)}); check the path"
             )
     if not files:
         raise BadInput(f"{_named(paths)}: found no data set, no shards and no masks; check the path")
