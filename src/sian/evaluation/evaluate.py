@@ -116,7 +116,7 @@ def evaluate(
     if masks is not None and tools.segmenter is None and predicted is None:
         raise BadInput(
             f"{masks.label}: found masks but nothing that segments the images, expected a segmenter or "
-            "segmentations; add --segmenter MODEL or --segmented FOLDER."
+            "segmentations; add --segmenter MODEL or --segmented FOLDER"
         )
     others = dict(others or {})
     count = _Counter(_work(fake, real, masks, predicted, train, others, tools), report)
@@ -135,7 +135,7 @@ def _check_counts(fake: Collection, real: Collection) -> None:
         if len(side) < 2:
             raise BadInput(
                 f"{side.label}: found {len(side)} image, expected at least 2, since one has no distribution; "
-                "name a folder with more, or cut slides into smaller windows."
+                "name a folder with more, or cut slides into smaller windows"
             )
 
 
@@ -197,7 +197,7 @@ def _measure(
                 continue
             agreements[name] = agreement(mask, segmented[name])
     if wrong:
-        raise BadInput(f"{fake.label}: expected pairs of one size, found {_listed(wrong)}; cut or paint them alike.")
+        raise BadInput(f"{fake.label}: expected pairs of one size, found {_listed(wrong)}; cut or paint them alike")
     organs = [_organ(name, fake, real, masks) for name in fake.names]
     groups = [real.group(n) if real is not None and n in real else fake.group(n) for n in fake.names]
     features = _features(fake, tools, count, cached=False)

@@ -78,7 +78,7 @@ class InceptionFeatures:
         except (SafetensorError, RuntimeError) as error:
             raise BadInput(
                 f"{path}: found something else than the FID Inception's weights ({first_line(error)}), "
-                "expected the keys of pytorch-fid's state dict as safetensors; try `sian weights get`."
+                "expected the keys of pytorch-fid's state dict as safetensors; try `sian weights get`"
             ) from error
         return cls(network, sha256_file(path), device)
 
@@ -105,7 +105,7 @@ class InceptionFeatures:
             if report:
                 report(done, total)
         if not rows:
-            raise BadInput("images: found none, expected at least one (H, W, 3) uint8 image; check the folder.")
+            raise BadInput("images: found none, expected at least one (H, W, 3) uint8 image; check the folder")
         return np.concatenate(rows)
 
     def cached(
@@ -156,11 +156,9 @@ def as_features(data: Featurable, name: str, extractor: InceptionFeatures | None
     """
     rows = feature_rows(data, extractor)
     if len(rows) < 2:
-        raise BadInput(f"{name} features: found {len(rows)}, expected at least 2 images; a spread needs two.")
+        raise BadInput(f"{name} features: found {len(rows)}, expected at least 2 images; a spread needs two")
     if not np.isfinite(rows).all():
-        raise BadInput(
-            f"{name} features: found numbers that are not finite, expected finite ones; check the extractor."
-        )
+        raise BadInput(f"{name} features: found numbers that are not finite, expected finite ones; check the extractor")
     return rows.astype(np.float64)
 
 
@@ -186,7 +184,7 @@ def _batches(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
 def _check(image: Image) -> Image:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise BadInput(f"image: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it to RGB first.")
+        raise BadInput(f"image: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it to RGB first")
     return image
 
 

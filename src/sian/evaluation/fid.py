@@ -49,7 +49,7 @@ def fid(real: Featurable, fake: Featurable, extractor: InceptionFeatures | None 
     if x.shape[1] != y.shape[1]:
         raise BadInput(
             f"fake features: found {y.shape[1]} numbers an image, expected {x.shape[1]} "
-            "as the real ones have; make both with one extractor."
+            "as the real ones have; make both with one extractor"
         )
     shift = x.mean(axis=0) - y.mean(axis=0)
     a, b = _root_of_covariance(x), _root_of_covariance(y)

@@ -61,12 +61,12 @@ def kid(
     if x.shape[1] != y.shape[1]:
         raise BadInput(
             f"fake features: found {y.shape[1]} numbers an image, expected {x.shape[1]} "
-            "as the real ones have; make both with one extractor."
+            "as the real ones have; make both with one extractor"
         )
     if not 2 <= subset_size <= min(len(x), len(y)) or subsets < 1:
         raise BadInput(
             f"subset_size: found {subset_size} (and {subsets} subsets), expected 2 to "
-            f"{min(len(x), len(y))}, the smaller number of images; try a smaller one."
+            f"{min(len(x), len(y))}, the smaller number of images; try a smaller one"
         )
     rng = seeds.generator(seed, "kid")
     values = [_discrepancy(_subset(x, subset_size, rng), _subset(y, subset_size, rng)) for _ in range(subsets)]

@@ -62,7 +62,7 @@ class Overlaps:
         if not 0.5 <= iou < 1:
             raise BadInput(
                 f"iou: found {iou}, expected 0.5 <= iou < 1, since below one half a nucleus can have "
-                "two partners; try 0.5."
+                "two partners; try 0.5"
             )
         return np.flatnonzero(self.ious > iou)
 
@@ -138,7 +138,7 @@ def check_pair(true: Mask, pred: Mask) -> tuple[Mask, Mask]:
     if true.shape != pred.shape:
         raise BadInput(
             f"predicted mask: found {_size(pred)}, expected {_size(true)} as the true mask has; "
-            "compare masks of one and the same image."
+            "compare masks of one and the same image"
         )
     return true, pred
 
@@ -147,13 +147,13 @@ def check_mask(mask: Mask, name: str) -> Mask:
     """An (H, W) array of ids from 0, or a sentence on what else it is."""
     mask = np.asarray(mask)
     if mask.ndim != 2:
-        raise BadInput(f"{name}: expected one id a nucleus in (H, W), found shape {mask.shape}; pass an instance mask.")
+        raise BadInput(f"{name}: expected one id a nucleus in (H, W), found shape {mask.shape}; pass an instance mask")
     if mask.dtype == bool or not np.issubdtype(mask.dtype, np.integer):
-        raise BadInput(f"{name}: expected integer ids, found {mask.dtype}; label the nuclei 1..n first.")
+        raise BadInput(f"{name}: expected integer ids, found {mask.dtype}; label the nuclei 1..n first")
     if mask.size and np.issubdtype(mask.dtype, np.signedinteger) and mask.min() < 0:
         raise BadInput(
             f"{name}: found the negative id {mask.min()}, expected 0 for background and ids above it; "
-            "relabel the nuclei."
+            "relabel the nuclei"
         )
     return _as_signed(mask, name) if mask.dtype == np.uint64 else mask
 
@@ -161,7 +161,7 @@ def check_mask(mask: Mask, name: str) -> Mask:
 def _as_signed(mask: Mask, name: str) -> Mask:
     """NumPy counts signed integers only."""
     if mask.size and mask.max() > np.iinfo(np.int64).max:
-        raise BadInput(f"{name}: found the id {mask.max()}, expected ids below 2**63; renumber the nuclei from 1.")
+        raise BadInput(f"{name}: found the id {mask.max()}, expected ids below 2**63; renumber the nuclei from 1")
     return mask.astype(np.int64)
 
 

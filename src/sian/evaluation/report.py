@@ -50,7 +50,7 @@ def check_target(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder}: found a file, expected the name of a folder for the report; choose another name.")
+        raise BadInput(f"{folder}: found a file, expected the name of a folder for the report; choose another name")
     check_writable(folder)
     return folder
 

@@ -37,7 +37,7 @@ def ssim(a: Image, b: Image) -> float:
     """
     a, b = _check(a, "first image"), _check(b, "second image")
     if a.shape != b.shape:
-        raise BadInput(f"second image: found {b.shape}, expected {a.shape} as the first has; pair images of one size.")
+        raise BadInput(f"second image: found {b.shape}, expected {a.shape} as the first has; pair images of one size")
     from skimage.metrics import structural_similarity
 
     channels = None if a.ndim == 2 else 2
@@ -48,10 +48,10 @@ def ssim(a: Image, b: Image) -> float:
 def _check(image: Image, name: str) -> Image:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
-        raise BadInput(f"{name}: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it first.")
+        raise BadInput(f"{name}: expected (H, W, 3) uint8, found {image.shape} {image.dtype}; convert it first")
     if min(image.shape[:2]) <= 2 * RADIUS:
         raise BadInput(
-            f"{name}: found {image.shape[0]} x {image.shape[1]} pixels, expected at least 11 x 11; use larger images."
+            f"{name}: found {image.shape[0]} x {image.shape[1]} pixels, expected at least 11 x 11; use larger images"
         )
     return image
 

@@ -39,5 +39,5 @@ class TwoSides:
         """
         if not (self.real and self.fake):
             side = "fake" if self.real else "real"
-            raise BadInput(f"{side} features: found none, expected at least 2; update() the {side} side first.")
+            raise BadInput(f"{side} features: found none, expected at least 2; update() the {side} side first")
         return np.concatenate(self.real), np.concatenate(self.fake)
