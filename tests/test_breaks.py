@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mutants import BREAKS, ROOT, Break
@@ -13,3 +15,10 @@ def test_every_break_is_one_place(broken: Break) -> None:
     assert text.count(broken.old) == 1
     assert broken.old != broken.new
     assert all((ROOT / test.split("::")[0]).is_file() for test in broken.tests.split())
+
+
+def test_contributing_counts_them() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.split("| part | breaks |")[1].split("\n\n")[0]
+    assert f"list of {len(BREAKS)}:" in text
+    assert sum(map(int, re.findall(r"^\| [^|]+ \| (\d+) \|", table, re.MULTILINE))) == len(BREAKS)
