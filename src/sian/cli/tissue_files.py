@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sian.errors import BadInput, first_line
+from sian.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,7 @@ def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
     """
     import numpy as np
 
+    from sian.files.numpy_files import map_npy
     from sian.layout.tissue_map import tissue_layers
 
     if path.suffix.lower() != MAP_SUFFIX:
@@ -73,11 +74,9 @@ def read_tissue(path: Path, mask: NDArray[np.int32]) -> NDArray[Any]:
                 "as its mask; give the image that the mask was drawn on"
             )
         return image
+    found = map_npy(path, "a tissue map")
     try:
-        values = np.load(path, allow_pickle=False)
-        tissue_layers(values, (mask.shape[0], mask.shape[1]))
-    except Exception as error:  # its header is parsed as Python, which raises whatever it likes
-        reason = error if isinstance(error, BadInput) else f"found {first_line(error)}, expected a map (.npy)"
-        raise BadInput(f"{path}: {reason}") from error
-    found: NDArray[Any] = values
-    return found
+        tissue_layers(found, (mask.shape[0], mask.shape[1]))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    return np.array(found)

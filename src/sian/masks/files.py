@@ -17,6 +17,7 @@ from PIL import Image
 from sian.errors import BadInput, first_line
 from sian.files import atomic_file, write_bytes
 from sian.files.images import MAX_PIXELS, MICRONS_AN_INCH, PNG_COMPRESSION, PNG_DEPTH, TIFF_ERRORS, open_picture
+from sian.files.numpy_files import map_npy
 from sian.files.regular import check_filled
 from sian.files.tiff import TiffPage, read_pages
 from sian.masks.checking import check_mask, check_not_binary, whole_numbers
@@ -123,12 +124,7 @@ def _read_png(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
 
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")  # maps, never unpickles
-    except Exception as error:  # its header is parsed as Python, which raises whatever it likes
-        raise BadInput(
-            f"{path}: cannot be read as a NumPy array; expected integers saved with numpy.save; save it again"
-        ) from error
+    array = map_npy(path, "integers")
     _check_pixels(path, array.shape)
     return np.array(array)
 

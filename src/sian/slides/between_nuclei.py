@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sian.errors import BadInput, first_line
+from sian.errors import BadInput
 from sian.files import sha256_file
 from sian.files.atomic import atomic_file
+from sian.files.numpy_files import map_npy
 from sian.files.regular import check_filled
 from sian.layout.tissue_map import check_map, known_values, tissue_layers
 from sian.layout.tissue_of_image import PART, tissue_map_in_parts
@@ -153,8 +154,4 @@ def _write_map(target: Path, given: OnPicture, ids: ReadsIds) -> None:
 
 def _mapped(path: Path) -> NDArray[Any]:
     check_filled(path, "a tissue map")
-    try:
-        found: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
-    except Exception as error:  # its header is parsed as Python, which raises whatever it likes
-        raise BadInput(f"{path}: found {first_line(error)}, expected a map (.npy)") from error
-    return found
+    return map_npy(path, "a tissue map")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sian.errors import BadInput, MissingResource
 from sian.files.images import DECODE_ERRORS, MAX_PIXELS, ZARR_SUFFIXES, png_pixel_size
+from sian.files.numpy_files import map_npy
 from sian.files.regular import check_filled
 from sian.masks import nucleus_ids, read_mask
 from sian.masks.checking import MAX_ID, whole_numbers
@@ -169,12 +170,7 @@ class _Mapped:
     mpp: float | None = None
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-        except Exception as error:  # its header is parsed as Python, which raises whatever it likes
-            raise BadInput(
-                f"{path}: cannot be read as a NumPy array; expected integers saved with numpy.save; save it again"
-            ) from error
+        self._array = map_npy(path, "integers")
         if self._array.ndim != 2 or not self._array.size:
             raise BadInput(f"{path}: expected an instance mask (H, W), found shape {self._array.shape}")
         self.sizes = [(int(self._array.shape[0]), int(self._array.shape[1]))]

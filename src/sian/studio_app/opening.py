@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from PIL import Image
 from sian.data.formats.geojson import read as read_geojson
 from sian.errors import BadInput
 from sian.files.images import DECODE_ERRORS, decode_image
+from sian.files.numpy_files import npy_head
 from sian.layout.tissue_map import CELL, TISSUE_VALUES, known_values
 from sian.masks import read_mask
 from sian.studio_app.document import check_size
@@ -48,7 +49,7 @@ def is_style_file(name: str, content: bytes) -> bool:
 
 def is_tissue_map(name: str, content: bytes) -> bool:
     """Whether a file is a tissue map as Save writes it: numbers with a point, four a cell."""
-    found = _array_head(content) if Path(name).suffix.lower() == MAP_SUFFIX else None
+    found = npy_head(content) if Path(name).suffix.lower() == MAP_SUFFIX else None
     return found is not None and found[1].kind == "f" and len(found[0]) == 3 and found[0][2] == len(TISSUE_VALUES)
 
 
@@ -59,7 +60,7 @@ def read_tissue_map(name: str, content: bytes, shape: tuple[int, int]) -> Tissue
         BadInput: it is that of a drawing of another size, or is damaged.
     """
     expected = (-(-shape[0] // CELL), -(-shape[1] // CELL))
-    head = _array_head(content)
+    head = npy_head(content)
     if head is None or head[0][:2] != expected:
         found = " x ".join(map(str, head[0][:2])) if head else "no"
         raise BadInput(
@@ -73,18 +74,6 @@ def read_tissue_map(name: str, content: bytes, shape: tuple[int, int]) -> Tissue
         reason = error if isinstance(error, BadInput) else "found a damaged tissue map; save it again"
         raise BadInput(f"{name}: {reason}") from None
     return TissueChange(0, 0, from_map(values))
-
-
-def _array_head(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
-    """Shape and kind of a NumPy file's numbers; None for any other file."""
-    stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = read(stream)
-    except Exception:  # noqa: BLE001 - the header is parsed as Python, which raises whatever it likes
-        return None
-    return shape, kind
 
 
 def read_upload(

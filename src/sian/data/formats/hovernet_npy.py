@@ -24,6 +24,7 @@ from sian.data.formats.typeinfo import name_types, write_type_info
 from sian.data.pairs import Annotated, Pair
 from sian.errors import BadInput
 from sian.files.images import IMAGE_SUFFIXES, MAX_PIXELS
+from sian.files.numpy_files import map_npy
 from sian.files.regular import check_filled
 from sian.masks.checking import whole_numbers
 
@@ -102,12 +103,7 @@ def _open(path: Path) -> npt.NDArray[Any]:
 def open_array(path: Path, limit: int = 1 << 40) -> npt.NDArray[Any]:
     """Map an .npy file into memory; never unpickles."""
     check_filled(path, "a NumPy array")
-    try:
-        array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # its header is parsed as Python, which raises whatever it likes
-        raise BadInput(
-            f"{path}: cannot be read as a NumPy array; expected numbers saved with numpy.save; save it again"
-        ) from error
+    array = map_npy(path)
     check_shape(str(path), array.shape, max(limit, MAX_PIXELS))
     return array
 
