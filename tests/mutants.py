@@ -44,6 +44,7 @@ SLIDES = "tests/production/test_slide_tiles.py"
 TISSUE_MAP = "tests/test_tissue_map.py"
 TISSUE = "tests/training/test_tissue_training.py"
 STUDIO = "tests/studio/test_classes_and_tissue.py"
+OWN_STYLE = "tests/studio/test_own_style.py"
 
 
 class Break(NamedTuple):
@@ -194,6 +195,7 @@ BREAKS = [
     # Which candidate a fine-tuning ends in.
     Break("training/candidates.py", "one.influence < INFLUENCE_KEPT * start.influence", "False", CANDIDATES),
     Break("training/candidates.py", "one.kid - other.kid, 2)", "one.kid - other.kid, 1)", CANDIDATES),
+    Break("training/candidates.py", "if kid > min(DEVIATIONS", "if kid > max(DEVIATIONS", CANDIDATES),
     Break("training/candidates.py", "self.chosen == len(self.looks) - 1", "True", CANDIDATES),
     Break("training/candidates.py", "choose(known) < len(kept)", "True", CANDIDATES),
     Break(
@@ -336,6 +338,13 @@ BREAKS = [
         "bring_back(self.autosave, self.shelf, model)",
         "pass",
         "tests/studio/test_kept_styles.py",
+    ),
+    Break("studio_app/own_style.py", "style, note, passing=True", "style, note", OWN_STYLE),
+    Break(
+        "studio_app/own_style.py",
+        "encoded(own_model(studio), below.picture",
+        "encoded(own_model(studio), 255 - below.picture",
+        OWN_STYLE,
     ),
     Break("synthesis/openvino_brush.py", "@cache\n", "", "tests/synthesis/test_backends.py"),
 ]

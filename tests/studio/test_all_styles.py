@@ -24,6 +24,12 @@ def picture(client, number, place):  # noqa: F811
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB")).astype(int)
 
 
+def first_of(sheet):
+    """The first painting on a sheet of all styles."""
+    with Image.open(io.BytesIO(sheet)) as found:
+        return np.asarray(found).astype(int)[LINE + GAP : LINE + GAP + 64, GAP : GAP + 80]
+
+
 def test_each_style_comes_alone_as_the_model_paints_it(client, studio):  # noqa: F811
     sheet = begun(client)
     assert sheet["names"] == studio.shelf.names()
@@ -42,13 +48,13 @@ def test_a_sheet_is_of_the_moment_that_it_was_asked_for(client, studio):  # noqa
     png_of_all = client.get(f"/sheet/{sheet['number']}/all").content
     with Image.open(io.BytesIO(png_of_all)) as found:
         assert found.text["Synthetic"] == "true"
-        whole = np.asarray(found).astype(int)
-    first = whole[LINE + GAP : LINE + GAP + 64, GAP : GAP + 80]
+    first = first_of(png_of_all)
     assert np.array_equal(first, studio.model.synthesize(a_mask(), sheet["names"][0], seed=0))
     assert np.abs(first - before).mean() < 12
     fresh = client.post("/sheet").json()["number"]
     changed = studio.model.synthesize(studio.document.mask, sheet["names"][0], seed=9, noise=0.25)
     assert np.abs(picture(client, fresh, 0) - changed).mean() < 12
+    assert np.array_equal(first_of(client.get(f"/sheet/{fresh}/all").content), changed)  # its seed and noise, exactly
 
 
 def test_what_is_not_there_is_said(client):  # noqa: F811
