@@ -195,10 +195,10 @@ def test_bad_arguments(folders, model, tmp_path: Path, capsys, arguments: list[s
     [
         ([], 2, "Missing option '--data'"),
         (["--data", "{real}"], 3, "dataset.json"),
-        (["--data", "{data}", "--style", "pared"], 2, "'pared' is not one of 'paired'"),
+        (["--data", "{data}", "--style-from", "pared"], 2, "'pared' is not one of 'paired'"),
         (["--data", "{data}", "--alias", "lung"], 3, "--alias lung=liver"),
         (["--data", "{data}", "--fit"], 3, "--fit: fits styles"),
-        (["--data", "{data}", "--fit", "--segmenter", "bundled", "--style", "prior"], 3, "other than prior"),
+        (["--data", "{data}", "--fit", "--segmenter", "bundled", "--style-from", "prior"], 3, "other than prior"),
         (["--data", "{data}", "--split", "tests"], 3, "did you mean 'test'"),
         (["--data", "{data}", "--model", "absent"], 3, "absent: no such file"),
         (["--data", "{data}", "--memorisation"], 3, "and Inception"),

@@ -55,7 +55,7 @@ def test_figures_say_what_they_are(data_folder, finished, capsys):
     [
         (["--scale", "huge"], 2, "'huge' is not one of 'tiny', 'core'"),
         (["--rows", "frist"], 3, "--rows 'frist': no such row; did you mean 'first'?"),
-        (["--style", "pared"], 2, "'pared' is not one of 'paired'"),
+        (["--style-from", "pared"], 2, "'pared' is not one of 'paired'"),
     ],
 )
 def test_unknown_names(data_folder, tmp_path, capsys, arguments, code, sentence):

@@ -47,6 +47,7 @@ GoOnFrom = Annotated[
     int | None,
     typer.Option("--from", min=1, metavar="IMAGES", help="With --resume: go on from this checkpoint, not the newest."),
 ]
+StyleFrom = Annotated[StyleSetting, typer.Option("--style-from", help="Where a window's style is taken from.")]
 Noise = Annotated[float, typer.Option("--noise", min=0.0, max=2.0, help="Strength of the texture's noise.")]
 BackendName = Annotated[
     Backend,

@@ -23,7 +23,6 @@ Runs = Annotated[Path, typer.Option("--output", "-o", metavar="RUNS", help="Fold
 Rows = Annotated[
     str | None, typer.Option("--rows", help="Only these, e.g. spade,sian; the others are shown as not run.")
 ]
-StyleName = Annotated[StyleSetting, typer.Option("--style", help="Where a window's style is taken from.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed of training, drawn references and noise.")]
 SegmenterPath = Annotated[
     str, typer.Option("--segmenter", metavar="MODEL", help="'judge', 'bundled', or a segmenter's file.")

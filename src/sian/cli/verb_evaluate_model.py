@@ -13,7 +13,8 @@ from sian.cli.arguments import (
     Device,
     Json,
     ModelFile,
-    StyleSetting,
+    Noise,
+    StyleFrom,
     Threads,
     TrustWeights,
     Weights,
@@ -51,8 +52,8 @@ def evaluate_model(
     data: Annotated[Path, typer.Option("--data", "-d", help="Data set on disk, whose windows are painted again.")],
     model: ModelFile = None,
     split: Annotated[str, typer.Option(help="Which split is painted.")] = "test",
-    style: Annotated[StyleSetting, typer.Option(help="Where a window's style is taken from.")] = "paired",
-    noise: Annotated[bool, typer.Option("--noise/--no-noise", help="Paint with noise.")] = False,
+    style_from: StyleFrom = "paired",
+    noise: Noise = 0.0,
     fit: Annotated[bool, typer.Option("--fit", help="Fit each style as `sian style` does; seconds a window.")] = False,
     tissue: Annotated[bool, typer.Option("--tissue", help="Give the model each tile's tissue map.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of styles, noise and what --blind shows.")] = 0,
@@ -83,10 +84,10 @@ def evaluate_model(
     check_places(output, as_json, blind, save_images)
     check_memorisation(memorisation, data, split, fid)
     check_judges(segmenter, segmented, segmented_real, judge)
-    if fit and (segmenter is None or style == "prior"):
+    if fit and (segmenter is None or style_from == "prior"):
         raise BadInput(
             "--fit: fits styles to reference images whose nuclei a segmenter finds; expected --segmenter MODEL (e.g. "
-            "bundled) and a --style other than prior"
+            "bundled) and a --style-from other than prior"
         )
     aliases = parse_aliases(alias)
 
@@ -108,10 +109,10 @@ def evaluate_model(
         raise BadInput(f"--tissue: {without_tissue(painter.info.name)}")
     with console.progress("painting", "windows") as report:
         made = reconstruct(
-            model_painter(painter, float(noise), tools.segmenter if fit else None),
+            model_painter(painter, noise, tools.segmenter if fit else None),
             dataset,
             split=split,
-            style=style,
+            style=style_from,
             bank=painter.styles,
             aliases={**painter.styles.aliases, **aliases},
             seed=seed,
@@ -129,7 +130,7 @@ def evaluate_model(
                 "model": {"path": str(model or "bundled"), "sha256": painter.sha256},
                 **segmenter_facts(segmenter, found, judge),
             },
-            noise=float(noise),
+            noise=noise,
             fitted=fit,
             tissue=tissue,
             report=report,

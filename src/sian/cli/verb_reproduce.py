@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from sian.cli import console
-from sian.cli.arguments import Device, PrecisionName, Threads, TrustWeights, Weights, Workers
+from sian.cli.arguments import Device, PrecisionName, StyleFrom, Threads, TrustWeights, Weights, Workers
 from sian.cli.reproduce_options import (
     Cache,
     Data,
@@ -17,7 +17,6 @@ from sian.cli.reproduce_options import (
     ScaleName,
     Seed,
     SegmenterPath,
-    StyleName,
     check_runs,
     open_bench,
     split_names,
@@ -37,7 +36,7 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
         runs: Runs,
         scale: ScaleName = "tiny",
         rows: Rows = None,
-        style: StyleName = "paired",
+        style_from: StyleFrom = "paired",
         seed: Seed = 0,
         weights: Weights = None,
         trust_weights: TrustWeights = False,
@@ -71,7 +70,7 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
             threads=threads,
             workers=workers,
             precision=precision,
-            style=style,
+            style=style_from,
             segmenter=segmenter,
             cache=cache,
         )
@@ -80,8 +79,8 @@ def _table_command(name: str, title: str) -> Callable[..., None]:
             if from_reports
             else run_rows(chosen, bench, rows_named(table.row_names, table.row_names))
         )
-        made = sheet(table, bench.scale, outcome, style)
-        stem = name if style == "paired" else f"{name}-{style}"
+        made = sheet(table, bench.scale, outcome, style_from)
+        stem = name if style_from == "paired" else f"{name}-{style_from}"
         for path in write_sheet(made, bench.runs / bench.scale.name, stem):
             console.say(f"wrote {path}")
         console.out(markdown(made))

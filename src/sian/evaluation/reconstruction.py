@@ -251,7 +251,7 @@ def _setting(style: str) -> StyleSetting:
     for setting in STYLE_SETTINGS:
         if style == setting:
             return setting
-    raise BadInput(f"--style {style!r}: no such setting of the protocol{nearest(style, STYLE_SETTINGS)}")
+    raise BadInput(f"--style-from {style!r}: no such setting of the protocol{nearest(style, STYLE_SETTINGS)}")
 
 
 def _pool(
@@ -270,13 +270,13 @@ def _pool(
         pool = [other for other in others if other.organ == organ] or list(others)
     if not pool:
         source = "a second window of its tile" if setting == "sibling" else "training tiles in the data set"
-        raise BadInput(f"{window.name}: the setting {setting!r} needs {source}, found none; try --style paired")
+        raise BadInput(f"{window.name}: the setting {setting!r} needs {source}, found none; try --style-from paired")
     return pool
 
 
 def _prior(window: Window, bank: Mapping[str, Any], aliases: Mapping[str, str], seed: int, index: int) -> Reference:
     if not bank:
-        raise BadInput("--style prior: needs a model with a style bank, found none; try --style paired")
+        raise BadInput("--style-from prior: needs a model with a style bank, found none; try --style-from paired")
     organ = aliases.get(window.organ, window.organ)
     if organ not in bank:
         names = sorted(bank)
