@@ -77,6 +77,7 @@ class Journal:
             "page": page,
             "number": number,
             **({} if name is None else {"name": name}),
+            **({} if patch.item is None else {"item": dict(patch.item)}),
             **({"classes": {str(nucleus): names for nucleus, names in patch.classes.items()}} if patch.classes else {}),
         }
         self._append(head, patch.before.astype("<i4").tobytes() + patch.after.astype("<i4").tobytes())
@@ -167,6 +168,7 @@ def _patch_of(head: dict[str, Any], pixels: bytes, document: Document | None) ->
         {int(nucleus): (names[0], names[1]) for nucleus, names in head.get("classes", {}).items()},
         document.told() if head["whole"] and document is not None else None,
         (document.name, head["name"]) if "name" in head and document is not None else None,
+        head.get("item"),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ class Below:
         opened: the step that opened its mask; when that is undone, or another mask was opened, it is the drawing's no
             more.
         item: of the data set; None for a picture that was dropped.
+        number: no other picture of this run has it; a page knows by it whether it shows the right one.
     """
 
     picture: Picture
     opened: Patch
     item: Item | None = None
+    number: int = field(default_factory=count(1).__next__)
 
     def belongs(self, document: Document) -> bool:
         """Whether the drawing is still that of this picture."""
@@ -50,12 +53,29 @@ class Tiles:
         folder: the data set's.
         dataset: as it was when it was read last.
         place: of the tile that was opened last.
+        opened: places of the tiles that were opened, by id.
     """
 
     folder: Path
     dataset: Dataset
     place: int = 0
+    opened: dict[str, int] = field(default_factory=dict)
 
-    def state(self) -> dict[str, Any]:
-        """What a page shows."""
-        return {"folder": self.folder.name, "place": self.place + 1, "count": len(self.dataset)}
+    def shown(self, below: Below | None) -> int:
+        """The place of the tile that the drawing lies on: undoing may have brought back another than the last one."""
+        return self.place if below is None or below.item is None else self.opened.get(below.item.id, self.place)
+
+
+def told_of(below: Below | None, tiles: Tiles | None) -> dict[str, Any]:
+    """What a page shows of the picture that the drawing lies on, and of the data set."""
+    found: dict[str, Any] = {"tiles": None, "below": None, "item": None}
+    if tiles is not None:
+        found["tiles"] = {
+            "folder": tiles.folder.name,
+            "place": tiles.shown(below) + 1,
+            "count": len(tiles.dataset),
+        }
+    if below is not None:
+        found["below"] = below.number
+        found["item"] = below.item.id if below.item is not None else None
+    return found

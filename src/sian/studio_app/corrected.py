@@ -13,7 +13,8 @@ from sian.errors import BadInput
 from sian.evaluation.panoptic import panoptic
 from sian.files.images import read_png_text
 from sian.files.locks import only_writer
-from sian.studio_app.below import Tiles
+from sian.studio_app.below import Below, Tiles
+from sian.studio_app.document import Patch, Setting
 from sian.studio_app.own_style import look_alike
 
 if TYPE_CHECKING:
@@ -26,12 +27,33 @@ COMPUTED = {"id", "image", "mask", "width", "height", "nuclei", "sha256_image", 
 
 
 def open_tiles(studio: Studio, folder: Path) -> None:
-    """Open a data set at its first tile."""
+    """Open a data set at the tile that was drawn on last in this folder, as it is now, or at its first."""
     tiles = Tiles(folder, open_dataset(folder))
     if not len(tiles.dataset):
         raise BadInput(f"{folder}: holds no items, expected tiles to correct; import some first")
     studio.tiles = tiles
-    show(studio, tiles, 0)
+    if not _went_on(studio, tiles):
+        show(studio, tiles, 0)
+
+
+def _went_on(studio: Studio, tiles: Tiles) -> bool:
+    """Whether the autosave's drawing is one of these tiles; then it goes on, and strokes that a page kept fit it."""
+    known = studio.document.item
+    if known is None or known["id"] not in tiles.dataset:
+        return False
+    item = tiles.dataset[known["id"]]
+    if item.sha256_image != known["image"]:
+        return False
+    done = studio.document.done
+    at = max(at for at, step in enumerate(done) if step.whole)
+    opened, later = done[at], done[at + 1 :]
+    assert isinstance(opened, Patch)  # noqa: S101 - no setting is whole
+    tiles.place = next(place for place, other in enumerate(tiles.dataset) if other.id == item.id)
+    tiles.opened[item.id] = tiles.place
+    studio.belows.append(Below(tiles.dataset.image(item), opened, item))
+    if not any(isinstance(step, Setting) or step.of_tissue for step in later):
+        look_alike(studio)  # the studio was ended before it was
+    return True
 
 
 def show(studio: Studio, tiles: Tiles, step: int) -> None:
@@ -40,9 +62,9 @@ def show(studio: Studio, tiles: Tiles, step: int) -> None:
     Raises:
         BadInput: no tile can be opened.
     """
-    way, count = (-1 if step < 0 else 1), len(tiles.dataset)
+    way, count, shown = (-1 if step < 0 else 1), len(tiles.dataset), tiles.shown(studio.below)
     for further in range(count):
-        place = (tiles.place + step + way * further) % count
+        place = (shown + step + way * further) % count
         try:
             _open(studio, tiles, place)
         except BadInput as error:
@@ -55,7 +77,7 @@ def show(studio: Studio, tiles: Tiles, step: int) -> None:
 def _open(studio: Studio, tiles: Tiles, place: int) -> None:
     item = tiles.dataset.items[place]
     picture, mask = tiles.dataset.image(item), tiles.dataset.mask(item)
-    before, tiles.place = tiles.place, place
+    before, tiles.place, tiles.opened[item.id] = tiles.place, place, place
     try:
         studio.open(mask, item.id, picture, item, item.class_by_id)
         look_alike(studio)
@@ -80,7 +102,7 @@ def keep(studio: Studio, tiles: Tiles) -> str:
         text = read_png_text(image) if image.suffix.lower() == ".png" else {}
         written = writer.add(item.id, tiles.dataset.image(item), mask, text=text, **facts)
         tiles.dataset = open_dataset(tiles.folder)
-    return f"{item.id}: saved with {written.nuclei} nuclei"
+    return f"{item.id}: saved with {written.nuclei} {'nucleus' if written.nuclei == 1 else 'nuclei'}"
 
 
 def compare(studio: Studio) -> None:
@@ -94,9 +116,10 @@ def compare(studio: Studio) -> None:
     def work(report: Report) -> str:
         report(0, 0)
         found = load(studio.segmenter).predict(below.picture)
-        if found.shape != studio.document.shape:
+        drawn = studio.drawn()
+        if drawn.below is not below:
             return "another drawing was opened meanwhile; compare again"
-        score = panoptic(studio.document.mask, found)
+        score = panoptic(drawn.mask, found)
         if not np.isfinite(score.pq):
             return "neither the drawing nor the segmenter has a nucleus here"
         return (

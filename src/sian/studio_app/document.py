@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sian.data.dataset import Item
+
     Mask = NDArray[np.int32]
     Box = tuple[int, int, int, int]
 
@@ -56,6 +58,7 @@ class Patch:
         classes: names before and after by id, of nuclei whose class changes; "" for none.
         told: of a whole step, what the old drawing told.
         names: of a whole step, what the drawing was called before and afterwards; None where that stays.
+        item: of a whole step that opened a data set's item, its "id" and the SHA-256 of its "image".
     """
 
     top: int
@@ -66,6 +69,7 @@ class Patch:
     classes: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     told: Told | None = None
     names: tuple[str, str] | None = None
+    item: Mapping[str, str] | None = None
 
     @property
     def of_tissue(self) -> bool:
@@ -149,6 +153,12 @@ class Document:
         """Height and width in pixels."""
         return self.mask.shape[0], self.mask.shape[1]
 
+    @property
+    def item(self) -> Mapping[str, str] | None:
+        """The data set's item that the drawing is of, see `Patch`; None where it is of none."""
+        last = next((step for step in reversed(self.done) if isinstance(step, Patch) and step.whole), None)
+        return None if last is None else last.item
+
     def next_id(self) -> int:
         """An id that no nucleus has."""
         largest = int(self.mask.max(initial=0))
@@ -227,11 +237,18 @@ class Document:
             raise BadInput("that would change nothing")
         return Patch(change.top, change.left, before, change.after)
 
-    def replace(self, mask: Mask, classes: Mapping[int, str] | None = None, name: str | None = None) -> Patch:
+    def replace(
+        self,
+        mask: Mask,
+        classes: Mapping[int, str] | None = None,
+        name: str | None = None,
+        item: Item | None = None,
+    ) -> Patch:
         """Put another mask in place, with its name and the classes of its nuclei; can be undone. Returns the step."""
         named = {nucleus: ("", name) for nucleus, name in (classes or {}).items()}
         names = (self.name, self.name if name is None else name)
-        patch = Patch(0, 0, self.mask, mask, whole=True, classes=named, told=self.told(), names=names)
+        known = None if item is None else {"id": item.id, "image": item.sha256_image}
+        patch = Patch(0, 0, self.mask, mask, True, named, self.told(), names, known)
         self.record(patch)
         return patch
 

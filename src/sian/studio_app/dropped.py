@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sian.errors import BadInput
+from sian.masks import nucleus_ids
 from sian.production.fit_style import fit_style
 from sian.studio_app.own_style import encoded, look_alike, own_model
 from sian.synthesis.style_fitting import CROP
@@ -75,6 +76,11 @@ def become_nuclei(studio: Studio, name: str, picture: Picture) -> None:
         report(0, 0)
         studio.open(found, Path(name).stem, picture)
         look_alike(studio)
-        return f"{name}: found {int(found.max())} nuclei; mend them, and see them painted"
+        count = len(nucleus_ids(found))
+        if not count:
+            return f"found no nuclei in {name}; draw them, and see them painted"
+        return (
+            f"found {count} {'nucleus' if count == 1 else 'nuclei'} in {name}; mend what is wrong, and see it painted"
+        )
 
     studio.jobs.add(f"finding the nuclei of {name}", work)

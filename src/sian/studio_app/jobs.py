@@ -35,6 +35,7 @@ class Job:
         done: of `total`; a total of 0 means unknown.
         total: see `done`.
         step: of the work, in words, e.g. "learning"; "" for a job of one step.
+        kind: see `Jobs.add`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Job:
     done: int = 0
     total: int = 0
     step: str = ""
+    kind: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -85,16 +87,23 @@ class Jobs:
         """Whether its thread still is at work, also after `stop`."""
         return self._thread.is_alive()
 
-    def add(self, name: str, work: Work) -> None:
+    def add(self, name: str, work: Work, kind: str = "") -> None:
         """Have something done.
+
+        Args:
+            name: in words, e.g. "fitting slide.png".
+            work: see `Job`.
+            kind: of jobs of which only the last one is wanted; those that wait make way for it.
 
         Raises:
             BadInput: too much waits already.
         """
         with self._ready:
-            if len(self._waiting) >= MOST_WAITING:
+            waiting = deque(job for job in self._waiting if not kind or job.kind != kind)
+            if len(waiting) >= MOST_WAITING:
                 raise BadInput("too many jobs wait already; let some of them end first")
-            self._waiting.append(Job(name, work))
+            self._waiting = waiting
+            self._waiting.append(Job(name, work, kind=kind))
             self._ready.notify_all()
         self._changed()
 

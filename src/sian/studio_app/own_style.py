@@ -24,11 +24,12 @@ def look_alike(studio: Studio) -> None:
     """Have the open drawing painted like the picture that it lies on, as soon as its style is encoded.
 
     The tissue map comes first, where the model takes one, then the style; each is a step that can be undone. Nothing
-    happens if another drawing is opened meanwhile.
+    happens if another drawing is opened meanwhile, and what was chosen or drawn meanwhile stays.
     """
     below, name = studio.below, studio.name
     if below is None or not studio.model.has_style:
         return
+    worn = studio.settings["style"]
 
     def work(report: Report) -> None:
         if studio.below is not below:
@@ -36,18 +37,23 @@ def look_alike(studio: Studio) -> None:
         report(0, 0)
         style, note = encoded(own_model(studio), below.picture, name)
         report(0, 0)
-        mask = studio.drawn().mask
-        if studio.below is not below:
+        drawn = studio.drawn()
+        if drawn.below is not below:
             return
-        between = tissue_map(below.picture, mask) if studio.model.takes_tissue else None
-        if studio.below is not below:
-            return
-        if between is not None:
-            studio.apply(TissueChange(0, 0, from_map(between)))
-        studio.wear(studio.add_style(name, style, note, passing=True))
+        between = from_map(tissue_map(below.picture, drawn.mask)) if studio.model.takes_tissue else None
+        with studio.lock:  # nothing else may be opened between the question and the steps
+            if studio.below is not below:
+                return
+            if between is not None and between.any() and not studio.document.cells.any():
+                studio.apply(TissueChange(0, 0, between))
+            added = studio.add_style(name, style, note, passing=True)
+            if studio.settings["style"] == worn:
+                studio.wear(added)
+            else:
+                studio.say()
 
     with suppress(BadInput):  # too much waits already: the drawing stays in the style that is worn
-        studio.jobs.add(f"style of {name}", work)
+        studio.jobs.add(f"style of {name}", work, kind="own style")
 
 
 def own_model(studio: Studio) -> Model:

@@ -149,9 +149,9 @@ def lines(studio: Studio) -> dict[str, str]:
     also = [
         *(["its classes"] if studio.model.info.classes else []),
         *(["the tissue map"] if drawn.tissue is not None else []),
-        *(["the style, which is not one of the model's own"] if own else []),
+        *(["the style"] if own else []),
     ]
-    note = f"Save {' and '.join(also)} in the same folder, too." if also else ""
+    note = f"In the same folder, save {' and '.join(also)}." if also else ""
     return {"command": command, "python": code, "note": note}
 
 

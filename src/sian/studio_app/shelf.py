@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from sian.errors import BadInput, nearest
 from sian.synthesis.styles import Style, mixture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sian.synthesis import Model
 
 MARK = "@"  # what names of added styles begin with: no organ's does
 MOST_ADDED = 200
 MOST_PASSING = 20
+LONGEST_NAME = 60
+SAME = 1e-5  # between two vectors of one picture: encoding it again gives the same but for rounding
 
 
 class Shelf:
@@ -60,26 +63,55 @@ class Shelf:
         vector = sum((weight / total * self._one(name).vector for name, weight in parts.items()), np.float32(0))
         return Style(np.asarray(vector, np.float32), "+".join(f"{name}={weight:g}" for name, weight in parts.items()))
 
-    def add(self, name: str, style: Style, note: str = "", passing: bool = False) -> str:
-        """Put a style on the shelf, in place of one of the same name; returns its name with the mark.
+    def add(self, name: str, style: Style, note: str = "", passing: bool = False, worn: Collection[str] = ()) -> str:
+        """Put a style on the shelf; returns its name there, with a number where another style has that name.
+
+        Args:
+            name: e.g. of the picture that it is of.
+            style: put in place of the same one.
+            note: what there is to say about it, in words.
+            passing: nobody asked for it; it makes room for the next of these.
+            worn: names of styles that must stay.
 
         Raises:
             BadInput: the shelf is full.
         """
-        if passing and len(self.passing) >= MOST_PASSING:
-            oldest = self.passing.pop(0)
-            del self.added[oldest], self.notes[oldest]
-        if len(self.added) >= MOST_ADDED:
-            raise BadInput(f"{MOST_ADDED} styles were added already; restart the studio to make room")
-        marked = MARK + "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)[:60]
+        marked = self._name_for(name, style)
+        passing = passing and (marked not in self.added or marked in self.passing)
+        if passing and marked not in self.added and len(self.passing) >= MOST_PASSING:
+            self._make_room(worn)
+        if marked not in self.added and len(self.added) >= MOST_ADDED:
+            raise BadInput(
+                f"{MOST_ADDED} styles were added already, and there is room for no more; save this one's file"
+            )
         self.added[marked] = Style(style.vector, marked.removeprefix(MARK), style.quantile)
         self.notes[marked] = note
         self.passing = [known for known in self.passing if known != marked] + [marked] * passing
         return marked
 
+    def ask_for(self, names: Iterable[str]) -> None:
+        """Somebody chose these styles: they stay."""
+        self.passing = [known for known in self.passing if known not in set(names)]
+
     def said(self) -> list[dict[str, Any]]:
         """What a page is told of the shelf."""
         return [{"name": name, "note": self.notes.get(name, "")} for name in self.names()]
+
+    def _name_for(self, name: str, style: Style) -> str:
+        """A name that no other style has: what was painted in one must not change when another comes."""
+        plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+        for number in count(1):
+            end = "" if number == 1 else f"-{number}"
+            marked = MARK + plain[: LONGEST_NAME - len(end)] + end
+            if marked not in self.added or np.allclose(self.added[marked].vector, style.vector, atol=SAME):
+                return marked
+        raise AssertionError
+
+    def _make_room(self, worn: Collection[str]) -> None:
+        oldest = next((known for known in self.passing if known not in worn), None)
+        if oldest is not None:
+            self.passing.remove(oldest)
+            del self.added[oldest], self.notes[oldest]
 
     def _one(self, name: str) -> Style:
         return self.added[name] if name.startswith(MARK) else self._model.style(name)

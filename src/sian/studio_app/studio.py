@@ -15,7 +15,7 @@ from sian.files.locks import only_writer
 from sian.masks import check_mask
 from sian.studio_app import messages
 from sian.studio_app.autosave import Journal, restore
-from sian.studio_app.below import Below, Tiles
+from sian.studio_app.below import Below, Tiles, told_of
 from sian.studio_app.document import Document, Effect, Patch
 from sian.studio_app.editing import Change
 from sian.studio_app.examples import example
@@ -63,7 +63,9 @@ class Studio:
     Attributes:
         folder: within the folder it was started in; for what is saved.
         autosave: within that folder.
+        belows: pictures of the open drawing, and of those that undoing brings back.
         keeping: to be held while an item is added to a data set.
+        lock: to be held while several steps must follow each other.
     """
 
     def __init__(
@@ -98,11 +100,11 @@ class Studio:
         self.painter = LivePainter(model, self.document.layout, now, self._publish, self._not_painted)
         self.tiles: Tiles | None = None
         self.sheet: Picture | None = None
-        self._belows: list[Below] = []  # of the open drawing, and of those that undoing brings back
+        self.belows: list[Below] = []
         self.second_model: Model | None = None
         self.segmenter = segmenter
         self.jobs = Jobs(self.say, self.remark)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.keeping = threading.Lock()
         if mask is not None:
             self.open(mask, name)
@@ -159,7 +161,7 @@ class Studio:
             from sian.studio_app.inventing import outlines
 
             return {"organ": message.organ, "outlines": outlines(message.organ, message.seed)}
-        with self._lock:
+        with self.lock:
             self._take_back()
             if isinstance(message, messages.Try):
                 return self._try_out(message)
@@ -199,25 +201,26 @@ class Studio:
             BadInput: not an instance mask, or of a size that cannot be drawn on.
         """
         checked = check_mask(mask, name)
-        with self._lock:
+        with self.lock:
             self._take_back()
             with self.painter.lock, self.document.all_or_nothing():
-                patch = self.document.replace(checked, classes, name)
+                patch = self.document.replace(checked, classes, name, item)
                 self._journal.patch(patch, name=name)
-            self._belows = [below for below in self._belows if below.can_come_back(self.document)]
+            self.belows = [below for below in self.belows if below.can_come_back(self.document)]
             if picture is not None:
-                self._belows.append(Below(picture, patch, item))
+                self.belows.append(Below(picture, patch, item))
             self._told(replace(self.document.last_effect, resized=True))
 
     def add_style(self, name: str, style: Style, note: str = "", passing: bool = False) -> str:
         """Put a style on the shelf, also for the next start; returns its name there. See `Shelf.add`."""
-        marked = self.shelf.add(name, style, note, passing)
-        keep_styles(self.autosave, self.shelf, self.model)
+        with self.lock:
+            marked = self.shelf.add(name, style, note, passing, worn=self.settings["style"])
+            keep_styles(self.autosave, self.shelf, self.model)
         return marked
 
     def wear(self, name: str, instead_of: str = "") -> None:
         """Paint in one style of the shelf; with `instead_of`, only where that one is painted in, and as no new step."""
-        with self._lock:
+        with self.lock:
             if not instead_of:
                 self._set(messages.Settings(op="settings", style={name: 1.0}))
             elif list(self.settings["style"]) == [instead_of]:
@@ -236,9 +239,7 @@ class Studio:
             "licence": self.model.info.licence,
             "model": self.model.info.name,
             "job": self.jobs.state(),
-            "tiles": self.tiles.state() if self.tiles else None,
-            "below": self.below is not None,
-            "item": self.below.item.id if self.below and self.below.item else None,
+            **told_of(self.below, self.tiles),
         }
 
     def everything(self) -> list[Message]:
@@ -248,7 +249,7 @@ class Studio:
     @property
     def below(self) -> Below | None:
         """The real picture that the drawing lies on, as long as it is that picture's."""
-        return next((below for below in self._belows if below.belongs(self.document)), None)
+        return next((below for below in self.belows if below.belongs(self.document)), None)
 
     def still(self, timeout: float) -> Still:
         """The drawing at rest, with its whole picture; nothing that is only tried out is in it.
@@ -261,7 +262,7 @@ class Studio:
         """
         end = time.monotonic() + timeout
         while True:
-            with self._lock:
+            with self.lock:
                 self._take_back()
                 with self.painter.lock:
                     if self.painter.settled_revision == self.painter.revision:
@@ -275,13 +276,13 @@ class Studio:
 
     def middle(self, side: int) -> Layout:
         """A copy of the middle of the drawing's layout, at most `side` px a side."""
-        with self._lock:
+        with self.lock:
             self._take_back()
             return part_of(self.document.layout, *middle_of(self.document.shape, side))
 
     def drawn(self) -> Drawn:
         """The drawing without what is only tried out."""
-        with self._lock:
+        with self.lock:
             self._take_back()
             return self._drawn()
 
@@ -306,6 +307,7 @@ class Studio:
 
     def _change(self, message: messages.Message, page: str) -> dict[str, Any]:
         if isinstance(message, messages.Settings):
+            self.shelf.ask_for(message.style or ())
             return self._set(message, page)
         if isinstance(message, messages.Undo | messages.Redo):
             before = self.settings
@@ -328,7 +330,7 @@ class Studio:
 
     def apply(self, change: Change | TissueChange, page: str = "", number: int = 0) -> None:
         """Change the drawing; a page's message of that number asked for it."""
-        with self._lock:
+        with self.lock:
             self._take_back()
             with self.painter.lock, self.document.all_or_nothing():
                 patch = self.document.apply(change)
@@ -352,7 +354,7 @@ class Studio:
 
     def forget_tries(self) -> None:
         """Take back what a page that is gone has tried out."""
-        with self._lock:
+        with self.lock:
             self._take_back()
 
     def _set(self, message: messages.Settings, page: str = "") -> dict[str, Any]:
