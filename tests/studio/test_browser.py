@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -170,6 +171,21 @@ def test_undo_and_do_again(page):
     wait_for_count(page, 3)
 
 
+def test_of_two_pictures_of_one_name_the_right_one_lies_below(page):
+    middle = place(page, 256, 256)
+    for colour, blue in (((200, 60, 60), False), ((60, 60, 200), True)):
+        stream = io.BytesIO()
+        Image.new("RGB", (512, 512), colour).save(stream, "PNG")
+        undone = page.evaluate("sianStudio.state().undo")
+        drop(page, "slide.png", stream.getvalue())
+        page.get_by_role("button", name="Open it, and find its nuclei").click()
+        page.wait_for_function(f"sianStudio.state().undo > {undone} && sianStudio.stage().below")
+        page.wait_for_function(f"(place) => ({BLUE})(place) === {str(blue).lower()}", arg=middle)
+    page.click("#open")
+    page.get_by_role("menuitem", name="Empty, 512").click()  # other tests begin with an empty drawing
+    page.wait_for_function("!sianStudio.state().below")
+
+
 def test_nothing_drawn_is_lost_when_the_server_is_killed_in_the_middle_of_a_stroke(page, server):
     drag(page, (100, 100), (120, 100))
     wait_for_count(page, 1)
@@ -182,6 +198,10 @@ def test_nothing_drawn_is_lost_when_the_server_is_killed_in_the_middle_of_a_stro
     page.mouse.up()  # drawn while nobody listened
     page.wait_for_function("document.getElementById('status').classList.contains('bad')")
     page.wait_for_function(BLUE, arg=place(page, 215, 205))  # it shows meanwhile, as a stroke that is not yet a nucleus
+    drag(page, (300, 300), (330, 300))
+    page.locator("#trouble", has_text="2 steps wait").wait_for()
+    page.keyboard.press("Control+z")
+    page.wait_for_function(f"(place) => !({BLUE})(place)", arg=place(page, 305, 300))
     server.start("--port", port)
     wait_for_count(page, 2)
     settled(page)

@@ -8,7 +8,8 @@ const { fitted, pinch, placed, thinned, toPicture, toScreen, zoomed } = await im
 const { centreOf, coloured, colourOfClass, idAt, opaque, outlined, COLOURS } = await import(new URL("ids.js", page));
 const { filledLike, isClick, messageOf, toolsFor, TOOLS } = await import(new URL("tools.js", page));
 const { fibres, shaded } = await import(new URL("tissue.js", page));
-const { statusOf } = await import(new URL("status.js", page));
+const { noAnswer, statusOf } = await import(new URL("status.js", page));
+const { kept, waitingStrokes } = await import(new URL("waiting.js", page));
 const { unpacked } = await import(new URL("connection.js", page));
 
 test("a fitted picture is whole and in the middle", () => {
@@ -194,4 +195,26 @@ test("what is filled in is named, also where nothing is known of the style's org
   assert.match(brain.note, /No nuclei of brain are known: kidney's/);
   assert.match(filledLike("", { "@slide": 1 }, organs).note, /kidney's/);
   assert.ok(!filledLike("", { "@slide": 1 }, organs).note.includes("@"));
+});
+
+test("what waits for the server is shown as it will be", () => {
+  const stroke = (x) => ({ op: "draw", points: [[x, 1]], radius: 7 });
+  const [one, two, three] = [stroke(1), stroke(2), stroke(3)];
+  const [undo, redo] = [{ op: "undo" }, { op: "redo" }];
+  assert.deepEqual(waitingStrokes([one, two]), [one, two]);
+  assert.deepEqual(waitingStrokes([one, two, undo]), [one]);
+  assert.deepEqual(waitingStrokes([one, two, undo, redo]), [one, two]);
+  assert.deepEqual(waitingStrokes([one, two, undo, three, redo]), [one, three]);
+  assert.deepEqual(waitingStrokes([undo, one, undo, undo, redo]), []);
+  assert.deepEqual(waitingStrokes([undo, one, undo, undo, redo, redo]), [one]);
+  assert.deepEqual(waitingStrokes([one, { op: "settings", seed: 2 }, undo]), [one]);
+  assert.deepEqual(waitingStrokes([one, { op: "new", width: 64, height: 64 }, two]), [one]); // two lies on the new one
+  assert.deepEqual(waitingStrokes([{ op: "outlines" }, { op: "tissue", what: "forget", points: [] }]), []);
+  assert.equal(kept([one, undo, { op: "outlines" }]), 2);
+});
+
+test("a server that is away is told with what waits", () => {
+  assert.match(noAnswer(0), /answers again\. If/);
+  assert.match(noAnswer(1), / 1 step waits\. /);
+  assert.match(noAnswer(12), / 12 steps wait\. /);
 });

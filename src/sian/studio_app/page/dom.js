@@ -45,7 +45,8 @@ export function icon(path) {
  */
 export function toast(sentence, bad = false, stays = false) {
   const box = byId("toasts");
-  const text = sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  const named = /^[^:]*\.\w+: /.test(sentence); // begins with a file's name
+  const text = named ? sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1);
   if (box.lastChild?.textContent === text) box.lastChild.remove();
   const note = make("div", { class: bad ? "toast bad" : "toast" }, [text]);
   note.addEventListener("click", () => note.remove());

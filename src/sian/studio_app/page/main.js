@@ -9,9 +9,10 @@ import { Panel } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Sheet } from "./sheet.js";
 import { Stage } from "./stage.js";
-import { NO_ANSWER, statusOf } from "./status.js";
+import { noAnswer, statusOf } from "./status.js";
 import { Toolbar } from "./toolbar.js";
 import { filledLike, messageOf, whyNothing } from "./tools.js";
+import { kept, waitingStrokes } from "./waiting.js";
 
 const token = new URLSearchParams(location.search).get("token") ?? sessionStorage.getItem("token") ?? "";
 sessionStorage.setItem("token", token);
@@ -50,6 +51,7 @@ const measured = {
 /** @type {any} */ (window).sianStudio = measured; // what the browser tests and the benchmark read
 
 const picture = new Picture();
+/** @type {Stage} */
 const stage = new Stage(byId("stage"), picture, {
   gesture: (points, under) => {
     const message = messageOf(stage.tool, points, under, { ...options, organ: toolbar.organ() });
@@ -74,6 +76,9 @@ const stage = new Stage(byId("stage"), picture, {
     awaited = false;
   },
   stampTurned: () => toolbar.showOptions(),
+  zoomed: (scale) => {
+    byId("zoom").textContent = `${Math.round(100 * scale)} %`;
+  },
   transform: (nucleus, way) => say({ op: "transform", nucleus, ...way }),
   stamp: (points) => {
     say({ op: "draw", points, radius: 0 });
@@ -114,12 +119,15 @@ const connection = new Connection(
   heard,
   (open) => {
     connected = open;
+    belowOf = "?"; // a server that was started again counts its pictures anew
     showStatus();
-    if (open) askForFacts();
+    if (!open) return;
+    askForFacts();
+    panel.loadMissing();
   },
 );
 
-stage.unanswered = () => connection.unanswered;
+stage.unanswered = () => waitingStrokes(connection.unanswered);
 
 // --- what the server says ---------------------------------------------------------------------------------------
 
@@ -187,18 +195,22 @@ let belowOf = ""; // of which drawing the picture below was loaded
 
 /** Load the real picture that the drawing lies on. @param {Record<string, any>} head */
 async function showBelow(head) {
-  const wanted = head.below ? `${head.name} ${head.width} ${head.height}` : "";
+  const wanted = head.below ? `${head.below} ${head.name}` : "";
   if (wanted === belowOf) return;
   belowOf = wanted;
   stage.below = null;
   byId("titles").firstElementChild.textContent = wanted ? "Real picture, nuclei outlined" : "Nuclei";
   byId("titles").lastElementChild.textContent = wanted ? "Painted again (synthetic)" : "Tissue (synthetic)";
-  if (wanted) {
+  stage.draw();
+  if (!wanted) return;
+  try {
     const found = await createImageBitmap(await files.blob("/below.png"));
     if (belowOf !== wanted) return; // another drawing was opened meanwhile
     stage.below = found;
+    stage.draw();
+  } catch {
+    if (belowOf === wanted) belowOf = ""; // the server went away, or the drawing is another one: the next state says
   }
-  stage.draw();
 }
 
 /** @param {Record<string, any>} head */
@@ -206,7 +218,7 @@ function showTiles(head) {
   const bar = byId("tiles");
   bar.hidden = !head.tiles && !head.below;
   byId("tile-place").textContent = head.tiles ? `Tile ${head.tiles.place} of ${head.tiles.count}` : "";
-  for (const id of ["tile-before", "tile-next", "tile-keep"]) byId(id).hidden = !head.tiles;
+  for (const id of ["tile-before", "tile-next", "tile-keep", "tile-tune"]) byId(id).hidden = !head.tiles;
   byId("tile-keep").disabled = !head.item;
 }
 
@@ -234,7 +246,7 @@ function showStatus() {
   byId("status").classList.toggle("bad", trouble);
   byId("status").textContent = statusOf(state, connected);
   byId("trouble").hidden = !trouble;
-  byId("trouble").textContent = trouble ? NO_ANSWER : "";
+  byId("trouble").textContent = trouble ? noAnswer(kept(connection.unanswered)) : "";
 }
 
 // --- what is said to the server -----------------------------------------------------------------------------------
@@ -242,6 +254,8 @@ function showStatus() {
 /** @param {Record<string, any>} message */
 function say(message) {
   const number = connection.say(message);
+  showStatus();
+  stage.draw(); // while the server is away nothing else shows what was taken back
   if (message.op !== "settings") strokes.set(number, { ended: performance.now(), revision: null });
 }
 

@@ -199,8 +199,7 @@ export class Panel {
     this.other.replaceChildren(...names.map((name) => make("option", { value: name }, [shown(name)])));
     if (names.includes(kept)) this.other.value = kept;
     else if (names.length > 1) this.other.value = names[1];
-    this.wanted = names.filter((name) => !this.pictures.has(name));
-    this.load();
+    this.loadMissing();
   }
 
   /** @param {string} name */
@@ -214,7 +213,13 @@ export class Panel {
     ]);
   }
 
-  /** Load thumbnails that are missing, a few at once: painting the drawing comes first. */
+  /** Load all thumbnails that are missing, also those that a server that went away did not send. */
+  loadMissing() {
+    this.wanted = this.names.filter((name) => !this.pictures.has(name));
+    this.load();
+  }
+
+  /** Load what is wanted, a few at once: painting the drawing comes first. */
   load() {
     while (this.loading < THUMBNAILS_AT_ONCE && this.wanted.length) {
       const name = /** @type {string} */ (this.wanted.shift());

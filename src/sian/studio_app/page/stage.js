@@ -21,6 +21,7 @@ export class Stage {
    * @param {(down: boolean) => void} calls.pen
    * @param {() => void} calls.abandoned the gesture ends without meaning anything
    * @param {() => void} calls.stampTurned wheel or keys gave the stamp another size or angle
+   * @param {(scale: number) => void} calls.zoomed CSS px for a px of the picture
    * @param {(nucleus: number, way: {dy: number, dx: number, angle: number}) => void} calls.transform
    * @param {(points: Point[]) => void} calls.stamp
    */
@@ -58,7 +59,7 @@ export class Stage {
     this.space = false;
     this.waiting = false;
     this.spins = 0;
-    /** @type {() => Record<string, any>[]} what the server has not answered yet, the oldest first */
+    /** @type {() => Record<string, any>[]} strokes that the server has not answered yet, the oldest first */
     this.unanswered = () => [];
     /** @type {{id: number, canvas: HTMLCanvasElement} | undefined} */
     this.shape = undefined;
@@ -110,6 +111,7 @@ export class Stage {
     requestAnimationFrame(() => {
       this.waiting = false;
       this.drawNow();
+      this.calls.zoomed(this.view.scale);
       const calls = this.afterDrawing;
       this.afterDrawing = [];
       for (const call of calls) call();
@@ -192,6 +194,10 @@ export class Stage {
       this.picture.choose(this.under);
       this.shape = undefined;
       if (this.under) this.dragged = { id: this.under, from: point, by: [0, 0], angle: 0 };
+      else {
+        this.calls.gesture([point], 0); // says that no nucleus lies there
+        this.calls.pen(false);
+      }
     } else this.way = [point];
     this.draw();
   }

@@ -54,12 +54,14 @@ export function drawHalf(stage, context, right) {
 function drawUnanswered(stage, context) {
   context.lineCap = context.lineJoin = "round";
   for (const { op, what, points, radius } of stage.unanswered()) {
-    if (!points?.length) continue;
-    tracePath(context, points, !radius);
+    tracePath(context, points, !radius && op !== "split" && op !== "merge");
     if (radius) {
       context.strokeStyle = STROKES[what ?? op] ?? DRAWN;
       context.lineWidth = 2 * radius;
       context.stroke();
+    } else if (op === "draw") {
+      context.fillStyle = DRAWN;
+      context.fill();
     } else strokeTwice(context, 1.5 / stage.view.scale);
   }
 }

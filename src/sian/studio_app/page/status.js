@@ -12,6 +12,8 @@ export function statusOf(state, connected) {
   return state.nuclei || state.below ? "painted" : "ready to draw";
 }
 
-/** What to say while the server does not answer. */
-export const NO_ANSWER =
-  "The studio does not answer. Keep this page open: what you draw is kept here and sent when it answers again. If it was ended, start sian studio again in the same folder.";
+/** What to say while the server does not answer. @param {number} kept how many things were done meanwhile */
+export function noAnswer(kept) {
+  const steps = kept ? ` ${kept} ${kept === 1 ? "step waits" : "steps wait"}.` : "";
+  return `The studio does not answer. Keep this page open: what you draw is kept here and sent when it answers again.${steps} If it has ended, start it again in the same folder: sian studio, or sian studio DATASET.`;
+}

@@ -58,7 +58,7 @@ export const TOOLS = {
   move: {
     key: "m",
     label: "Move",
-    hint: "Drag a nucleus. Wheel: turn it. Arrow keys move the chosen one.",
+    hint: "Drag a nucleus. Wheel: turn it.",
     icon: "M12 3v18M3 12h18M12 3l-2 2M12 3l2 2M12 21l-2-2M12 21l2-2M3 12l2-2M3 12l2 2M21 12l-2-2M21 12l-2 2",
     kind: "drag",
   },
@@ -210,7 +210,7 @@ export function isClick(points) {
 /** Why a gesture means nothing, in a sentence; empty where it needs none. @param {string} tool @param {Point[]} points */
 export function whyNothing(tool, points) {
   if (tool === "add") return "Begin on the nucleus that is to grow.";
-  if (tool === "delete" || tool === "classify") return "No nucleus lies there.";
+  if (tool === "delete" || tool === "classify" || tool === "move") return "No nucleus lies there.";
   if ((tool === "outline" || tool === "fill") && !isClick(points)) return "Drag all the way around.";
   if (tool === "outline" || tool === "fill") return "Press, drag around it, and let go.";
   return "";
