@@ -66,6 +66,7 @@ def test_a_tile_is_painted_in_its_own_style_and_tissue(knowing, data):
     np.testing.assert_allclose(as_map(knowing.document.cells), sian.tissue_map(a_picture(1), a_mask()), atol=0.01)
     corrected.show(knowing, knowing.tiles, 1)
     wait_until(lambda: list(knowing.settings["style"]) == ["@tile-2"])
+    assert knowing.shelf.passing == ["@tile-1", "@tile-2"]
     np.testing.assert_allclose(as_map(knowing.document.cells), sian.tissue_map(a_picture(2), a_mask()), atol=0.01)
     for _ in range(2):
         undo(knowing)  # the style, then the tissue
