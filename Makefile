@@ -81,7 +81,7 @@ bundle: export OMP_NUM_THREADS :=
 bundle: export MKL_NUM_THREADS :=
 bundle: $(INSTALLED)
 	@$(BIN)/sian export $(RUN) --data $(DATA) $(ALIASES) --storage int8 -o $(MODEL) || $(call fail,the run could not be exported)
-	@$(BIN)/sian evaluate-model --model $(MODEL) --data $(DATA) --segmenter $(SEGMENTER) --noise \
+	@$(BIN)/sian evaluate-model --model $(MODEL) --data $(DATA) --segmenter $(SEGMENTER) --noise 1 \
 		-o $(RUN)/report --json > $(RUN)/report.json || $(call fail,the model could not be measured)
 	@$(BIN)/sian export $(MODEL) --metrics $(RUN)/report.json --notes $(NOTES) || $(call fail,the numbers do not go into the model)
 	@echo "The bundled model is $(MODEL), its card $(MODEL:.safetensors=.md), its report $(RUN)/report/"

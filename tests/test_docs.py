@@ -148,6 +148,38 @@ def test_the_page_of_commands_has_every_verb_and_every_option():
         assert not [name for name in names if name not in section]
 
 
+def lines_of_commands():
+    """(file, what follows `sian`) of all that the pages and the Makefile give to copy or name."""
+    root = DOCS.parent
+    for page in [*DOCS.rglob("*.md"), *root.glob("*.md"), root / "Makefile"]:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ").replace("$(ALIASES)", "")
+        for line in re.findall(r"^(?:    |\t@?)(?:\$\(BIN\)/)?sian (.*)$|`sian ([^`\n]+)`", text, re.MULTILINE):
+            yield page.name, re.sub(r"\[[^\]]*\]", "", re.split(r"\s(?:[#>|;]|\|\||&&)", "".join(line))[0])
+
+
+def test_every_command_takes_the_options_that_pages_give_it():
+    """Values too: `--noise` without its number takes the next word for one."""
+    import typer.main
+
+    from sian.cli.main import app
+
+    wrong, count = [], 0
+    for page, line in lines_of_commands():
+        words, command = shlex.split(line), typer.main.get_command(app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        if hasattr(command, "commands"):
+            continue  # several in one, e.g. train|predict
+        count += 1
+        try:
+            command.make_context("sian", words)
+        except typer.TyperException as error:
+            if type(error).__name__ not in ("MissingParameter", "BadOptionUsage"):  # a page may name an option alone
+                wrong.append(f"{page}: sian {line}: {error.format_message()}")
+    assert not wrong
+    assert count > 250
+
+
 def test_the_page_of_models_names_every_recipe_and_every_file():
     text = _from_code()["filled"]((DOCS / "models.md").read_text(encoding="utf-8"))
     package = Path(sian.__file__).parent
