@@ -66,6 +66,12 @@ def test_better_is_more_than_noise(one, expected):
     assert better(one, START_MARKS, START_MARKS) is expected
 
 
+def test_steps_that_are_each_within_the_noise_do_not_add_up():
+    adjusted, trained = marks(kid=0.209, colour=5.0, noise=1), marks(kid=0.218, colour=3.0)
+    assert better(adjusted, START_MARKS, START_MARKS)
+    assert not better(trained, adjusted, START_MARKS)  # 9 % above the start
+
+
 def test_the_error_of_a_difference_is_that_of_its_windows():
     """Just within and just beyond two standard errors, reckoned in another way."""
     rows = np.random.default_rng(1).normal(0, 0.05, N)

@@ -80,7 +80,8 @@ def better(one: Marks, other: Marks, start: Marks) -> bool:
     """Whether one candidate is better than another by more than noise explains, and nothing is lost for it.
 
     KID must be lower, or the colour nearer at a KID that is higher by no more than noise explains and by no more than
-    `LEAST_GAIN`. Neither does if the style is heard less or the colour is further off than the start's.
+    `LEAST_GAIN`, which is all that it may be above the start's, too. Neither does if the style is heard less or the
+    colour is further off than the start's.
     """
     if one.influence < INFLUENCE_KEPT * start.influence:
         return False
@@ -90,7 +91,8 @@ def better(one: Marks, other: Marks, start: Marks) -> bool:
     kid, error = _difference(one.parts, other.parts, one.kid - other.kid, 2)
     if kid < -max(DEVIATIONS * error, LEAST_GAIN * abs(start.kid)):
         return True
-    if kid > min(DEVIATIONS * error, LEAST_GAIN * abs(start.kid)):
+    highest = LEAST_GAIN * abs(start.kid)
+    if kid > min(DEVIATIONS * error, highest) or one.kid - start.kid > highest:
         return False
     colour, colour_error = _difference(one.colours, other.colours, one.colour - other.colour)
     return colour < -max(DEVIATIONS * colour_error, LEAST_COLOUR)
