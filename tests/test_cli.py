@@ -427,6 +427,15 @@ def test_a_wrong_name_is_said_before_torch_is_loaded(tmp_path):
     assert len(lines_of(result.stderr)) == len(commands)
 
 
+def test_styles_that_are_written_in_other_ways_are_left_to_the_model(tmp_path):
+    from sian.cli.style_completion import check_styles
+
+    (tmp_path / "a=b#1.PNG").write_bytes(b"")
+    (tmp_path / "slide.ome.zarr").mkdir()
+    files = [str(tmp_path / "a=b#1.PNG"), str(tmp_path / "slide.ome.zarr")]
+    check_styles(["KIDNEY", " Colon/FROZEN", "lung #3", "Kidney=0.5, colon/frozen=0.5", "kidney=1=2", *files], None)
+
+
 def test_the_shell_completes_styles_without_torch(tmp_path):
     from sian.cli.style_completion import style_names
     from sian.synthesis import load

@@ -45,7 +45,7 @@ def check_styles(wanted: Iterable[str], model: Path | None) -> None:
         if word.lower().endswith((".json", *PICTURE_SUFFIXES)):
             check_there("file", Path(word))
             continue
-        names = re.findall(r"([^+,=]+)=", word) or [word.partition("#")[0]]
+        names = re.findall(r"(?:^|[+,])([^+,=]+)=", word) or [word.partition("#")[0]]
         for name in map(str.strip, names):
             if known and name.partition("/")[0].lower() not in known:
                 listed = [organ for organ in known if "/" not in organ]
