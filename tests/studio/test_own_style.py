@@ -255,4 +255,8 @@ def test_a_restart_still_knows_which_styles_make_room(knowing_path, tmp_path):
     again = Studio(load(knowing_path), tmp_path, model_path=knowing_path)
     assert again.shelf.passing == ["@tile"]
     assert {"@mine", "@tile"} <= set(again.shelf.names())
+    tell(again, op="settings", style={"@tile": 1})
     again.close()
+    third = Studio(load(knowing_path), tmp_path, model_path=knowing_path)
+    assert third.shelf.passing == []  # it was chosen
+    third.close()

@@ -11,7 +11,7 @@ from sian.errors import BadInput, nearest
 from sian.synthesis.styles import Style, mixture
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from sian.synthesis import Model
 
@@ -89,9 +89,11 @@ class Shelf:
         self.passing = [known for known in self.passing if known != marked] + [marked] * passing
         return marked
 
-    def ask_for(self, names: Iterable[str]) -> None:
-        """Somebody chose these styles: they stay."""
-        self.passing = [known for known in self.passing if known not in set(names)]
+    def ask_for(self, names: Collection[str]) -> bool:
+        """Somebody chose these styles: they stay. Returns whether that is new of one of them."""
+        before = len(self.passing)
+        self.passing = [known for known in self.passing if known not in names]
+        return len(self.passing) < before
 
     def said(self) -> list[dict[str, Any]]:
         """What a page is told of the shelf."""

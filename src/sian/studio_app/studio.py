@@ -307,7 +307,8 @@ class Studio:
 
     def _change(self, message: messages.Message, page: str) -> dict[str, Any]:
         if isinstance(message, messages.Settings):
-            self.shelf.ask_for(message.style or ())
+            if self.shelf.ask_for(message.style or ()):
+                keep_styles(self.autosave, self.shelf, self.model)
             return self._set(message, page)
         if isinstance(message, messages.Undo | messages.Redo):
             before = self.settings
