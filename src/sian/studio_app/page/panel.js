@@ -192,6 +192,7 @@ export class Panel {
   showChips(styles) {
     const names = styles.map((style) => style.name);
     if (names.join("\n") === this.names.join("\n")) return;
+    for (const gone of this.names) if (!names.includes(gone)) this.pictures.delete(gone); // the name may come again
     this.names = names;
     this.worn = "";
     this.chips.replaceChildren(...names.map((name) => this.chip(name)));
