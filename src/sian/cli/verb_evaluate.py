@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def evaluate(
     fake: Annotated[Path, typer.Argument(metavar="FAKE", help="Folder of images to judge, a data set, or a slide.")],
     real: Annotated[Path, typer.Option(help="Folder of real images or slides, a data set, or a slide.")],
-    masks: Annotated[Path | None, typer.Option(help="Instance masks, named as the images; or a data set.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Instance masks, named like the images; or a data set.")] = None,
     segmenter: Segmenter = None,
     segmented: Segmented = None,
     segmented_real: SegmentedReal = None,
