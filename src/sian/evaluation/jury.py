@@ -63,6 +63,7 @@ class Jury:
         extract: images to features; `sian.evaluation.InceptionFeatures`.
         count: windows.
         seed: of windows, styles and noise.
+        norms: whether training moves batch norm's statistics, so that an average of its weights needs new ones.
     """
 
     def __init__(
@@ -74,16 +75,26 @@ class Jury:
         extract: Extract,
         count: int,
         seed: int,
+        norms: bool = False,
     ) -> None:
-        self.learned, self.extract, self.seed = list(learned), extract, seed
+        self.learned, self.extract, self.seed, self.norms = list(learned), extract, seed, norms
         self.windows = [_window(held, tissue, learned, others, seed, index) for index in range(count)]
         self.real = extract([_cut(tissue, seed, "real window", index)[0] for index in range(count)])
         self.before: list[list[Image]] = []
 
     def adjust(self, painter: Painter) -> None:
-        """Batch norm's statistics, then the colours, of the tiles that are learned from."""
-        estimate_norms(painter, self.learned, self.seed, count=NORM_BATCHES)
+        """The colours of the tiles that are learned from.
+
+        Batch norm's statistics stay: those of a few tiles cost the bundled model a fifth of its KID
+        (docs/results/finetune.md).
+        """
         match_colours(painter.eval(), self.learned, self.seed)
+
+    def settle(self, painter: Painter) -> None:
+        """Batch norm's statistics where training moved them, then the colours."""
+        if self.norms:
+            estimate_norms(painter, self.learned, self.seed, count=NORM_BATCHES)
+        self.adjust(painter)
 
     @torch.no_grad()
     def measure(self, painter: Painter) -> Marks:

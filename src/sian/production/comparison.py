@@ -108,6 +108,7 @@ def comparison(
         InceptionFeatures.load(weights, trust=trust),
         recipe.comparing.windows,
         recipe.seed,
+        norms=any("generator" not in stage.frozen and not stage.frozen_batch_norm for stage in recipe.stages),
     )
     return Candidates(jury, recipe.comparing, run, parted.names, say)
 

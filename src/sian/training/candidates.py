@@ -64,7 +64,11 @@ class Jury(Protocol):
     """Who compares."""
 
     def adjust(self, painter: Painter) -> None:
-        """Do what costs nothing: batch norm's statistics and colours, in place."""
+        """Do what costs nothing, in place: the colours."""
+        ...
+
+    def settle(self, painter: Painter) -> None:
+        """Make of a running average what the model would be, in place."""
         ...
 
     def measure(self, painter: Painter) -> Marks:
@@ -178,7 +182,9 @@ class Candidates:
             return
         self.looks = []
         self._take(START, _copied(start), 0)
-        self._take(ADJUSTED, _adjusted(self.jury, start), 0)
+        adjusted = _copied(start)
+        self.jury.adjust(adjusted)
+        self._take(ADJUSTED, adjusted, 0)
 
     def prepare(self, painter: Painter) -> None:
         """Let training begin where adjusting ends, in place: what costs nothing need not be learned."""
@@ -186,7 +192,9 @@ class Candidates:
 
     def look(self, average: Painter, images: int) -> dict[str, float]:
         """Look at the running average, adjusted as the model will be; returns facts for the journal."""
-        marks = self._take(TRAINED, _adjusted(self.jury, average), images)
+        settled = _copied(average)
+        self.jury.settle(settled)
+        marks = self._take(TRAINED, settled, images)
         return {"held_out_kid": marks.kid, "held_out_colour": marks.colour, "style_influence": marks.influence}
 
     def end(self, average: Painter) -> None:
@@ -264,12 +272,6 @@ def percent(value: float, of: float) -> str:
     """
     change = (value - of) / max(1e-9, abs(of))
     return f"{abs(change):.0%} {'lower' if change < 0 else 'higher'}".replace("%", " %")
-
-
-def _adjusted(jury: Jury, painter: Painter) -> Painter:
-    adjusted = _copied(painter)
-    jury.adjust(adjusted)
-    return adjusted
 
 
 def _copied(painter: Painter) -> Painter:
