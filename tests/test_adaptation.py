@@ -151,10 +151,17 @@ def test_a_painting_is_of_a_found_mask_in_the_style_of_another_window(tissue):
         assert between is images[next(number for number, one in enumerate(masks) if np.array_equal(one, mask))]
 
 
-def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, capsys):
-    out = tmp_path / "out"
+def test_an_adaptation_writes_a_model_a_report_and_outlines(pictures, tmp_path, capsys, monkeypatch):
+    out, kept = tmp_path / "out", []
+
+    def painted(*given, keep_tissue):
+        kept.append(keep_tissue)
+        return painted_tiles(*given, keep_tissue=keep_tissue)
+
+    monkeypatch.setattr("sian.adaptation.adapting.painted_tiles", painted)
     write_png(pictures / "2.png", np.full((300, 300, 3), 250, np.uint8))  # glass
     assert main(["adapt", str(pictures), "-o", str(out), "--images", "8", "--device", "cpu", "--json"]) == 0
+    assert kept == [True]  # the bundled painter takes tissue maps
     printed = json.loads(capsys.readouterr().out)
     assert list(printed["left_out"]) == [str(pictures / "2.png")]
     assert sorted(path.name for path in (out / "masks").glob("*.png")) == ["0.png", "1.png"]

@@ -145,7 +145,7 @@ def _adapted(
     border = start.recipe.losses.border_px
     tiles = [self_taught(*one, border, licence) for one in zip(names, cut, masks, strict=True)]
     with progress("painting", "windows") as report:
-        tiles += painted_tiles(paints, cut, masks, PAINTED, border, seed, report)
+        tiles += painted_tiles(paints, cut, masks, PAINTED, border, seed, report, keep_tissue=paints.takes_tissue)
     try:
         left = minutes * 60 - (time.monotonic() - begun) - reserve
         length = images or begun_length(run) or affordable(start, tiles, run, left, hardware, say)
