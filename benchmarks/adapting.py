@@ -23,7 +23,8 @@ from differs:
     oracle          the unannotated images with their true labels
     oracle:N        N of them, from all slides alike
 
-A row is OUT/ROWS/ARM-SEED.json. A killed one begins again. Rows of other starts or painters belong into another OUT.
+A row is OUT/ROWS/ARM-SEED.json. A killed one begins again. Rows of other starts or painters, or with `--keep nuclei`,
+belong into another OUT.
 """
 
 from __future__ import annotations
@@ -187,7 +188,8 @@ def _painted(arguments: argparse.Namespace, path: Path, images: list[Image], mas
     drawn = [int(seeds.generator(0, "paintings", number).integers(len(masks))) for number in range(PAINTED)]
 
     def paint() -> list[Image]:
-        painter, keep = sian.load(arguments.painter), arguments.keep_tissue
+        painter = sian.load(arguments.painter)
+        keep = arguments.keep == "tissue" and painter.takes_tissue
         tiles = painted_tiles(painter, images, masks, PAINTED, BORDER, 0, keep_tissue=keep)
         assert all(np.array_equal(t.classes > 0, masks[n] > 0) for n, t in zip(drawn, tiles, strict=True))
         return [tile.tile.image for tile in tiles]
@@ -270,7 +272,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--target", choices=("tnbc", "frozen"), default="tnbc")
     parser.add_argument("--start", default="bundled", help="segmenter to begin with")
     parser.add_argument("--painter", default="bundled", help="model that paints")
-    parser.add_argument("--keep-tissue", action="store_true", help="painted with the tissue of the outlines' image")
+    parser.add_argument("--keep", choices=("tissue", "nuclei"), default="tissue", help="of the outlines' windows")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--precision", default="auto", help="32-true, bf16-mixed, or what is quicker here")
     parser.add_argument("--windows", type=int, default=WINDOWS)

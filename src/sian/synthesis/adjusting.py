@@ -1,8 +1,8 @@
-"""What costs nothing: batch norm's statistics and the paintings' colours fitted to tiles, without training.
+"""What needs no training: the paintings' colours fitted to tiles, and batch norm's statistics of averaged weights.
 
-Batch norm's statistics are estimated anew on the tiles' windows. Then one affine map of the three colours is found, for
-which the paintings' optical density has the moments of the real windows' (mean, deviation, correlation; after Reinhard
-et al. 2001, in optical density as Macenko et al. 2009). It is a part of the last convolution afterwards: the model
+For the colours, one affine map of the three is found with which the paintings' optical density has the moments of the
+real windows' (mean, deviation, correlation; after Reinhard et al. 2001, in optical density as Macenko et al. 2009). It
+is a part of the last convolution afterwards: the model
 file, and what paints with it, are what they were.
 """
 
