@@ -8,7 +8,7 @@ learned from and which tested stands here. Rows:
 
     start                    the model that fine-tuning begins with, styles by its encoder
     fitted                   the same, its styles fitted to the references (`sian style`); exemplar only
-    adjust-TILES             recipe `adjust`: batch norm and colours, nothing trained
+    adjust-TILES             recipe `adjust`: colours alone, nothing trained
     finetune-TILES-SEED      recipe `finetune`
     finetune-slides-SEED     recipe `finetune` on windows of the training slides without their annotation
 
