@@ -120,6 +120,11 @@ def test_a_line_says_which_way_it_goes(kid, said):
     assert line(given, 2).startswith("after 100 windows: KID ")
 
 
+def test_a_line_says_what_is_better_where_kid_is_not():
+    given = [Look(START, 0, marks()), Look(ADJUSTED, 0, marks(kid=0.2, colour=5.0))]
+    assert line(given, 1).endswith("better than the start (colour nearer by 4.0, KID 0 % higher)")
+
+
 class Wants:
     """A jury that is told what to think of each candidate, in order; adjusting leaves a trace."""
 

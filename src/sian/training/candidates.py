@@ -229,11 +229,13 @@ def line(looks: Sequence[Look], number: int) -> str:
     )
     if not number:
         return text
+    nearer = ""
     if better(marks, start, start):
         comparison = "better than the start"
+        nearer = f"colour nearer by {start.colour - marks.colour:.1f}, " if marks.kid >= start.kid else ""
     else:
         comparison = "worse than the start" if better(start, marks, start) else "not clearly better than the start"
-    return f"{text}: {comparison} (KID {percent(marks.kid, start.kid)})"
+    return f"{text}: {comparison} ({nearer}KID {percent(marks.kid, start.kid)})"
 
 
 def named(look: Look) -> str:
