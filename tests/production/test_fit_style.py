@@ -151,7 +151,7 @@ def test_files_that_are_no_style_of_this_model(toy_file, model, tmp_path, capfd,
 
 def test_json_that_is_none(toy_file, tmp_path, capfd):
     mask = sian.write_mask(tmp_path / "mask.png", toys.grid_mask(64, 64))
-    for text, sentence in (("{", "is not JSON"), ('{"vector": [NaN]}', "is not JSON"), (None, "cannot be read")):
+    for text, sentence in (("{", "is not JSON"), ('{"vector": [NaN]}', "is not JSON"), (None, "no such file")):
         path = tmp_path / "s.json"
         path.unlink(missing_ok=True)
         if text is not None:

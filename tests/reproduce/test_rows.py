@@ -39,7 +39,7 @@ def test_a_scale_changes_size_and_length_and_not_the_method():
 
 def test_every_row_sees_as_many_pixels_at_the_scale_core():
     seen = {row.name: sum(s.images * s.size**2 for s in row.load(SCALES["core"]).stages) for row in _ALL}
-    assert set(seen.values()) == {1800 * 256**2}
+    assert set(seen.values()) == {900 * 256**2}
 
 
 def test_every_table_names_rows_that_exist():

@@ -93,7 +93,8 @@ class Studio:
             warn(f"{journal}: the end of the autosave could not be read; all of it was copied to {self._journal.aside}")
         if before.document is None:
             self.document.name = name
-            self._journal.patch(_first(self.document), name=name)
+            first = Patch(0, 0, np.zeros((0, 0), np.int32), self.document.mask, whole=True)
+            self._journal.patch(first, name=name)
         bring_back(self.autosave, self.shelf, model)
         self.document.settings = usable(self.document.settings, model, self.shelf)
         now = wanted(self.settings, self.shelf)
@@ -395,7 +396,3 @@ class Studio:
     def _tell(self, head: dict[str, Any], payload: bytes = b"") -> None:
         for listener in list(self.listeners):
             listener(head, payload)
-
-
-def _first(document: Document) -> Patch:
-    return Patch(0, 0, np.zeros((0, 0), np.int32), document.mask, whole=True)
