@@ -15,6 +15,7 @@ from PIL import Image
 from sian import files
 from sian.errors import BadInput, MissingResource
 from sian.files import atomic
+from sian.files.numpy_files import map_npy
 from tiles import picture
 
 
@@ -224,3 +225,14 @@ def test_a_file_that_is_too_large_for_the_place(tmp_path):
     assert "MissingResource: " in done.stderr
     assert "takes no file that large" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are Unix's")
+def test_an_array_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    pipe, empty = tmp_path / "pipe.npy", tmp_path / "empty.npy"
+    os.mkfifo(pipe)
+    empty.touch()
+    with pytest.raises(BadInput, match="found a pipe, expected a tissue map"):
+        map_npy(pipe, "a tissue map")
+    with pytest.raises(BadInput, match="empty file"):
+        map_npy(empty)

@@ -85,7 +85,7 @@ class Jury:
     def adjust(self, painter: Painter) -> None:
         """The colours of the tiles that are learned from.
 
-        Batch norm's statistics stay: those of a few tiles cost the bundled model a fifth of its KID
+        Batch norm's statistics stay: those of a few tiles raised the bundled model's KID by a fifth
         (docs/results/finetune.md).
         """
         match_colours(painter.eval(), self.learned, self.seed)

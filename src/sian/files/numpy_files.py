@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sian.errors import BadInput
+from sian.files.regular import check_filled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def map_npy(path: Path, expected: str = "numbers") -> NDArray[Any]:
+def map_npy(path: Path, expected: str = "a NumPy array") -> NDArray[Any]:
     """The array of an .npy file, mapped for reading.
 
     Args:
         path: the file.
-        expected: what it should hold, in words.
+        expected: what it should be, with its article.
 
     Raises:
-        BadInput: it cannot be read as numbers.
+        BadInput: not a regular file with something in it, or it cannot be read as numbers.
     """
+    check_filled(path, expected)
     try:
         found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # its header is parsed as Python, which raises whatever it likes

@@ -124,7 +124,7 @@ def _read_png(path: Path, content: bytes | None = None) -> npt.NDArray[Any]:
 
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
-    array = map_npy(path, "integers")
+    array = map_npy(path, "an array of integers")
     _check_pixels(path, array.shape)
     return np.array(array)
 

@@ -14,7 +14,6 @@ from sian.errors import BadInput
 from sian.files import sha256_file
 from sian.files.atomic import atomic_file
 from sian.files.numpy_files import map_npy
-from sian.files.regular import check_filled
 from sian.layout.tissue_map import check_map, known_values, tissue_layers
 from sian.layout.tissue_of_image import PART, tissue_map_in_parts
 from sian.memory import give_back
@@ -96,7 +95,7 @@ def between_nuclei(
         return _of_map(lambda: given, shape, "")
     path = Path(given)
     if path.suffix.lower() == MAP_SUFFIX:
-        return _of_map(lambda: _mapped(path), shape, f"{path}: ")
+        return _of_map(lambda: map_npy(path, "a tissue map"), shape, f"{path}: ")
     with open_slide(path) as slide:
         if slide.shape != shape:
             raise BadInput(
@@ -131,7 +130,7 @@ def _of_picture(given: OnPicture, ids: ReadsIds) -> BetweenNuclei:
         made = folder / MADE
         if not made.is_file():
             _write_map(made, given, ids)
-        return _mapped(made)
+        return map_npy(made, "a tissue map")
 
     return BetweenNuclei(ids.shape, digest, values)
 
@@ -150,8 +149,3 @@ def _write_map(target: Path, given: OnPicture, ids: ReadsIds) -> None:
         header = np.lib.format.header_data_from_array_1_0(found)
         np.lib.format.write_array_header_1_0(stream, header)
         stream.write(found.tobytes())  # not by NumPy, whose error does not say that the disk is full
-
-
-def _mapped(path: Path) -> NDArray[Any]:
-    check_filled(path, "a tissue map")
-    return map_npy(path, "a tissue map")

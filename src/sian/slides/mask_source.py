@@ -170,7 +170,7 @@ class _Mapped:
     mpp: float | None = None
 
     def __init__(self, path: Path) -> None:
-        self._array = map_npy(path, "integers")
+        self._array = map_npy(path, "an array of integers")
         if self._array.ndim != 2 or not self._array.size:
             raise BadInput(f"{path}: expected an instance mask (H, W), found shape {self._array.shape}")
         self.sizes = [(int(self._array.shape[0]), int(self._array.shape[1]))]

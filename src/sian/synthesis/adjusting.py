@@ -2,8 +2,7 @@
 
 For the colours, one affine map of the three is found with which the paintings' optical density has the moments of the
 real windows' (mean, deviation, correlation; after Reinhard et al. 2001, in optical density as Macenko et al. 2009). It
-is a part of the last convolution afterwards: the model
-file, and what paints with it, are what they were.
+is a part of the last convolution afterwards: the model file, and what paints with it, are what they were.
 """
 
 from __future__ import annotations

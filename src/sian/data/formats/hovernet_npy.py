@@ -25,7 +25,6 @@ from sian.data.pairs import Annotated, Pair
 from sian.errors import BadInput
 from sian.files.images import IMAGE_SUFFIXES, MAX_PIXELS
 from sian.files.numpy_files import map_npy
-from sian.files.regular import check_filled
 from sian.masks.checking import whole_numbers
 
 if TYPE_CHECKING:
@@ -102,7 +101,6 @@ def _open(path: Path) -> npt.NDArray[Any]:
 
 def open_array(path: Path, limit: int = 1 << 40) -> npt.NDArray[Any]:
     """Map an .npy file into memory; never unpickles."""
-    check_filled(path, "a NumPy array")
     array = map_npy(path)
     check_shape(str(path), array.shape, max(limit, MAX_PIXELS))
     return array
