@@ -101,7 +101,7 @@ def test_8_bits_are_for_convolutions_of_finite_weights() -> None:
 
 
 def test_the_bundled_model_at_8_bits_paints_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Half of the file, at most four grey levels; the encoder to the bit."""
+    """Half of the file, at most four grey levels in this style; the encoder to the bit."""
     wide, narrow = tmp_path / "wide.safetensors", tmp_path / "narrow.safetensors"
     content, random = read_model(bundled_model()), torch.Generator().manual_seed(0)
     moved = {  # off the 8-bit steps that the bundled file may lie on already

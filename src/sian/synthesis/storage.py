@@ -2,8 +2,8 @@
 
 Of 8 bits only large convolutions of the generator are: each output channel has a scale of its own, so that its largest
 weight is 127. The encoder stays in half precision, since its maps join numbers of very different sizes, and batch
-norm's statistics stay in full precision. Measured on the bundled model, in all its styles: four grey levels at
-most.
+norm's statistics stay in full precision. Measured on the bundled
+model's weights, moved off the 8-bit steps by 2 %, in all its styles: six grey levels at most (one mask of 128 px).
 """
 
 from __future__ import annotations
